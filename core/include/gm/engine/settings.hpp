@@ -1,0 +1,79 @@
+// All that an engine is built from, as one block of bytes: `settings.bin` in the run directory.
+//
+// gm/config.py checks the YAML and writes this block; the engine, the replay and the native
+// harness load it, so a journal can be re-derived from its run directory alone. Its SHA-256 is
+// the hash of the effective configuration. Layout: SettingsHeader, then for each table in the
+// order below its rows, each table padded to 64 bytes; agents are AgentSettings rows, then the
+// ONNX files one after another, each padded to 64 bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "gm/base/status.hpp"
+#include "gm/market/instrument.hpp"
+#include "gm/risk/limits.hpp"
+
+namespace gm {
+
+inline constexpr std::uint32_t kSettingsMagic = 0x54534d47;  // "GMST" in memory order
+
+struct SettingsHeader {
+    std::uint32_t magic;
+    std::uint32_t schema;
+    std::uint32_t instrument_count;   // Instrument, Limits and Sizing rows
+    std::uint32_t session_count;      // SessionInterval rows
+    std::uint32_t offset_count;       // OffsetChange rows
+    std::uint32_t agent_count;        // AgentSettings rows, 0 to kAgentsMax
+    std::uint32_t installation;       // OrderId::installation
+    std::uint32_t profile;            // 0 strategic_only
+    double threshold;                 // a decision acts at this confidence or above
+    std::int64_t order_timeout_ns;    // SENT without an answer becomes UNKNOWN
+    std::int64_t order_valid_for_ns;  // NewOrder::valid_until_ns = engine time + this
+    std::uint32_t max_hold_bars;      // closed 30-minute bars; 0 = no such exit
+    std::uint32_t flat_at_session_end;
+    std::uint32_t confirmed_clean_bars;  // after 5 refusals in a row (SPEC §1: 48)
+    std::uint32_t reserved_word;
+    std::uint8_t feature_schema_sha256[32];
+    std::uint8_t bundle_sha256[32];
+    std::uint8_t reserved[56];
+};
+static_assert(sizeof(SettingsHeader) == 192 && offsetof(SettingsHeader, threshold) == 32);
+
+struct Sizing {
+    std::int64_t target_lots;         // q: act-long +q, act-short -q
+    std::int64_t feed_bar_ns;         // size of the bars on the feed; 0: ticks
+    std::uint8_t reserved[48];
+};
+static_assert(sizeof(Sizing) == 64);
+
+struct AgentSettings {
+    char name[16];
+    double weight;                    // ensemble weight before softmax
+    double temperature;
+    std::uint32_t column_mask;        // bit c: column c of the matrix, in ascending order
+    std::uint32_t context_count;      // 0 or 6 values after the rows
+    std::uint64_t onnx_size;
+    std::uint8_t reserved[16];
+};
+static_assert(sizeof(AgentSettings) == 64 && offsetof(AgentSettings, column_mask) == 32);
+
+struct Settings {
+    SettingsHeader header{};
+    AccountLimits account{};
+    std::vector<Instrument> instruments;
+    std::vector<Limits> limits;
+    std::vector<Sizing> sizing;
+    std::vector<SessionInterval> sessions;
+    std::vector<OffsetChange> offsets;
+    std::vector<AgentSettings> agents;
+    std::vector<std::vector<std::uint8_t>> onnx;  // one file an agent
+    std::uint8_t sha256[32]{};                    // of the whole block
+};
+
+// Cold. Reads and checks a settings block.
+Failure load_settings(std::span<const std::uint8_t> block, Settings& out);
+
+}  // namespace gm
