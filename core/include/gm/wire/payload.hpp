@@ -44,6 +44,7 @@ enum class RejectReason : std::uint32_t {
     kTombstoned = 6,
     kMalformed = 7,
     kMarketClosed = 8,
+    kForeignTape = 9,    // Welcome only: the engine's journal belongs to another tape
 };
 
 struct OrderId {
