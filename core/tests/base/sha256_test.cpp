@@ -1,0 +1,88 @@
+// Promise: the hash is SHA-256, the same on every path and for every way of cutting the input.
+#include "gm/base/sha256.hpp"
+
+#include <doctest/doctest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+using gm::Sha256;
+using gm::Sha256Path;
+
+namespace {
+
+std::string hex(const gm::Sha256Digest& digest) {
+    std::string text;
+    for (const std::uint8_t byte : digest) {
+        text += "0123456789abcdef"[byte >> 4];
+        text += "0123456789abcdef"[byte & 15];
+    }
+    return text;
+}
+
+std::string hash_of(const std::string& data, Sha256Path path) {
+    Sha256 hash(path);
+    hash.update(data.data(), data.size());
+    return hex(hash.finish());
+}
+
+}  // namespace
+
+TEST_CASE("the vectors of FIPS 180-4 and NIST CAVP hold on both paths") {
+    const std::string four_letter_blocks =
+        "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmn"
+        "hijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu";
+    for (const Sha256Path path : {Sha256Path::kFastest, Sha256Path::kPortable}) {
+        CHECK(hash_of("", path) ==
+              "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        CHECK(hash_of("abc", path) ==
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        CHECK(hash_of("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", path) ==
+              "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+        CHECK(hash_of(four_letter_blocks, path) ==
+              "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1");
+        CHECK(hash_of("\xbd", path) ==
+              "68325720aabd7c82f30f554b313d0570c95accbb7dc4b5aae11204c08ffe732b");
+        CHECK(hash_of(std::string(1'000'000, 'a'), path) ==
+              "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    }
+}
+
+TEST_CASE("both paths agree for every length up to four blocks") {
+    std::mt19937_64 random(5);
+    std::string data;
+    for (int size = 0; size < 260; ++size) {
+        REQUIRE(hash_of(data, Sha256Path::kFastest) == hash_of(data, Sha256Path::kPortable));
+        data += static_cast<char>(random());
+    }
+}
+
+TEST_CASE("any way of cutting the input gives the same digest") {
+    std::mt19937_64 random(6);
+    std::string data(3000, '\0');
+    for (char& c : data) c = static_cast<char>(random());
+    const gm::Sha256Digest whole = gm::sha256(data.data(), data.size());
+    for (int round = 0; round < 200; ++round) {
+        Sha256 hash(round % 2 == 0 ? Sha256Path::kFastest : Sha256Path::kPortable);
+        std::size_t done = 0;
+        while (done < data.size()) {
+            const std::size_t size = std::min<std::size_t>(random() % 200, data.size() - done);
+            hash.update(data.data() + done, size);
+            done += size;
+        }
+        REQUIRE(hash.digest_so_far() == whole);
+        REQUIRE(hash.finish() == whole);
+    }
+}
+
+TEST_CASE("finishing starts over and a look at the digest does not") {
+    Sha256 hash;
+    hash.update("ab", 2);
+    static_cast<void>(hash.digest_so_far());
+    hash.update("c", 1);
+    const gm::Sha256Digest expected = gm::sha256("abc", 3);
+    CHECK(hash.finish() == expected);
+    hash.update("abc", 3);
+    CHECK(hash.finish() == expected);
+}
