@@ -1,0 +1,111 @@
+// Every order that the engine ever sent in this run, and the one state machine that moves it.
+//
+// Open orders live in a fixed table; a terminal order stays until its place is needed, so that a
+// late message finds it. An event that a state does not allow changes nothing and says so: the
+// caller halts the symbol. No timeout makes an order dead: it becomes UNKNOWN. Source: SAFETY,
+// "Order states" (PENDING_REPLACE and ORPHAN come with the orders issue).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "gm/base/status.hpp"
+#include "gm/risk/exposure.hpp"
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+
+inline constexpr std::size_t kOpenOrdersMax = 256;
+
+enum class OrderEvent : std::uint8_t {
+    kSend,
+    kAck,
+    kReject,
+    kFill,
+    kCancelSent,
+    kCancelled,
+    kExpired,
+    kTimeout,       // no answer in time, or the connection is gone
+    kReportAbsent,  // the venue confirmed a tombstone
+    kReportLive,    // the venue answered a query: it has the order
+};
+
+struct Order {
+    NewOrder request{};
+    std::int64_t filled_lots = 0;
+    std::int64_t deadline_ns = INT64_MAX;  // of the answer that is awaited
+    OrderState state = OrderState::kNew;
+    RejectReason reject_reason = RejectReason::kNone;
+    bool is_queried = false;  // a QueryOrder is out and unanswered
+    bool is_tombstoned = false;
+
+    [[nodiscard]] std::int64_t leaves_lots() const noexcept {
+        return request.quantity_lots - filled_lots;
+    }
+};
+
+[[nodiscard]] constexpr bool is_terminal(OrderState state) noexcept {
+    return state >= OrderState::kFilled;
+}
+
+// The next state, or kAbsent where the event is not allowed. A fill is judged by its leaves.
+[[nodiscard]] OrderState next_state(OrderState state, OrderEvent event,
+                                    bool is_complete) noexcept;
+
+class OrderTable {
+ public:
+    Failure open(std::size_t instruments);
+
+    // Takes a place for a new order in state INTENT, or nullptr when kOpenOrdersMax are open.
+    [[nodiscard]] Order* insert(const NewOrder& request) noexcept;
+    [[nodiscard]] Order* find(const OrderId& id) noexcept;
+
+    // kBadTransition: the state does not allow the event, nothing changed.
+    [[nodiscard]] Status apply(Order& order, OrderEvent event) noexcept;
+    // kBadTransition also when filled + leaves would not equal the quantity.
+    [[nodiscard]] Status apply_fill(Order& order, std::int64_t quantity_lots,
+                                    std::int64_t leaves_lots) noexcept;
+
+    // Open orders, oldest first: for_each stops nowhere and allocates nothing.
+    template <typename Visit>
+    void for_each_open(Visit visit) noexcept {
+        for (std::size_t i = 0; i < open_count_;) {
+            Order& order = orders_[open_[i]];
+            const std::uint32_t at = open_[i];
+            visit(order);
+            if (i < open_count_ && open_[i] == at) ++i;  // else it became terminal and left
+        }
+    }
+
+    [[nodiscard]] const Exposure& exposure(std::uint32_t instrument) const noexcept {
+        return exposure_[instrument];
+    }
+    // Position changes come from the portfolio; open quantities are kept here.
+    void set_position(std::uint32_t instrument, std::int64_t lots) noexcept {
+        exposure_[instrument].position_lots = lots;
+    }
+    [[nodiscard]] std::uint32_t open_orders(std::uint32_t instrument) const noexcept {
+        return open_by_instrument_[instrument];
+    }
+    [[nodiscard]] bool has_unknown(std::uint32_t instrument) const noexcept {
+        return unknown_by_instrument_[instrument] > 0;
+    }
+    [[nodiscard]] std::size_t open_count() const noexcept { return open_count_; }
+    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept;
+
+ private:
+    static constexpr std::size_t kPlaces = 2 * kOpenOrdersMax;
+
+    void release(const Order& order, std::int64_t lots) noexcept;
+    void move_to(Order& order, OrderState next) noexcept;
+
+    std::vector<Order> orders_;          // kPlaces, used round and round
+    std::vector<std::uint32_t> open_;    // places of open orders, oldest first
+    std::size_t open_count_ = 0;
+    std::size_t next_place_ = 0;
+    std::vector<Exposure> exposure_;
+    std::vector<std::uint32_t> open_by_instrument_;
+    std::vector<std::uint32_t> unknown_by_instrument_;
+};
+
+}  // namespace gm

@@ -1,0 +1,33 @@
+// Position and money of one instrument, exact to the micro-unit.
+//
+// Average cost is kept as total cost in ticks x lots (128 bits, signed like the position); closing
+// q of |Q| lots removes cost * q / |Q|, truncated toward zero, and what remains carries the
+// remainder, so realised + unrealised never loses a micro-unit. Source: SPEC §1, "Money".
+#pragma once
+
+#include <cstdint>
+
+#include "gm/base/checked.hpp"
+#include "gm/base/status.hpp"
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+
+struct Position {
+    Int128 cost = 0;  // ticks x lots; negative for a short
+    std::int64_t lots = 0;
+    std::int64_t realised_micros = 0;
+    std::int64_t commission_micros = 0;
+    std::int64_t round_trips = 0;  // ends when the position reaches or crosses zero
+};
+
+// Books one execution. kOverflow leaves the position as it was: the caller halts.
+[[nodiscard]] Status apply_fill(Position& position, Side side, std::int64_t price_ticks,
+                                std::int64_t quantity_lots, std::int64_t commission_micros,
+                                std::int64_t tick_value_micros) noexcept;
+
+// Mark-to-market at price_ticks. kOverflow leaves `out` as it was.
+[[nodiscard]] Status unrealised_micros(const Position& position, std::int64_t price_ticks,
+                                       std::int64_t tick_value_micros, std::int64_t& out) noexcept;
+
+}  // namespace gm

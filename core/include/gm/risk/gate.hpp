@@ -1,0 +1,123 @@
+// The one gate before the one door. Only Gate can make a RiskToken, and only a RiskToken opens the
+// order ring, so an order that was not checked cannot be written down, let alone sent.
+//
+// All codes are evaluated in a fixed order; the first failure decides, the mask holds them all.
+// A missing limit or reference refuses. Refused orders consume rate tokens. Integer arithmetic
+// throughout; what overflows is over the limit. Source: SAFETY, "The gate".
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "gm/base/status.hpp"
+#include "gm/market/instrument.hpp"
+#include "gm/risk/exposure.hpp"
+#include "gm/risk/limits.hpp"
+#include "gm/risk/token_bucket.hpp"
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+
+enum class GateCode : std::uint8_t {
+    kNone = 0,
+    kKilled = 1,
+    kNotReady = 2,
+    kNotPermitted = 3,
+    kMalformed = 4,
+    kMaxQuantity = 5,
+    kMaxNotional = 6,
+    kCollar = 7,
+    kStaleReference = 8,
+    kPosition = 9,
+    kRate = 12,
+    kDuplicate = 13,
+};
+
+// SAFETY, kill switch. Only orders that lower the worst case pass kReducing; none pass above it.
+enum class KillLevel : std::uint8_t { kActive = 0, kReducing = 1, kHalted = 2, kKilled = 3 };
+
+// An order that passed. Move-only: one check, one order.
+class RiskToken {
+ public:
+    RiskToken(RiskToken&& other) noexcept = default;
+    RiskToken& operator=(RiskToken&&) = delete;
+    RiskToken(const RiskToken&) = delete;
+    RiskToken& operator=(const RiskToken&) = delete;
+
+    [[nodiscard]] const NewOrder& order() const noexcept { return order_; }
+
+ private:
+    friend class Gate;
+    explicit RiskToken(const NewOrder& order) noexcept : order_(order) {}
+
+    NewOrder order_;
+};
+
+// What the engine knows at the moment of the question.
+struct GateContext {
+    Exposure exposure;
+    std::int64_t now_ns = 0;
+    std::int64_t reference_ticks = 0;
+    std::int64_t reference_ts_ns = 0;
+    KillLevel level = KillLevel::kKilled;
+    bool has_reference = false;
+    bool is_ready = false;
+    bool is_in_session = false;
+    bool is_gapped = true;
+};
+
+struct Verdict {
+    GateCode code = GateCode::kNone;
+    std::uint32_t mask = 0;  // bit n-1: Rn failed
+    std::int64_t value = 0;  // of the deciding code, in its own unit
+    std::int64_t limit = 0;
+};
+
+class Gate {
+ public:
+    // Cold. Refuses a limit that is not positive, or fewer limits than instruments.
+    Failure open(std::span<const Instrument> instruments, std::span<const Limits> limits,
+                 const AccountLimits& account);
+
+    // The only maker of tokens. Consumes rate tokens whatever the answer.
+    [[nodiscard]] std::optional<RiskToken> check(const NewOrder& order, const GateContext& context,
+                                                 Verdict& verdict) noexcept;
+
+    // A cancel skips the exposure checks but has a bucket of its own. True: it may go.
+    [[nodiscard]] bool may_cancel(std::int64_t now_ns) noexcept;
+
+ private:
+    struct Past {  // one attempt, for R13
+        std::int64_t ts_ns;
+        std::int64_t price_ticks;
+        std::int64_t quantity_lots;
+        std::uint8_t side;
+        std::uint8_t strategy;
+    };
+    static constexpr std::size_t kPastMax = 64;
+    struct Desk {
+        Instrument instrument;
+        Limits limits;
+        TokenBucket bucket;
+        std::array<Past, kPastMax> past{};
+        std::uint64_t past_count = 0;
+    };
+    class Findings;
+
+    void check_permission(const NewOrder&, const GateContext&, const Desk&, Findings&) noexcept;
+    void check_value(const NewOrder&, const GateContext&, const Desk&, Findings&) noexcept;
+    void check_position(const NewOrder&, const GateContext&, const Desk&, Findings&) noexcept;
+    void check_rate(const NewOrder&, const GateContext&, Desk&, Findings&) noexcept;
+    void check_duplicate(const NewOrder&, const GateContext&, Desk&, Findings&) noexcept;
+
+    std::vector<Desk> desks_;
+    TokenBucket account_bucket_;
+    TokenBucket cancel_bucket_;
+    std::uint32_t last_epoch_ = 0;
+    std::uint64_t last_counter_ = 0;
+};
+
+}  // namespace gm
