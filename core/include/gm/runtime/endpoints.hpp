@@ -24,8 +24,6 @@ struct Endpoints {
     std::string control;
     std::string ring_path;      // journal ring, a mapping
     std::string status_path;    // status page, a mapping
-    std::string lock_path;      // in the run directory: one engine a journal
-    std::string journal_dir;    // segments
     std::string settings_path;  // settings.bin
 };
 

@@ -1,0 +1,111 @@
+#include "gm/runtime/frame.hpp"
+
+#include <cstring>
+#include <limits>
+
+namespace gm {
+namespace {
+
+bool is_allowed(RecordType type, FrameRole role) noexcept {
+    switch (type) {
+        case RecordType::kBarOpen:
+        case RecordType::kBarClose:
+        case RecordType::kTrade:
+        case RecordType::kQuarantine:
+        case RecordType::kEnd: return role == FrameRole::kFeed;
+        case RecordType::kHeartbeat: return role != FrameRole::kToVenue;
+        case RecordType::kHello:
+        case RecordType::kReady:
+        case RecordType::kDone:
+        case RecordType::kNewOrder:
+        case RecordType::kCancelOrder:
+        case RecordType::kQueryOrder: return role == FrameRole::kToVenue;
+        case RecordType::kWelcome:
+        case RecordType::kAck:
+        case RecordType::kReject:
+        case RecordType::kFill:
+        case RecordType::kCancelled:
+        case RecordType::kExpired:
+        case RecordType::kOrderState: return role == FrameRole::kFromVenue;
+        default: return false;
+    }
+}
+
+bool is_source_of(std::uint16_t source, FrameRole role) noexcept {
+    switch (role) {
+        case FrameRole::kFeed: return source == static_cast<std::uint16_t>(Source::kVenueFeed);
+        case FrameRole::kFromVenue:
+            return source == static_cast<std::uint16_t>(Source::kVenueOrders);
+        case FrameRole::kToVenue:
+            return source == static_cast<std::uint16_t>(Source::kEngine) ||
+                   source == static_cast<std::uint16_t>(Source::kIo);
+    }
+    return false;
+}
+
+}  // namespace
+
+const char* describe(FrameFault fault) noexcept {
+    switch (fault) {
+        case FrameFault::kNone: return "none";
+        case FrameFault::kWrongSize: return "size";
+        case FrameFault::kWrongMagic: return "magic";
+        case FrameFault::kWrongSchema: return "schema";
+        case FrameFault::kWrongCount: return "count";
+        case FrameFault::kWrongType: return "type";
+        case FrameFault::kWrongSource: return "source";
+        case FrameFault::kWrongSequence: return "sequence";
+    }
+    return "unknown";
+}
+
+bool is_numbered(RecordType type) noexcept {
+    switch (type) {
+        case RecordType::kHeartbeat:
+        case RecordType::kHello:
+        case RecordType::kWelcome:
+        case RecordType::kReady:
+        case RecordType::kDone: return false;
+        default: return true;
+    }
+}
+
+FrameFault decode_frame(std::span<const std::uint8_t> bytes, FrameRole role,
+                        Frame& out) noexcept {
+    if (bytes.size() < kOneRecordFrameSize) return FrameFault::kWrongSize;
+    RecordHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (header.magic != kMagic) return FrameFault::kWrongMagic;
+    if (header.schema != kSchema) return FrameFault::kWrongSchema;
+    if (header.count == 0 || header.count > kFrameRecordsMax) return FrameFault::kWrongCount;
+    if (bytes.size() != sizeof header + header.count * kPayloadSize) return FrameFault::kWrongSize;
+    const auto type = static_cast<RecordType>(header.type);
+    if (!is_allowed(type, role)) return FrameFault::kWrongType;
+    if (!is_source_of(header.source, role)) return FrameFault::kWrongSource;
+    const std::uint64_t last_first =
+        std::numeric_limits<std::uint64_t>::max() - header.count;  // room for first + count
+    if (is_numbered(type) && (header.first_sequence == 0 || header.first_sequence > last_first)) {
+        return FrameFault::kWrongSequence;
+    }
+    out = {header, bytes.data() + sizeof header};
+    return FrameFault::kNone;
+}
+
+Slot Frame::slot(std::size_t index, std::int64_t receive_ts_ns) const noexcept {
+    Slot slot{};
+    slot.header = header;
+    slot.header.count = 1;
+    slot.header.first_sequence = header.first_sequence + index;
+    slot.header.receive_ts_ns = receive_ts_ns;
+    std::memcpy(slot.payload, payloads + index * kPayloadSize, kPayloadSize);
+    return slot;
+}
+
+std::span<const std::uint8_t> encode_frame(
+    const Slot& slot, std::span<std::uint8_t, kOneRecordFrameSize> out) noexcept {
+    std::memcpy(out.data(), &slot.header, sizeof slot.header);
+    std::memcpy(out.data() + sizeof slot.header, slot.payload, kPayloadSize);
+    return out;
+}
+
+}  // namespace gm
