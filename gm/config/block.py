@@ -1,0 +1,180 @@
+"""The settings block: all that an engine is built from, as bytes. Layout: engine/settings.hpp.
+
+The block is written to ``settings.bin`` in the run directory and is what the engine, a replay and
+the native harness load, so its SHA-256 is the hash of the effective configuration.
+"""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gm import layout
+from gm.config.settings import Settings, TradingSection
+from gm.errors import ConfigError
+
+PADDING = 64
+MICROS = 1_000_000
+_SIDES = {"buy": 1, "sell": 2}
+_TYPES = {"market": 1, "limit": 2, "stop": 4}
+
+Rows = NDArray[np.void]
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument as the block needs it.
+
+    ``instrument`` is a row of ``layout.INSTRUMENT`` with empty slices; ``sessions`` and
+    ``offsets`` are its tables; ``feed_bar_ns`` is the size of the bars on its feed, 0 for ticks.
+    """
+
+    symbol: str
+    instrument: Rows
+    sessions: Rows
+    offsets: Rows
+    feed_bar_ns: int
+
+
+class Agents(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle as the block needs it: rows of ``layout.AGENT_SETTINGS`` and one ONNX file each."""
+
+    rows: Rows
+    onnx: tuple[bytes, ...]
+    threshold: float
+    feature_schema_sha256: bytes
+    bundle_sha256: bytes
+
+
+def build_block(settings: Settings, desks: Sequence[Desk], agents: Agents) -> bytes:
+    """Assemble the settings block of a run.
+
+    Parameters
+    ----------
+    settings : Settings
+        The checked configuration.
+    desks : sequence of Desk
+        The instruments of this run, in the order of their numbers on the wire.
+    agents : Agents
+        The bundle that decides.
+
+    Returns
+    -------
+    bytes
+        The block; equal input gives equal bytes.
+
+    Raises
+    ------
+    ConfigError
+        If an instrument has no entry under ``trading``, or a limit does not fit in 64 bits.
+
+    Source
+    ------
+    Ours; core/include/gm/engine/settings.hpp.
+    """
+    instruments = np.concatenate([np.atleast_1d(desk.instrument) for desk in desks])
+    for name, table in (("session", "sessions"), ("offset", "offsets")):
+        counts = [len(getattr(desk, table)) for desk in desks]
+        instruments[f"{name}_first"] = np.cumsum([0, *counts[:-1]])
+        instruments[f"{name}_count"] = counts
+    sections = [_section(settings, desk.symbol) for desk in desks]
+    tables = [
+        _header(settings, desks, agents),
+        _account(settings),
+        instruments,
+        np.concatenate(
+            [_limits(s, d.instrument, d.symbol) for s, d in zip(sections, desks, strict=True)]
+        ),
+        np.concatenate([_sizing(s, d) for s, d in zip(sections, desks, strict=True)]),
+        np.concatenate([desk.sessions for desk in desks]),
+        np.concatenate([desk.offsets for desk in desks]),
+        agents.rows,
+    ]
+    return b"".join([*(_pad(table.tobytes()) for table in tables), *map(_pad, agents.onnx)])
+
+
+def _pad(raw: bytes) -> bytes:
+    return raw + bytes(-len(raw) % PADDING)
+
+
+def _section(settings: Settings, symbol: str) -> TradingSection:
+    section = settings.trading.get(symbol)
+    if section is None:
+        raise ConfigError(f"trading.{symbol}: no size and no limits are written for this instrument")
+    return section
+
+
+def _row(dtype: np.dtype[Any], **values: object) -> Rows:
+    row = np.zeros(1, dtype)
+    for name, value in values.items():
+        row[name] = value
+    return row
+
+
+def _header(settings: Settings, desks: Sequence[Desk], agents: Agents) -> Rows:
+    return _row(
+        layout.SETTINGS_HEADER,
+        magic=layout.SETTINGS_MAGIC,
+        schema=layout.SCHEMA,
+        instrument_count=len(desks),
+        session_count=sum(len(desk.sessions) for desk in desks),
+        offset_count=sum(len(desk.offsets) for desk in desks),
+        agent_count=len(agents.rows),
+        installation=settings.engine.installation,
+        profile=0,
+        threshold=agents.threshold,
+        order_timeout_ns=settings.engine.order_timeout_ms * 1_000_000,
+        order_valid_for_ns=settings.engine.order_valid_for_ms * 1_000_000,
+        max_hold_bars=settings.policy.max_hold_bars,
+        flat_at_session_end=int(settings.policy.flat_at_session_end),
+        confirmed_clean_bars=48,
+        feature_schema_sha256=np.frombuffer(agents.feature_schema_sha256, "u1"),
+        bundle_sha256=np.frombuffer(agents.bundle_sha256, "u1"),
+    )
+
+
+def _account(settings: Settings) -> Rows:
+    section = settings.account
+    return _row(
+        layout.ACCOUNT_LIMITS,
+        orders_per_second_max=section.orders_per_second_max,
+        orders_burst_max=section.orders_burst_max,
+        cancels_per_second_max=section.cancels_per_second_max,
+        cancels_burst_max=section.cancels_burst_max,
+    )
+
+
+def _whole(value: Decimal, key: str) -> int:
+    whole = int(value.to_integral_value(ROUND_HALF_EVEN))
+    if whole != value or whole > 2**63 - 1:
+        raise ConfigError(f"{key}: {value} is finer or larger than the core can count")
+    return whole
+
+
+def _limits(section: TradingSection, instrument: Rows, symbol: str) -> Rows:
+    key = f"trading.{symbol}"
+    if int(np.atleast_1d(instrument)["tick_value_micros"][0]) <= 0:
+        raise ConfigError(f"{key}: the value of a tick must be positive")
+    return _row(
+        layout.LIMITS,
+        order_quantity_lots_max=section.order_quantity_lots_max,
+        order_notional_micros_max=_whole(
+            section.order_notional_max * MICROS, f"{key}.order_notional_max"
+        ),
+        collar_ppm=_whole(section.collar_percent * 10_000, f"{key}.collar_percent"),
+        collar_ticks_min=section.collar_ticks_min,
+        reference_age_ns_max=section.reference_age_ms_max * 1_000_000,
+        position_lots_max=section.position_lots_max,
+        orders_per_second_max=section.orders_per_second_max,
+        orders_burst_max=section.orders_burst_max,
+        duplicates_max=section.duplicates_max,
+        duplicate_window_ns=section.duplicate_window_ms * 1_000_000,
+        sides_allowed=sum({_SIDES[side] for side in section.sides}),
+        types_allowed=sum({_TYPES[kind] for kind in section.types}),
+    )
+
+
+def _sizing(section: TradingSection, desk: Desk) -> Rows:
+    return _row(layout.SIZING, target_lots=section.target_lots, feed_bar_ns=desk.feed_bar_ns)

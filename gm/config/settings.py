@@ -1,0 +1,234 @@
+"""The whole configuration: one frozen tree, read once at start, checked before the core is touched.
+
+A key that is not listed here is an error. No risk limit has a default: somebody must have written
+each number down. Decimals are exact; the unit is the last part of a name.
+"""
+
+import math
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from gm.config.strict_yaml import load_tree
+from gm.errors import ConfigError
+
+INT64_MAX = 2**63 - 1
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+Lots = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=7 * 86_400_000)]
+Microseconds = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
+PerMillion = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every section. Subclasses repeat frozen and kw_only: mypy and msgspec need it."""
+
+
+class EngineSection(_Section, frozen=True, kw_only=True):
+    """How the engine process runs."""
+
+    driver: Literal["auto", "inline", "threaded"] = "auto"
+    idle_spin_us: Microseconds = 50
+    # Journal files of this size are prepared ahead; 256 on a machine that trades all day.
+    segment_mib: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256
+    order_timeout_ms: Milliseconds = 2_000
+    order_valid_for_ms: Milliseconds = 5_000
+    installation: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)] = 1
+    restart_policy: Literal["resume"] = "resume"
+
+
+class PolicySection(_Section, frozen=True, kw_only=True):
+    """What decides, and how long a position is held."""
+
+    bundle: Annotated[str, msgspec.Meta(min_length=1)] = "baseline"
+    profile: Annotated[str, msgspec.Meta(min_length=1)] = "strategic_only"
+    max_hold_bars: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 46
+    flat_at_session_end: bool = False
+
+
+class AccountSection(_Section, frozen=True, kw_only=True):
+    """R12 over all instruments together."""
+
+    orders_per_second_max: Count
+    orders_burst_max: Count
+    cancels_per_second_max: Count
+    cancels_burst_max: Count
+
+
+class TradingSection(_Section, frozen=True, kw_only=True):
+    """One instrument: its size and its limits."""
+
+    target_lots: Lots
+    order_quantity_lots_max: Lots
+    # In the instrument's currency; market orders count at the worst collar.
+    order_notional_max: Decimal
+    collar_percent: Decimal
+    collar_ticks_min: CountOrZero
+    reference_age_ms_max: Milliseconds
+    position_lots_max: Lots
+    orders_per_second_max: Count
+    orders_burst_max: Count
+    duplicates_max: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    duplicate_window_ms: Milliseconds
+    sides: tuple[Literal["buy", "sell"], ...] = ("buy", "sell")
+    types: tuple[Literal["market", "limit", "stop"], ...] = ("market",)
+
+
+class VenueSection(_Section, frozen=True, kw_only=True):
+    """The simulator's manners. Its dice are seeded on its command line."""
+
+    latency_us: Annotated[int, msgspec.Meta(ge=0, le=86_400_000_000)] = 0
+    slippage_ticks: CountOrZero = 1
+    partial_fill_ppm: PerMillion = 0
+    reject_ppm: PerMillion = 0
+    # By instrument: (commission a lot in currency, basis points of the notional).
+    commission_per_lot: dict[str, Decimal] = {}
+    commission_bps: dict[str, Decimal] = {}
+
+
+class MetricsSection(_Section, frozen=True, kw_only=True):
+    """Where /metrics, /health and /ready answer. Loopback only; port 0 takes a free one."""
+
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    port: Port = 9464
+
+
+class StoreSection(_Section, frozen=True, kw_only=True):
+    """The recorder's batches. The database is a view of the journal, never read to trade."""
+
+    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 20_000
+    poll_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 50
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """The whole of configs/*.yaml."""
+
+    instruments_file: str = "instruments.yaml"
+    engine: EngineSection = EngineSection()
+    policy: PolicySection = PolicySection()
+    account: AccountSection
+    trading: dict[str, TradingSection]
+    venue: VenueSection = VenueSection()
+    metrics: MetricsSection = MetricsSection()
+    store: StoreSection = StoreSection()
+
+
+T = TypeVar("T")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a configuration file.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file such as ``configs/development.yaml``.
+
+    Returns
+    -------
+    Settings
+        The frozen tree.
+
+    Raises
+    ------
+    ConfigError
+        Names file, key, value and what is allowed.
+
+    Source
+    ------
+    Ours.
+    """
+    settings = convert(path, load_tree(path), Settings)
+    for symbol, section in settings.trading.items():
+        _check_trading(path, symbol, section)
+    for name in ("commission_per_lot", "commission_bps"):
+        for symbol, value in getattr(settings.venue, name).items():
+            _check_decimal(path, f"venue.{name}.{symbol}", value, Decimal(0), Decimal(1_000_000))
+    if settings.policy.profile != "strategic_only":
+        raise ConfigError(
+            f"{path}: policy.profile: {settings.policy.profile!r} is not built yet; "
+            "strategic_only is the one profile until the policies issue"
+        )
+    return settings
+
+
+def convert(path: Path, tree: Any, kind: type[T], prefix: str = "") -> T:  # noqa: ANN401
+    """Turn a plain tree into a struct, or say which key of which file is wrong and how.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the error text.
+    tree : dict
+        From ``strict_yaml.load_tree``.
+    kind : type
+        The struct.
+    prefix : str
+        Put before the key in the error text.
+
+    Returns
+    -------
+    An object of ``kind``.
+
+    Raises
+    ------
+    ConfigError
+        With file, key, value and the allowed range.
+
+    Source
+    ------
+    Ours.
+    """
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        reason, _, at = str(error).partition(" - at `")
+        key = at.rstrip("`").removeprefix("$").lstrip(".")
+        shown = _value_at(tree, key)
+        raise ConfigError(f"{path}: {prefix}{key or 'top level'}: {reason}{shown}") from error
+
+
+def _value_at(tree: Any, key: str) -> str:  # noqa: ANN401
+    value = tree
+    for part in key.replace("[", ".[").split("."):
+        if part.startswith("[") and part != "[...]" and isinstance(value, list):
+            value = value[int(part.strip("[]"))]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        elif part:
+            return ""
+    if isinstance(value, dict | list):
+        return f", got a {type(value).__name__}"
+    return f", got {str(value)[:80]!r}"
+
+
+def _check_decimal(path: Path, key: str, value: Decimal, low: Decimal, high: Decimal) -> None:
+    if not math.isfinite(value) or not low <= value <= high:
+        raise ConfigError(f"{path}: {key}: {value} is not within [{low}, {high}]")
+
+
+def _check_trading(path: Path, symbol: str, section: TradingSection) -> None:
+    key = f"trading.{symbol}"
+    _check_decimal(
+        path, f"{key}.order_notional_max", section.order_notional_max, Decimal(1), Decimal(10**12)
+    )
+    _check_decimal(
+        path, f"{key}.collar_percent", section.collar_percent, Decimal("0.0001"), Decimal(100)
+    )
+    if section.order_quantity_lots_max < 2 * section.target_lots:
+        raise ConfigError(
+            f"{path}: {key}.order_quantity_lots_max: {section.order_quantity_lots_max} is less "
+            f"than a reversal of 2 x target_lots = {2 * section.target_lots}"
+        )
+    if section.position_lots_max < section.target_lots:
+        raise ConfigError(
+            f"{path}: {key}.position_lots_max: {section.position_lots_max} is less than "
+            f"target_lots = {section.target_lots}"
+        )
+    for name in ("sides", "types"):
+        if not getattr(section, name):
+            raise ConfigError(f"{path}: {key}.{name}: must name at least one")
