@@ -1,0 +1,153 @@
+// The engine: one writer of all trading state, a pure function from inputs to outputs.
+//
+// step() reads in the order of the sentence "what is there, what does it mean, what do I want, how
+// much, may I, do it". It reads no clock and does no I/O: time is a field of the input, the rest is
+// in Settings. The same inputs give the same outputs, byte for byte, in live, lockstep, backtest
+// and replay. After open() nothing here allocates, locks, logs or calls the system.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "gm/engine/outputs.hpp"
+#include "gm/engine/settings.hpp"
+#include "gm/features/strategic.hpp"
+#include "gm/market/market.hpp"
+#include "gm/orders/order_table.hpp"
+#include "gm/orders/portfolio.hpp"
+#include "gm/policy/ensemble.hpp"
+#include "gm/risk/gate.hpp"
+
+namespace gm {
+
+// Totals since the first start, for status, metrics and the summary at END.
+struct EngineTotals {
+    std::uint64_t decisions = 0;
+    std::uint64_t orders = 0;  // tokens that went through the door
+    std::uint64_t fills = 0;
+    std::array<std::uint64_t, 32> refusals{};  // by GateCode
+    std::uint64_t venue_rejects = 0;
+    std::uint64_t duplicates = 0;      // inputs that had been consumed before: dropped
+    std::uint64_t gaps = 0;            // sequence numbers that were missing
+    std::uint64_t reader_refusals = 0; // QUARANTINE records of the venue
+    std::uint64_t bad_transitions = 0;
+};
+
+// Everything of one instrument.
+struct Desk {
+    Market market;
+    StrategicFeatures features;
+    EnsembleState policy{};
+    Position position;
+    std::int64_t target_lots = 0;
+    std::int64_t held_bars = 0;        // closed 30-minute bars since the fill that opened or turned
+    std::uint64_t closed_bars_30m = 0;
+    std::uint64_t closed_bars_5m = 0;
+    std::uint64_t quarantined = 0;
+    std::int64_t last_bar_start_ts_ns = 0;
+    KillLevel level = KillLevel::kActive;  // raised when this instrument's orders make no sense
+    bool must_decide = false;          // a 30-minute bar closed in this step
+    bool must_prepare = false;         // the known part of the next matrix is not computed yet
+    bool was_ready = false;
+};
+
+class Engine {
+ public:
+    // No step writes more: every open order updated and queried, and the outputs of one bar.
+    static constexpr std::size_t kStepRecordsMax = 4 * kOpenOrdersMax;
+
+    // Cold. Allocates everything that will ever be used.
+    Failure open(const Settings& settings);
+
+    // Consumes one input. The caller has seen to it that kStepRecordsMax journal slots are free.
+    void step(const Slot& input, Outputs& out) noexcept;
+
+    // Work that need not wait for the next bar: call while idle. Changes no output.
+    void prepare() noexcept;
+
+    // Engine time at which a TIMER would do something; INT64_MAX: never.
+    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept;
+    [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept { return last_feed_sequence_; }
+    [[nodiscard]] std::uint64_t last_reply_sequence() const noexcept {
+        return last_reply_sequence_;
+    }
+    [[nodiscard]] std::uint64_t last_input_sequence() const noexcept {
+        return stamp_.input_sequence;
+    }
+    [[nodiscard]] std::int64_t now_ns() const noexcept { return stamp_.now_ns; }
+    [[nodiscard]] std::uint32_t epoch() const noexcept { return stamp_.epoch; }
+    [[nodiscard]] EngineState state() const noexcept { return state_; }
+    // A sequence number was missing: io opens a new connection, so that the venue sends it again.
+    [[nodiscard]] bool is_gapped() const noexcept { return is_gapped_; }
+    [[nodiscard]] std::uint32_t awaiting_queries() const noexcept { return awaiting_queries_; }
+    [[nodiscard]] std::size_t open_orders() const noexcept { return orders_.open_count(); }
+    [[nodiscard]] const EngineTotals& totals() const noexcept { return totals_; }
+    [[nodiscard]] std::span<const Desk> desks() const noexcept { return desks_; }
+    // The tape that the journal belongs to; zero until the first kConnected.
+    [[nodiscard]] const std::array<std::uint8_t, 32>& tape_id() const noexcept { return tape_id_; }
+
+ private:
+    [[nodiscard]] bool is_consumed(const Slot& input) noexcept;
+    void dispatch(const Slot& input, Outputs& out) noexcept;
+    void on_feed(const Slot& input, Outputs& out) noexcept;
+    void on_reply(const Slot& input, Outputs& out) noexcept;
+    void on_session(const Slot& input, Outputs& out) noexcept;
+
+    // market, features, policy
+    void on_bar_open(const BarOpen& bar, Outputs& out) noexcept;
+    void on_bar_close(const BarClose& bar, Outputs& out) noexcept;
+    void on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept;
+    [[nodiscard]] bool is_refused(std::uint32_t at, QuarantineReason reason,
+                                  std::int64_t start_ts_ns, Outputs& out) noexcept;
+    void take_closed_bars(Desk& desk) noexcept;
+    void advance(std::uint32_t at, Outputs& out) noexcept;
+    [[nodiscard]] PolicyContext context_of(const Desk& desk) const noexcept;
+
+    // decision -> target -> order
+    void decide(std::uint32_t at, Outputs& out) noexcept;
+    void order_toward_target(std::uint32_t at, OrderReason reason, Outputs& out) noexcept;
+    void flatten_before_close(std::uint32_t at, const BarClose& bar, Outputs& out) noexcept;
+    [[nodiscard]] GateContext gate_context(std::uint32_t at) const noexcept;
+
+    // orders and replies
+    void on_order_event(const OrderId& id, OrderEvent event, RejectReason reason,
+                        Outputs& out) noexcept;
+    void on_fill(const Fill& fill, Outputs& out) noexcept;
+    void on_state_report(const OrderStateReport& report, Outputs& out) noexcept;
+    void on_epoch(const Epoch& epoch, Outputs& out) noexcept;
+    void on_stop(const SessionEvent& event, Outputs& out) noexcept;
+    void on_end(Outputs& out) noexcept;
+    void on_connected(const SessionEvent& event, Outputs& out) noexcept;
+    void on_disconnected(Outputs& out) noexcept;
+    void on_timer(Outputs& out) noexcept;
+    void lose_sight(Outputs& out) noexcept;
+    void query(Order& order, Outputs& out) noexcept;
+    void cancel_all(Outputs& out) noexcept;
+    void become_ready_if_known(Outputs& out) noexcept;
+
+    void write_order_update(const Order& order, OrderState previous, Outputs& out) noexcept;
+    void write_position(std::uint32_t at, Outputs& out) noexcept;
+    void write_state(std::uint32_t at, EngineState state, std::uint8_t reason,
+                     Outputs& out) noexcept;
+
+    Settings settings_;
+    std::vector<Desk> desks_;
+    Ensemble ensemble_;
+    Gate gate_;
+    OrderTable orders_;
+    EngineTotals totals_;
+    Stamp stamp_{};
+    std::array<std::uint8_t, 32> tape_id_{};
+    std::uint64_t last_feed_sequence_ = 0;
+    std::uint64_t last_reply_sequence_ = 0;
+    std::uint64_t order_counter_ = 0;
+    std::uint32_t connection_ = 0;
+    std::uint32_t awaiting_queries_ = 0;
+    EngineState state_ = EngineState::kRecovering;
+    KillLevel level_ = KillLevel::kActive;
+    bool is_gapped_ = false;
+    bool has_ended_ = false;  // END was consumed: nothing more comes from this tape
+};
+
+}  // namespace gm

@@ -1,0 +1,150 @@
+// From a closed 30-minute bar to an order: policy, target, size, gate.
+#include "gm/engine/engine.hpp"
+
+namespace gm {
+namespace {
+
+constexpr std::int64_t kDayNs = 86'400'000'000'000;
+
+// Monday 0 to Sunday 6 of exchange-local time. 1970-01-01 was a Thursday.
+std::int64_t weekday(std::int64_t local_ts_ns) noexcept {
+    std::int64_t days = local_ts_ns / kDayNs;
+    if (local_ts_ns % kDayNs < 0) --days;
+    const std::int64_t day = (days + 3) % 7;
+    return day < 0 ? day + 7 : day;
+}
+
+std::int64_t direction(Action action) noexcept { return 1 - static_cast<std::int64_t>(action); }
+
+}  // namespace
+
+// SPEC §5: synergy confidence and direction (none until synergies exist), volatility_30, hour_sin,
+// hour_cos of the newest row, weekday/6 of the bar's exchange-local start.
+PolicyContext Engine::context_of(const Desk& desk) const noexcept {
+    const float* row =
+        desk.features.matrix() + (kStrategicRows - 1) * kStrategicColumns;
+    const std::int64_t start = desk.last_bar_start_ts_ns;
+    const std::int64_t day = weekday(start + desk.market.local_offset_ns(start));
+    PolicyContext context;
+    context.volatility_30 = row[kVolatility30];
+    context.hour_sin = row[kHourSin];
+    context.hour_cos = row[kHourCos];
+    context.weekday_sixth = static_cast<float>(day) / 6.0F;
+    return context;
+}
+
+void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
+    Desk& desk = desks_[at];
+    const bool must_exit = desk.position.lots != 0 && settings_.header.max_hold_bars > 0 &&
+                           desk.held_bars >= settings_.header.max_hold_bars;
+    bool acts = false;
+    bool entries = false;
+    std::int64_t wanted = 0;
+    if (desk.features.is_ready()) {
+        DecisionValues values{};
+        ensemble_.decide(desk.features.matrix(), context_of(desk), desk.policy, values);
+        Decision decision{};
+        decision.bar_start_ts_ns = desk.last_bar_start_ts_ns;
+        decision.instrument = at;
+        decision.action = values.action;
+        decision.acts = values.acts;
+        decision.agents = values.agents;
+        for (std::size_t i = 0; i < kAgentsMax; ++i) {
+            for (std::size_t j = 0; j < kActions; ++j) {
+                decision.agent_probability[i][j] = values.agent_probability[i][j];
+            }
+        }
+        for (std::size_t j = 0; j < kActions; ++j) decision.probability[j] = values.probability[j];
+        out.write(stamp_, RecordType::kDecision, decision);
+        ++totals_.decisions;
+        acts = values.acts;
+        entries = desk.market.entries_allowed();
+        wanted = direction(values.action) * settings_.sizing[at].target_lots;
+    }
+    const bool opposes = acts && desk.position.lots != 0 && (wanted > 0) != (desk.position.lots > 0);
+    auto reason = OrderReason::kDecision;
+    if (acts && entries && (opposes || !must_exit)) {
+        desk.target_lots = wanted;
+    } else if (opposes) {
+        desk.target_lots = 0;  // an exit needs no permission to enter
+    } else if (must_exit) {
+        desk.target_lots = 0;
+        reason = OrderReason::kMaxHold;
+    }
+    order_toward_target(at, reason, out);
+}
+
+void Engine::flatten_before_close(std::uint32_t at, const BarClose& bar, Outputs& out) noexcept {
+    if (settings_.header.flat_at_session_end == 0) return;
+    Desk& desk = desks_[at];
+    const std::int64_t duration_ns = static_cast<std::int64_t>(bar.duration_s) * 1'000'000'000;
+    if (!desk.market.is_last_but_one_bar_of_session(bar.start_ts_ns, duration_ns)) return;
+    desk.target_lots = 0;
+    order_toward_target(at, OrderReason::kSessionEnd, out);
+}
+
+GateContext Engine::gate_context(std::uint32_t at) const noexcept {
+    const Desk& desk = desks_[at];
+    GateContext context;
+    context.exposure = orders_.exposure(at);
+    context.now_ns = stamp_.now_ns;
+    context.has_reference = desk.market.last_good_ts_ns() != kNoTime;
+    context.reference_ticks = desk.market.last_good_price_ticks();
+    context.reference_ts_ns = desk.market.last_good_ts_ns();
+    context.level = level_ > desk.level ? level_ : desk.level;
+    if (orders_.has_unknown(at) && context.level < KillLevel::kReducing) {
+        context.level = KillLevel::kReducing;
+    }
+    context.is_ready = state_ == EngineState::kReady;
+    // An order decided on the last bar of a session waits for the next OPEN: the bar counts, not
+    // the bell.
+    context.is_in_session = (desk.market.last_flags() & kBarOutOfSession) == 0;
+    context.is_gapped = is_gapped_;
+    return context;
+}
+
+// One order for the whole difference, reversing in one; none while another is unresolved.
+void Engine::order_toward_target(std::uint32_t at, OrderReason reason, Outputs& out) noexcept {
+    Desk& desk = desks_[at];
+    const std::int64_t difference = desk.target_lots - desk.position.lots;
+    if (difference == 0 || orders_.open_orders(at) > 0) return;
+
+    NewOrder order{};
+    order.id = {settings_.header.installation, stamp_.epoch, ++order_counter_};
+    order.decision_bar_start_ts_ns = desk.last_bar_start_ts_ns;
+    order.quantity_lots = difference > 0 ? difference : -difference;
+    order.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
+    order.instrument = at;
+    order.connection = connection_;
+    order.side = difference > 0 ? Side::kBuy : Side::kSell;
+    order.type = OrderType::kMarket;
+    order.reason = reason;
+
+    Verdict verdict;
+    const std::optional<RiskToken> token = gate_.check(order, gate_context(at), verdict);
+    Order* placed = token ? orders_.insert(order) : nullptr;
+    if (placed == nullptr) {
+        if (verdict.code == GateCode::kNone) verdict.code = GateCode::kNotReady;  // table is full
+        ++totals_.refusals[static_cast<std::size_t>(verdict.code)];
+        Refusal refusal{};
+        refusal.id = order.id;
+        refusal.decision_bar_start_ts_ns = order.decision_bar_start_ts_ns;
+        refusal.quantity_lots = order.quantity_lots;
+        refusal.price_ticks = order.price_ticks;
+        refusal.value = verdict.value;
+        refusal.limit = verdict.limit;
+        refusal.mask = verdict.mask;
+        refusal.instrument = static_cast<std::uint16_t>(at);
+        refusal.side = order.side;
+        refusal.code = static_cast<std::uint8_t>(verdict.code);
+        out.write(stamp_, RecordType::kRefusal, refusal);
+        desk.target_lots = desk.position.lots;  // a refused wish is not kept for later
+        return;
+    }
+    ++totals_.orders;
+    out.send(stamp_, *token);
+    placed->deadline_ns = stamp_.now_ns + settings_.header.order_timeout_ns;
+    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) desk.level = KillLevel::kHalted;
+}
+
+}  // namespace gm

@@ -1,0 +1,246 @@
+#include "gm/engine/engine.hpp"
+
+#include <cstring>
+
+namespace gm {
+namespace {
+
+Failure load_agents(const Settings& settings, Ensemble& ensemble) {
+    std::vector<AgentOptions> agents;
+    for (std::size_t i = 0; i < settings.agents.size(); ++i) {
+        const AgentSettings& row = settings.agents[i];
+        AgentOptions& agent = agents.emplace_back();
+        agent.name.assign(row.name, ::strnlen(row.name, sizeof row.name));
+        agent.weight = row.weight;
+        agent.temperature = row.temperature;
+        agent.column_mask = row.column_mask;
+        agent.context_count = row.context_count;
+        agent.onnx = settings.onnx[i];
+    }
+    return ensemble.load(agents, settings.header.threshold);
+}
+
+}  // namespace
+
+Failure Engine::open(const Settings& settings) {
+    settings_ = settings;
+    const std::size_t count = settings.instruments.size();
+    if (count == 0) return fail(Status::kBadSettings, "settings hold no instrument");
+    if (Failure failure = gate_.open(settings.instruments, settings.limits, settings.account);
+        !failure.is_ok()) {
+        return failure;
+    }
+    if (Failure failure = orders_.open(count); !failure.is_ok()) return failure;
+    if (Failure failure = load_agents(settings, ensemble_); !failure.is_ok()) return failure;
+
+    desks_ = std::vector<Desk>(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const Instrument& instrument = settings.instruments[i];
+        const auto sessions = std::span(settings.sessions)
+                                  .subspan(instrument.session_first, instrument.session_count);
+        const auto offsets = std::span(settings.offsets)
+                                 .subspan(instrument.offset_first, instrument.offset_count);
+        Failure failure = desks_[i].market.open(instrument, sessions, offsets,
+                                                settings.sizing[i].feed_bar_ns,
+                                                settings.header.confirmed_clean_bars);
+        if (!failure.is_ok()) return failure;
+        desks_[i].features.open();
+    }
+    return ok();
+}
+
+void Engine::step(const Slot& input, Outputs& out) noexcept {
+    if (is_consumed(input)) return;
+    ++stamp_.input_sequence;
+    // Engine time never runs backward: an input that claims so is taken at the time reached.
+    if (input.header.receive_ts_ns > stamp_.now_ns) stamp_.now_ns = input.header.receive_ts_ns;
+    out.write_input(input, stamp_.input_sequence);
+    dispatch(input, out);
+}
+
+// Inputs that change nothing are not journalled: numbers seen before, and timers with nothing due.
+bool Engine::is_consumed(const Slot& input) noexcept {
+    const std::uint64_t sequence = input.header.first_sequence;
+    switch (static_cast<Source>(input.header.source)) {
+        case Source::kVenueFeed:
+            if (sequence > last_feed_sequence_) return false;
+            ++totals_.duplicates;
+            return true;
+        case Source::kVenueOrders:
+            if (sequence > last_reply_sequence_) return false;
+            ++totals_.duplicates;
+            return true;
+        default:
+            return input.type() == RecordType::kTimer &&
+                   input.header.receive_ts_ns < next_deadline_ns();
+    }
+}
+
+void Engine::dispatch(const Slot& input, Outputs& out) noexcept {
+    const std::uint64_t sequence = input.header.first_sequence;
+    switch (static_cast<Source>(input.header.source)) {
+        case Source::kVenueFeed:
+            if (sequence != last_feed_sequence_ + 1) break;
+            last_feed_sequence_ = sequence;
+            return on_feed(input, out);
+        case Source::kVenueOrders:
+            if (sequence != last_reply_sequence_ + 1) break;
+            last_reply_sequence_ = sequence;
+            return on_reply(input, out);
+        default: return on_session(input, out);
+    }
+    // Something is missing. It is not guessed at: the venue sends it again on a new connection.
+    ++totals_.gaps;
+    is_gapped_ = true;
+}
+
+void Engine::on_feed(const Slot& input, Outputs& out) noexcept {
+    switch (input.type()) {
+        case RecordType::kBarOpen: return on_bar_open(input.as<BarOpen>(), out);
+        case RecordType::kBarClose: return on_bar_close(input.as<BarClose>(), out);
+        case RecordType::kTrade: {
+            return on_trade(input.as<Trade>(), input.header.source_ts_ns, out);
+        }
+        case RecordType::kQuarantine: {
+            const auto refused = input.as<Quarantine>();
+            ++totals_.reader_refusals;
+            if (refused.instrument < desks_.size()) {
+                desks_[refused.instrument].market.on_reader_refusal(
+                    static_cast<QuarantineReason>(refused.reason));
+            }
+            return;
+        }
+        case RecordType::kEnd: return on_end(out);
+        default: return;  // a heartbeat moves the sequence and engine time, nothing else
+    }
+}
+
+void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
+    if (bar.instrument >= desks_.size()) return;
+    Market& market = desks_[bar.instrument].market;
+    if (is_refused(bar.instrument, market.on_open(bar, stamp_.now_ns), bar.start_ts_ns, out)) return;
+    advance(bar.instrument, out);
+}
+
+void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
+    if (bar.instrument >= desks_.size()) return;
+    Market& market = desks_[bar.instrument].market;
+    if (is_refused(bar.instrument, market.on_close(bar, stamp_.now_ns), bar.start_ts_ns, out)) return;
+    advance(bar.instrument, out);
+    flatten_before_close(bar.instrument, bar, out);
+}
+
+void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept {
+    if (trade.instrument >= desks_.size()) return;
+    Market& market = desks_[trade.instrument].market;
+    const QuarantineReason reason = market.on_trade(trade, ts_ns, stamp_.now_ns);
+    if (is_refused(trade.instrument, reason, ts_ns, out)) return;
+    advance(trade.instrument, out);
+}
+
+bool Engine::is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t start_ts_ns,
+                        Outputs& out) noexcept {
+    if (reason == QuarantineReason::kNone) return false;
+    ++desks_[at].quarantined;
+    BarQuarantined refused{};
+    refused.start_ts_ns = start_ts_ns;
+    refused.feed_sequence = last_feed_sequence_;
+    refused.instrument = at;
+    refused.reason = static_cast<std::uint32_t>(reason);
+    out.write(stamp_, RecordType::kBarQuarantined, refused);
+    return true;
+}
+
+// Bars that the last event closed, in time order. A 30-minute one calls for a decision.
+void Engine::take_closed_bars(Desk& desk) noexcept {
+    ClosedBar bar{};
+    while (desk.market.next_closed(bar)) {  // bounded: ten days of 5-minute buckets at most
+        if (bar.minutes == 5) {
+            ++desk.closed_bars_5m;
+            continue;
+        }
+        desk.features.update(bar, desk.market.local_offset_ns(bar.start_ts_ns));
+        desk.last_bar_start_ts_ns = bar.start_ts_ns;
+        desk.must_decide = true;
+        desk.must_prepare = false;
+        desk.held_bars += desk.position.lots != 0;
+        ++desk.closed_bars_30m;
+    }
+}
+
+void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
+    Desk& desk = desks_[at];
+    take_closed_bars(desk);
+    if (!desk.must_decide) return;
+    desk.must_decide = false;
+    if (desk.features.is_ready() != desk.was_ready) {
+        desk.was_ready = desk.features.is_ready();
+        write_state(at, state_, static_cast<std::uint8_t>(desk.features.reason()), out);
+    }
+    decide(at, out);
+    write_position(at, out);
+    desk.must_prepare = true;
+}
+
+void Engine::prepare() noexcept {
+    for (Desk& desk : desks_) {
+        if (!desk.must_prepare) continue;
+        desk.must_prepare = false;
+        desk.features.prepare();
+        ensemble_.prepare(desk.features.matrix() + kStrategicColumns, desk.policy);
+    }
+}
+
+std::int64_t Engine::next_deadline_ns() const noexcept {
+    std::int64_t earliest = orders_.next_deadline_ns();
+    for (const Desk& desk : desks_) {
+        const std::int64_t deadline = desk.market.next_deadline_ns();
+        earliest = deadline < earliest ? deadline : earliest;
+    }
+    return earliest;
+}
+
+void Engine::on_timer(Outputs& out) noexcept {
+    for (std::uint32_t at = 0; at < desks_.size(); ++at) {
+        desks_[at].market.on_time(stamp_.now_ns);
+        advance(at, out);
+    }
+    orders_.for_each_open([&](Order& order) {
+        if (order.deadline_ns > stamp_.now_ns) return;
+        const OrderState previous = order.state;
+        if (orders_.apply(order, OrderEvent::kTimeout) != Status::kOk) return;
+        write_order_update(order, previous, out);
+        query(order, out);
+    });
+    if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
+}
+
+void Engine::write_position(std::uint32_t at, Outputs& out) noexcept {
+    const Desk& desk = desks_[at];
+    const Position& position = desk.position;
+    PositionUpdate update{};
+    update.position_lots = position.lots;
+    update.cost_low = static_cast<std::int64_t>(position.cost);
+    update.cost_high = static_cast<std::int64_t>(position.cost >> 64);
+    update.realised_micros = position.realised_micros;
+    update.commission_micros = position.commission_micros;
+    update.round_trips = position.round_trips;
+    update.instrument = at;
+    if (unrealised_micros(position, desk.market.last_good_price_ticks(),
+                          settings_.instruments[at].tick_value_micros,
+                          update.unrealised_micros) != Status::kOk) {
+        desks_[at].level = KillLevel::kHalted;
+    }
+    out.write(stamp_, RecordType::kPosition, update);
+}
+
+void Engine::write_state(std::uint32_t at, EngineState state, std::uint8_t reason,
+                         Outputs& out) noexcept {
+    StateUpdate update{};
+    update.instrument = at;
+    update.state = state;
+    update.reason = reason;
+    out.write(stamp_, RecordType::kState, update);
+}
+
+}  // namespace gm

@@ -1,0 +1,134 @@
+#include "gm/engine/settings.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "gm/base/sha256.hpp"
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+namespace {
+
+constexpr std::size_t kPadding = 64;
+constexpr std::size_t kInstrumentsMax = 4096;
+constexpr std::size_t kRowsMax = 1U << 20;  // sessions, offset changes
+constexpr std::size_t kOnnxSizeMax = 16U << 20;
+
+// Walks the block table by table; every read is checked against what is left.
+class Reader {
+ public:
+    explicit Reader(std::span<const std::uint8_t> block) : block_(block) {}
+
+    template <typename Row>
+    Failure read(const char* table, std::size_t count, std::vector<Row>& out) {
+        const std::size_t size = count * sizeof(Row);
+        if (size > block_.size() - at_) return cut(table, size);
+        out.resize(count);
+        if (size > 0) std::memcpy(out.data(), block_.data() + at_, size);
+        at_ = std::min((at_ + size + kPadding - 1) / kPadding * kPadding, block_.size());
+        return ok();
+    }
+    template <typename Row>
+    Failure read_one(const char* table, Row& out) {
+        std::vector<Row> rows;
+        Failure failure = read(table, 1, rows);
+        if (failure.is_ok()) out = rows[0];
+        return failure;
+    }
+    [[nodiscard]] std::size_t left() const { return block_.size() - at_; }
+
+ private:
+    Failure cut(const char* table, std::size_t size) const {
+        return fail(Status::kBadSettings, std::string("settings end inside ") + table + ": " +
+                                              std::to_string(size) + " bytes needed, " +
+                                              std::to_string(block_.size() - at_) + " left");
+    }
+
+    std::span<const std::uint8_t> block_;
+    std::size_t at_ = 0;
+};
+
+Failure check_header(const SettingsHeader& header) {
+    if (header.magic != kSettingsMagic || header.schema != kSchema) {
+        return fail(Status::kBadSettings,
+                    "not a settings block of schema " + std::to_string(kSchema) + ": schema " +
+                        std::to_string(header.schema));
+    }
+    if (header.instrument_count == 0 || header.instrument_count > kInstrumentsMax ||
+        header.session_count > kRowsMax || header.offset_count > kRowsMax ||
+        header.agent_count == 0 || header.agent_count > kAgentsMax) {
+        return fail(Status::kBadSettings,
+                    "settings count out of range: " + std::to_string(header.instrument_count) +
+                        " instruments, " + std::to_string(header.agent_count) + " agents");
+    }
+    if (!(header.threshold > 0.0 && header.threshold <= 1.0)) {
+        return fail(Status::kBadSettings,
+                    "threshold must lie in (0, 1]: " + std::to_string(header.threshold));
+    }
+    if (header.order_timeout_ns <= 0 || header.order_valid_for_ns <= 0) {
+        return fail(Status::kBadSettings, "order_timeout_ns and order_valid_for_ns must be positive");
+    }
+    return ok();
+}
+
+// Slices of an instrument must lie inside their tables.
+Failure check_rows(const Settings& settings) {
+    for (std::size_t i = 0; i < settings.instruments.size(); ++i) {
+        const Instrument& row = settings.instruments[i];
+        const std::uint64_t sessions_end = std::uint64_t{row.session_first} + row.session_count;
+        const std::uint64_t offsets_end = std::uint64_t{row.offset_first} + row.offset_count;
+        if (row.symbol[sizeof row.symbol - 1] != 0 || row.currency[sizeof row.currency - 1] != 0) {
+            return fail(Status::kBadSettings, "symbol or currency of instrument " +
+                                                  std::to_string(i) + " is not terminated");
+        }
+        if (sessions_end > settings.sessions.size() || offsets_end > settings.offsets.size()) {
+            return fail(Status::kBadSettings,
+                        std::string("session table of ") + row.symbol + " is out of range");
+        }
+        if (settings.sizing[i].target_lots <= 0) {
+            return fail(Status::kBadSettings,
+                        std::string("target_lots of ") + row.symbol + " must be positive: " +
+                            std::to_string(settings.sizing[i].target_lots));
+        }
+    }
+    return ok();
+}
+
+}  // namespace
+
+Failure load_settings(std::span<const std::uint8_t> block, Settings& out) {
+    Settings settings;
+    Reader reader(block);
+    Failure failure = reader.read_one("header", settings.header);
+    if (failure.is_ok()) failure = check_header(settings.header);
+    const SettingsHeader& header = settings.header;
+    const std::size_t count = header.instrument_count;
+    if (failure.is_ok()) failure = reader.read_one("account limits", settings.account);
+    if (failure.is_ok()) failure = reader.read("instruments", count, settings.instruments);
+    if (failure.is_ok()) failure = reader.read("limits", count, settings.limits);
+    if (failure.is_ok()) failure = reader.read("sizing", count, settings.sizing);
+    if (failure.is_ok()) failure = reader.read("sessions", header.session_count, settings.sessions);
+    if (failure.is_ok()) failure = reader.read("offsets", header.offset_count, settings.offsets);
+    if (failure.is_ok()) failure = reader.read("agents", header.agent_count, settings.agents);
+    if (failure.is_ok()) failure = check_rows(settings);
+    for (std::size_t i = 0; failure.is_ok() && i < settings.agents.size(); ++i) {
+        if (settings.agents[i].onnx_size > kOnnxSizeMax) {
+            failure = fail(Status::kBadSettings, "onnx_size of an agent is over 16 MiB: " +
+                                                     std::to_string(settings.agents[i].onnx_size));
+            break;
+        }
+        failure = reader.read("onnx", settings.agents[i].onnx_size, settings.onnx.emplace_back());
+    }
+    if (failure.is_ok() && reader.left() != 0) {
+        failure = fail(Status::kBadSettings, "bytes after the end of the settings: " +
+                                                 std::to_string(reader.left()));
+    }
+    if (!failure.is_ok()) return failure;
+    const Sha256Digest digest = sha256(block.data(), block.size());
+    std::copy(digest.begin(), digest.end(), settings.sha256);
+    out = std::move(settings);
+    return ok();
+}
+
+}  // namespace gm
