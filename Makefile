@@ -1,0 +1,105 @@
+# Everything a person types. Each target first brings .venv up to date by itself.
+#
+#   make demo         trade a synthetic session, leave var/demo/report.html
+#   make test         C++ and Python tests; needs nothing outside the clone
+#   make lint         every tool of STYLE
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+JOBS ?= $(shell nproc)
+# Empty, or address,undefined, or thread: make test-core SANITIZE=thread
+SANITIZE ?=
+# Empty, or the id of one promise to break: make test-core MUTANT=P11
+MUTANT ?=
+GM_DATA ?= ../shared/data
+# More arguments for pytest: make test PYTEST="-k layout -x"
+PYTEST ?=
+
+comma := ,
+CORE := build/core$(if $(SANITIZE),-$(firstword $(subst $(comma), ,$(SANITIZE))))$(if $(MUTANT),-$(MUTANT))
+CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+INSTALLED := .venv/.installed
+
+.PHONY: help setup native demo test test-core test-data test-train kill-campaign lint format \
+        bench bench-smoke wheel lock clean
+
+help:
+	@sed -n '2,$$s/^#  //p' Makefile
+	@echo "  also: setup native test-core test-data test-train kill-campaign format"
+	@echo "        bench bench-smoke wheel lock clean"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.lock .ci/setup
+	.ci/setup
+
+# The Cython modules and the gm command, editable: Python edits are live, this makes C++ edits so.
+# One at a time: two builds in one folder break each other. MODULE=features builds that one alone,
+# after a first `make native`.
+native: $(INSTALLED)
+	@mkdir -p build
+ifdef MODULE
+	@flock build/native.lock $(BIN)/ninja -C build/py $(MODULE)
+	cp build/py/$(MODULE).*.so $$($(BIN)/python -c 'import sysconfig as s; \
+	    print(s.get_path("platlib"))')/gm/_native/
+else
+	@PATH="$(CURDIR)/$(BIN):$$PATH" flock build/native.lock \
+	    $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+endif
+
+demo: native
+	$(BIN)/gm demo
+
+$(CORE)/build.ninja: CMakeLists.txt | $(INSTALLED)
+	$(CMAKE) -S . -B $(CORE) -DGM_SANITIZE=$(SANITIZE) -DGM_MUTANT=$(MUTANT)
+
+test-core: $(INSTALLED) $(CORE)/build.ninja
+	$(BIN)/ninja -C $(CORE) -j $(JOBS)
+	TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(BIN)/ctest --test-dir $(CORE) --output-on-failure --no-tests=error -j $(JOBS)
+
+test: native test-core
+	$(BIN)/pytest $(PYTEST)
+
+# Real files; the folder is not part of the clone. A missing file is a failure.
+test-data: native test-core
+	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m "data and not slow" $(PYTEST)
+
+# A hundred kills in one run.
+kill-campaign: native test-core
+	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m slow --timeout 7200 $(PYTEST)
+
+test-train:
+	@echo "make test-train: there is no training yet; the training issue builds it" >&2
+	@exit 1
+
+lint: export GM_LINT := 1
+lint: native
+	@.ci/lint
+
+format: $(INSTALLED)
+	$(BIN)/ruff check -q --fix-only .
+	$(BIN)/ruff format -q .
+	git ls-files '*.hpp' '*.cpp' | xargs -r $(BIN)/clang-format -i
+
+bench: native test-core
+	$(BIN)/python -m bench
+
+# Every benchmark once, briefly: shows that they run and verify, not how fast.
+bench-smoke: native test-core
+	$(BIN)/python -m bench --smoke
+
+wheel: $(INSTALLED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip wheel -q --disable-pip-version-check \
+	    --no-build-isolation --no-deps -w build/wheel -C build-dir=build/wheel-py \
+	    -C cmake.build-type=Release .
+	@ls build/wheel/*.whl
+
+# requirements.lock from the ranges of pyproject.toml.
+lock: $(INSTALLED)
+	.ci/lock
+
+clean:
+	rm -rf build var/demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

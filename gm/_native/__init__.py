@@ -1,0 +1,1 @@
+"""The Cython modules: one concern each, conversion and a check, no arithmetic."""
