@@ -142,6 +142,19 @@ Failure Socket::connect(const std::string& endpoint) {
     return ok();
 }
 
+Failure Socket::monitor(const std::string& endpoint, int events) {
+    if (zmq_->socket_monitor(socket_, endpoint.c_str(), events) != 0) {
+        return zmq_failure(*zmq_, "monitor " + endpoint);
+    }
+    return ok();
+}
+
+void Socket::close_after(int linger_ms) noexcept {
+    if (socket_ == nullptr) return;
+    (void)zmq_->setsockopt(socket_, kLinger, &linger_ms, sizeof linger_ms);
+    close();
+}
+
 void Socket::close() noexcept {
     if (socket_ == nullptr) return;
     (void)zmq_->close(socket_);  // fails only for what is not a socket

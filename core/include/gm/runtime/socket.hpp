@@ -86,11 +86,15 @@ class Socket {
                  const SocketOptions& options);
     Failure bind(const std::string& endpoint);
     Failure connect(const std::string& endpoint);
+    // Events of the connection come to a PAIR that connects to `endpoint` (inproc).
+    Failure monitor(const std::string& endpoint, int events);
     void close() noexcept;  // drops what is queued (linger 0)
+    void close_after(int linger_ms) noexcept;  // what is queued may still leave
 
     [[nodiscard]] bool is_open() const noexcept { return socket_ != nullptr; }
+    // A closed socket is never ready: poll() skips negative descriptors.
     [[nodiscard]] ZmqPollItem poll_item(short events = kZmqPollIn) const noexcept {
-        return {socket_, 0, events, 0};
+        return {socket_, -1, events, 0};
     }
 
     // One-part messages. Never block.

@@ -1,0 +1,328 @@
+#include "gm/runtime/venue_session.hpp"
+
+#include <unistd.h>
+
+#include <cstring>
+
+namespace gm {
+namespace {
+
+constexpr int kMonitorDisconnected = 0x0200;  // ZMQ_EVENT_DISCONNECTED
+constexpr int kMonitorEventsMax = 16;         // read at one wake-up
+
+std::string reject_text(std::uint32_t reason) {
+    switch (static_cast<RejectReason>(reason)) {
+        case RejectReason::kOldEpoch:
+            return "it has met a later epoch of this installation: another run directory, or an "
+                   "older copy of this one";
+        case RejectReason::kOldConnection: return "it has met a later connection";
+        case RejectReason::kMalformed: return "HELLO is malformed to it: other build or schema";
+        default: return "reason " + std::to_string(reason);
+    }
+}
+
+}  // namespace
+
+Failure VenueSession::open(const ZmqTable& zmq, void* context, const Endpoints& endpoints,
+                           const SessionSettings& settings) {
+    zmq_ = &zmq;
+    context_ = context;
+    orders_endpoint_ = endpoints.orders;
+    run_dir_ = endpoints.run_dir;
+    settings_ = settings;
+    last_feed_sequence_ = settings.last_feed_sequence;
+    last_reply_sequence_ = settings.last_reply_sequence;
+    tape_id_ = settings.tape_id;
+    feed_buffer_.resize(kFrameSizeMax);
+    reply_buffer_.resize(kFrameSizeMax);
+    Failure failure = feed_.open(zmq, context, SocketKind::kSub, feed_subscriber_options());
+    if (failure.is_ok()) failure = feed_.connect(endpoints.feed);
+    return failure;
+}
+
+void VenueSession::close(int linger_ms) noexcept {
+    monitor_.close();
+    orders_.close_after(linger_ms);
+    feed_.close();
+    phase_ = SessionPhase::kClosed;
+}
+
+void VenueSession::lose(LossReason reason) noexcept {
+    if (phase_ == SessionPhase::kClosed) return;
+    monitor_.close();
+    orders_.close();
+    last_loss_ = reason;
+    phase_ = SessionPhase::kClosed;
+    phase_since_ns_ = now_ns_;
+    ++counters_.reconnects;
+}
+
+bool VenueSession::open_connection(std::int64_t now_ns) noexcept {
+    // A name of its own for each monitor: libzmq frees an inproc name only some time after close.
+    const std::string monitor = "inproc://gm-session-" + std::to_string(getpid()) + "-" +
+                                std::to_string(reinterpret_cast<std::uintptr_t>(this)) + "-" +
+                                std::to_string(settings_.epoch) + "-" +
+                                std::to_string(connection_ + 1);
+    Failure opened = orders_.open(*zmq_, context_, SocketKind::kDealer, order_session_options());
+    if (opened.is_ok()) opened = orders_.monitor(monitor, kMonitorDisconnected);
+    if (opened.is_ok()) {
+        opened = monitor_.open(*zmq_, context_, SocketKind::kPair, SocketOptions{});
+    }
+    if (opened.is_ok()) opened = monitor_.connect(monitor);
+    if (opened.is_ok()) opened = orders_.connect(orders_endpoint_);
+    if (!opened.is_ok()) {
+        failure_ = opened;
+        return false;
+    }
+    ++connection_;
+    phase_ = SessionPhase::kHello;
+    phase_since_ns_ = now_ns;
+    orders_sent_ = 0;
+    has_heartbeats_ = false;
+    return true;
+}
+
+bool VenueSession::is_peer_gone() noexcept {
+    std::uint8_t event[8] = {};
+    for (int i = 0; i < kMonitorEventsMax; ++i) {
+        const Received received = monitor_.receive(event);
+        if (received.result != IoResult::kDone) return false;
+        std::uint16_t kind = 0;
+        std::memcpy(&kind, event, sizeof kind);
+        if (kind == kMonitorDisconnected) return true;
+    }
+    return false;
+}
+
+bool VenueSession::advance(std::int64_t now_ns) noexcept {
+    now_ns_ = now_ns;
+    if (!failure_.is_ok()) return true;
+    const std::int64_t waited_ns = now_ns - phase_since_ns_;
+    if (phase_ == SessionPhase::kClosed) {
+        const bool is_first = connection_ == 0;
+        if (!is_first && waited_ns < settings_.reopen_after_ns) return true;
+        if (!open_connection(now_ns)) return true;
+    }
+    if (phase_ == SessionPhase::kHello) return send_hello(now_ns);
+
+    auto reason = LossReason::kNone;
+    if (is_peer_gone()) {
+        reason = LossReason::kPeerGone;
+    } else if (phase_ == SessionPhase::kWelcome && waited_ns > settings_.welcome_within_ns) {
+        reason = LossReason::kWelcomeLate;
+    } else if ((phase_ == SessionPhase::kReplies || phase_ == SessionPhase::kQueries) &&
+               now_ns - heard_ns_ > settings_.reconcile_within_ns) {
+        reason = LossReason::kReconcileLate;
+    } else if (phase_ == SessionPhase::kReady && has_heartbeats_ && !is_lockstep_ &&
+               now_ns - heard_ns_ > settings_.silence_ns_max) {
+        reason = LossReason::kSilence;
+    }
+    if (reason == LossReason::kNone) return true;
+    lose(reason);
+    return false;
+}
+
+bool VenueSession::send_hello(std::int64_t now_ns) noexcept {
+    (void)is_peer_gone();  // a failed attempt to connect is not a loss: libzmq tries again
+    Hello hello{};
+    hello.last_feed_sequence = last_feed_sequence_;
+    hello.last_reply_sequence = last_reply_sequence_;
+    hello.epoch = settings_.epoch;
+    hello.connection = connection_;
+    std::memcpy(hello.tape_id, tape_id_.data(), tape_id_.size());
+    const IoResult result = send_payload(RecordType::kHello, hello);
+    if (result == IoResult::kDone) {
+        phase_ = SessionPhase::kWelcome;
+        phase_since_ns_ = now_ns;
+        return true;
+    }
+    if (result == IoResult::kAgain) return true;  // IMMEDIATE: nobody is connected yet
+    lose(LossReason::kSendRefused);
+    return false;
+}
+
+bool VenueSession::is_tape_known() const noexcept {
+    return tape_id_ != std::array<std::uint8_t, 32>{};
+}
+
+void VenueSession::take_welcome(const Frame& frame, std::int64_t now_ns) noexcept {
+    Welcome welcome;
+    std::memcpy(&welcome, frame.payloads, sizeof welcome);
+    if (welcome.refused != 0) {
+        failure_ = fail(Status::kVenueRefused,
+                        "the venue refuses epoch " + std::to_string(settings_.epoch) + ": " +
+                            reject_text(welcome.refused));
+        return;
+    }
+    const bool is_same_tape =
+        std::memcmp(welcome.tape_id, tape_id_.data(), tape_id_.size()) == 0;
+    if (is_tape_known() && !is_same_tape) {
+        failure_ = fail(Status::kJournalForeign,
+                        "the journal in " + run_dir_ +
+                            " belongs to another tape than the venue's; name a fresh directory "
+                            "with --run-dir");
+        return;
+    }
+    if (welcome.last_reply_sequence < last_reply_sequence_ ||
+        welcome.last_feed_sequence < last_feed_sequence_) {
+        failure_ = fail(Status::kJournalForeign,
+                        "the journal in " + run_dir_ + " has consumed feed " +
+                            std::to_string(last_feed_sequence_) + " and reply " +
+                            std::to_string(last_reply_sequence_) + ", the venue has written " +
+                            std::to_string(welcome.last_feed_sequence) + " and " +
+                            std::to_string(welcome.last_reply_sequence) +
+                            ": it is another run of the venue; name a fresh directory with "
+                            "--run-dir");
+        return;
+    }
+    std::memcpy(tape_id_.data(), welcome.tape_id, tape_id_.size());
+    is_lockstep_ = welcome.lockstep != 0;
+    replies_due_ = welcome.last_reply_sequence;
+    phase_ = SessionPhase::kReplies;
+    phase_since_ns_ = now_ns;
+}
+
+void VenueSession::announced(std::int64_t now_ns) noexcept {
+    phase_ = SessionPhase::kQueries;
+    phase_since_ns_ = now_ns;
+}
+
+// Where a numbered frame stands in its stream: new, seen before, or after a hole.
+Arrival VenueSession::place(const Frame& frame, std::uint64_t& last_sequence,
+                            std::size_t& first_new, LossReason gap) noexcept {
+    const std::uint64_t expected = last_sequence + 1;
+    const std::uint64_t first = frame.header.first_sequence;
+    if (frame.last_sequence() < expected) {
+        counters_.repeated_records += frame.header.count;
+        return Arrival::kRepeated;
+    }
+    if (first > expected) {
+        ++counters_.sequence_gaps;
+        lose(gap);
+        return Arrival::kLost;
+    }
+    first_new = static_cast<std::size_t>(expected - first);
+    counters_.repeated_records += first_new;
+    last_sequence = frame.last_sequence();
+    return Arrival::kRecords;
+}
+
+Arrival VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
+                                   std::int64_t now_ns) noexcept {
+    const Received received = feed_.receive(feed_buffer_);
+    if (received.result != IoResult::kDone) return Arrival::kNothing;
+    ++counters_.feed_frames;
+    FrameFault fault = FrameFault::kWrongSize;
+    if (received.is_whole) {
+        fault = decode_frame({feed_buffer_.data(), received.size}, FrameRole::kFeed, frame);
+    }
+    if (fault != FrameFault::kNone) {
+        ++counters_.frame_faults[static_cast<std::size_t>(fault)];
+        return Arrival::kIgnored;  // the hole that it leaves is seen with the next frame
+    }
+    // Before READY these are left over from an older connection: the venue sends them again.
+    if (phase_ != SessionPhase::kReady) return Arrival::kIgnored;
+    heard_ns_ = now_ns;
+    if (frame.type() != RecordType::kHeartbeat) {
+        return place(frame, last_feed_sequence_, first_new, LossReason::kFeedGap);
+    }
+    has_heartbeats_ = true;
+    Heartbeat heartbeat;
+    std::memcpy(&heartbeat, frame.payloads, sizeof heartbeat);
+    if (heartbeat.last_feed_sequence <= last_feed_sequence_) return Arrival::kIgnored;
+    ++counters_.sequence_gaps;  // what was published last never came
+    lose(LossReason::kFeedGap);
+    return Arrival::kLost;
+}
+
+Arrival VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
+                                    std::int64_t now_ns) noexcept {
+    if (!orders_.is_open()) return Arrival::kNothing;
+    const Received received = orders_.receive(reply_buffer_);
+    if (received.result != IoResult::kDone) return Arrival::kNothing;
+    ++counters_.reply_frames;
+    FrameFault fault = FrameFault::kWrongSize;
+    if (received.is_whole) {
+        fault = decode_frame({reply_buffer_.data(), received.size}, FrameRole::kFromVenue, frame);
+    }
+    if (fault != FrameFault::kNone) {
+        ++counters_.frame_faults[static_cast<std::size_t>(fault)];
+        lose(LossReason::kBadFrame);
+        return Arrival::kLost;
+    }
+    heard_ns_ = now_ns;
+    if (frame.type() == RecordType::kWelcome) {
+        if (phase_ == SessionPhase::kWelcome) take_welcome(frame, now_ns);
+        return Arrival::kIgnored;
+    }
+    if (frame.type() == RecordType::kHeartbeat) return Arrival::kIgnored;
+    if (phase_ < SessionPhase::kReplies) return Arrival::kIgnored;  // not before WELCOME
+    return place(frame, last_reply_sequence_, first_new, LossReason::kReplyGap);
+}
+
+IoResult VenueSession::send_record(RecordType type, const std::uint8_t* payload) noexcept {
+    Slot slot{};
+    slot.header = {kMagic, kSchema, static_cast<std::uint16_t>(type), 1,
+                   static_cast<std::uint16_t>(Source::kIo), settings_.epoch, 0, 0, 0};
+    std::memcpy(slot.payload, payload, kPayloadSize);
+    std::array<std::uint8_t, kOneRecordFrameSize> bytes;
+    return orders_.send(encode_frame(slot, bytes));
+}
+
+template <typename P>
+IoResult VenueSession::send_payload(RecordType type, const P& payload) noexcept {
+    std::array<std::uint8_t, kPayloadSize> bytes;
+    static_assert(sizeof payload == kPayloadSize);
+    std::memcpy(bytes.data(), &payload, sizeof payload);
+    return send_record(type, bytes.data());
+}
+
+bool VenueSession::send(const Slot& slot) noexcept {
+    std::uint32_t connection = connection_;
+    switch (slot.type()) {
+        case RecordType::kNewOrder: connection = slot.as<NewOrder>().connection; break;
+        case RecordType::kCancelOrder: connection = slot.as<CancelOrder>().connection; break;
+        case RecordType::kQueryOrder: connection = slot.as<QueryOrder>().connection; break;
+        default: break;
+    }
+    // Of a connection that is no more. The engine has been told, or will be with the next record:
+    // it does not know such an order's fate, and the queries of the new connection will tell.
+    const bool may_trade = phase_ == SessionPhase::kReady || slot.type() != RecordType::kNewOrder;
+    if (connection != connection_ || !is_announced() || !may_trade) {
+        ++counters_.orders_dropped;
+        return true;
+    }
+    std::array<std::uint8_t, kOneRecordFrameSize> bytes;
+    if (orders_.send(encode_frame(slot, bytes)) != IoResult::kDone) {
+        ++counters_.orders_dropped;
+        lose(LossReason::kSendRefused);
+        return false;
+    }
+    if (slot.type() == RecordType::kReady) {
+        phase_ = SessionPhase::kReady;
+        phase_since_ns_ = now_ns_;
+        heard_ns_ = now_ns_;
+        return true;
+    }
+    ++orders_sent_;
+    ++counters_.orders_sent;
+    return true;
+}
+
+bool VenueSession::send_done() noexcept {
+    Done done{};
+    done.feed_sequence = last_feed_sequence_;
+    done.reply_sequence = last_reply_sequence_;
+    done.orders_sent = orders_sent_;
+    if (send_payload(RecordType::kDone, done) == IoResult::kDone) return true;
+    lose(LossReason::kSendRefused);
+    return false;
+}
+
+std::array<ZmqPollItem, VenueSession::kPollItems> VenueSession::poll_items() const noexcept {
+    const auto waits_to_send =
+        static_cast<short>(phase_ == SessionPhase::kHello ? kZmqPollOut : kZmqPollIn);
+    return {feed_.poll_item(), orders_.poll_item(waits_to_send), monitor_.poll_item()};
+}
+
+}  // namespace gm

@@ -1,0 +1,323 @@
+// An order leaves on the connection it was made for or not at all, and no record is stepped twice.
+#include "gm/runtime/venue_session.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "runtime/fake_zmq.hpp"
+
+namespace {
+
+using namespace gm;
+using test::Bytes;
+using test::FakeContext;
+using test::FakeSocket;
+
+constexpr std::int64_t kMillisecond = 1'000'000;
+
+template <typename P>
+Bytes frame_of(RecordType type, Source source, std::uint64_t sequence, const P& payload) {
+    const Slot slot = make_slot(type, source, sequence, 1'000, payload);
+    std::array<std::uint8_t, kOneRecordFrameSize> bytes{};
+    const auto frame = encode_frame(slot, bytes);
+    return {frame.begin(), frame.end()};
+}
+
+struct Fixture {
+    ZmqTable zmq = test::fake_zmq_table();
+    FakeContext context;
+    Endpoints endpoints;
+    SessionSettings settings;
+    VenueSession session;
+    std::int64_t now_ns = 0;
+
+    Fixture() {
+        REQUIRE(find_endpoints("/tmp/gm-session-test", "/tmp/gm-session-test", endpoints).is_ok());
+        settings.epoch = 3;
+    }
+    void open() { REQUIRE(session.open(zmq, &context, endpoints, settings).is_ok()); }
+    FakeSocket& orders() { return *context.last(endpoints.orders); }
+    FakeSocket& feed() { return *context.last(endpoints.feed); }
+    bool advance(std::int64_t by_ns = kMillisecond) { return session.advance(now_ns += by_ns); }
+
+    Frame sent(std::size_t at) {
+        Frame found{};
+        REQUIRE(at < orders().sent.size());
+        REQUIRE(decode_frame(orders().sent[at], FrameRole::kToVenue, found) == FrameFault::kNone);
+        return found;
+    }
+    void welcome(std::uint64_t feed, std::uint64_t reply, std::uint32_t lockstep = 1,
+                 std::uint8_t tape = 9, std::uint32_t refused = 0) {
+        Welcome payload{};
+        payload.last_feed_sequence = feed;
+        payload.last_reply_sequence = reply;
+        payload.lockstep = lockstep;
+        payload.refused = refused;
+        payload.tape_id[0] = tape;
+        orders().to_receive.push_back(
+            frame_of(RecordType::kWelcome, Source::kVenueOrders, 0, payload));
+    }
+    void reply(std::uint64_t sequence) {
+        orders().to_receive.push_back(
+            frame_of(RecordType::kAck, Source::kVenueOrders, sequence, Ack{}));
+    }
+    void trade(std::uint64_t sequence) {
+        feed().to_receive.push_back(
+            frame_of(RecordType::kTrade, Source::kVenueFeed, sequence, Trade{}));
+    }
+    Arrival receive_reply() { return session.receive_reply(frame, first_new, now_ns); }
+    Arrival receive_feed() { return session.receive_feed(frame, first_new, now_ns); }
+    // HELLO, WELCOME without old replies, announced.
+    void connect() {
+        REQUIRE(advance());
+        welcome(settings.last_feed_sequence, settings.last_reply_sequence);
+        REQUIRE(receive_reply() == Arrival::kIgnored);
+        REQUIRE(session.must_announce());
+        session.announced(now_ns);
+    }
+    void ready() {
+        connect();
+        REQUIRE(session.send(make_slot(RecordType::kReady, Source::kEngine, 1, 0, Ready{})));
+        REQUIRE(session.phase() == SessionPhase::kReady);
+    }
+    NewOrder order_of(std::uint32_t connection) {
+        NewOrder order{};
+        order.id = {1, 3, 1};
+        order.connection = connection;
+        return order;
+    }
+    bool send_order(std::uint32_t connection) {
+        return session.send(
+            make_slot(RecordType::kNewOrder, Source::kEngine, 2, 0, order_of(connection)));
+    }
+
+    Frame frame{};
+    std::size_t first_new = 0;
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a connection begins with HELLO, which says what was consumed") {
+    settings.last_feed_sequence = 17;
+    settings.last_reply_sequence = 5;
+    settings.tape_id[0] = 9;
+    open();
+    REQUIRE(advance());
+    REQUIRE(orders().sent.size() == 1);
+    const Frame first = sent(0);
+    CHECK(first.type() == RecordType::kHello);
+    const auto hello = first.slot(0, 0).as<Hello>();
+    CHECK(hello.last_feed_sequence == 17);
+    CHECK(hello.last_reply_sequence == 5);
+    CHECK(hello.epoch == 3);
+    CHECK(hello.connection == 1);
+    CHECK(hello.tape_id[0] == 9);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a venue that is not there yet is waited for on one connection") {
+    context.takes_messages = false;
+    open();
+    for (int i = 0; i < 5'000; ++i) REQUIRE(advance());
+    CHECK(session.connection() == 1);
+    CHECK(session.phase() == SessionPhase::kHello);
+    orders().takes_messages = true;
+    REQUIRE(advance());
+    CHECK(session.phase() == SessionPhase::kWelcome);
+}
+
+TEST_CASE_FIXTURE(Fixture, "replies sent again are taken before the engine is told") {
+    settings.last_reply_sequence = 5;
+    open();
+    REQUIRE(advance());
+    welcome(0, 7);
+    reply(6);
+    reply(7);
+    CHECK(receive_reply() == Arrival::kIgnored);
+    CHECK_FALSE(session.must_announce());
+    CHECK(receive_reply() == Arrival::kRecords);
+    CHECK_FALSE(session.must_announce());
+    CHECK(receive_reply() == Arrival::kRecords);
+    CHECK(session.must_announce());
+    CHECK(session.last_reply_sequence() == 7);
+    CHECK(receive_reply() == Arrival::kNothing);
+}
+
+TEST_CASE_FIXTURE(Fixture, "no new order leaves before READY, and queries do") {
+    open();
+    connect();
+    const std::size_t before = orders().sent.size();
+    REQUIRE(send_order(1));
+    CHECK(orders().sent.size() == before);
+    CHECK(session.counters().orders_dropped == 1);
+    QueryOrder query{};
+    query.connection = 1;
+    REQUIRE(session.send(make_slot(RecordType::kQueryOrder, Source::kEngine, 3, 0, query)));
+    CHECK(orders().sent.size() == before + 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an order of an older connection is dropped for ever") {
+    open();
+    ready();
+    REQUIRE(send_order(1));
+    CHECK(sent(orders().sent.size() - 1).type() == RecordType::kNewOrder);
+    session.lose(LossReason::kPeerGone);
+    REQUIRE(send_order(1));  // closed: dropped
+    advance(20 * kMillisecond);
+    CHECK(session.connection() == 2);
+    welcome(0, 0);
+    REQUIRE(receive_reply() == Arrival::kIgnored);
+    session.announced(now_ns);
+    REQUIRE(session.send(make_slot(RecordType::kReady, Source::kEngine, 1, 0, Ready{})));
+    const std::size_t before = orders().sent.size();
+    REQUIRE(send_order(1));
+    CHECK(orders().sent.size() == before);
+    REQUIRE(send_order(2));
+    CHECK(orders().sent.size() == before + 1);
+    CHECK(session.counters().orders_dropped == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a venue that takes no message loses the connection and its queue") {
+    open();
+    ready();
+    FakeSocket& first = orders();
+    first.takes_messages = false;
+    CHECK_FALSE(send_order(1));
+    CHECK_FALSE(first.is_open);
+    CHECK(session.last_loss() == LossReason::kSendRefused);
+    CHECK(session.phase() == SessionPhase::kClosed);
+    advance();  // too early
+    CHECK(session.phase() == SessionPhase::kClosed);
+    advance(20 * kMillisecond);
+    CHECK(&orders() != &first);
+    CHECK(sent(0).slot(0, 0).as<Hello>().connection == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what libzmq says about the peer ends the connection") {
+    open();
+    ready();
+    FakeSocket& monitor = *context.sockets.back();
+    CHECK(monitor.endpoint.starts_with("inproc://gm-session-"));
+    monitor.to_receive.push_back({0x00, 0x02, 0, 0, 0, 0});  // ZMQ_EVENT_DISCONNECTED
+    CHECK_FALSE(advance());
+    CHECK(session.last_loss() == LossReason::kPeerGone);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a repeated frame is not stepped and a partly new one only in part") {
+    open();
+    ready();
+    trade(1);
+    trade(1);
+    CHECK(receive_feed() == Arrival::kRecords);
+    CHECK(receive_feed() == Arrival::kRepeated);
+
+    Bytes two = frame_of(RecordType::kTrade, Source::kVenueFeed, 1, Trade{});
+    two.resize(two.size() + kPayloadSize);
+    two[8] = 2;  // count
+    feed().to_receive.push_back(two);
+    REQUIRE(receive_feed() == Arrival::kRecords);
+    CHECK(first_new == 1);
+    CHECK(session.last_feed_sequence() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a hole in either stream leads to a new connection that asks again") {
+    open();
+    ready();
+    trade(1);
+    REQUIRE(receive_feed() == Arrival::kRecords);
+    SUBCASE("feed") {
+        trade(3);
+        CHECK(receive_feed() == Arrival::kLost);
+        CHECK(session.last_loss() == LossReason::kFeedGap);
+    }
+    SUBCASE("replies") {
+        reply(2);
+        CHECK(receive_reply() == Arrival::kLost);
+        CHECK(session.last_loss() == LossReason::kReplyGap);
+    }
+    SUBCASE("heartbeat") {
+        Heartbeat heartbeat{};
+        heartbeat.last_feed_sequence = 2;
+        feed().to_receive.push_back(
+            frame_of(RecordType::kHeartbeat, Source::kVenueFeed, 0, heartbeat));
+        CHECK(receive_feed() == Arrival::kLost);
+    }
+    CHECK(session.counters().sequence_gaps == 1);
+    advance(20 * kMillisecond);
+    const auto hello = sent(0).slot(0, 0).as<Hello>();
+    CHECK(hello.last_feed_sequence == 1);
+    CHECK(hello.last_reply_sequence == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "feed frames before READY are left to the venue to send again") {
+    open();
+    connect();
+    trade(1);
+    CHECK(receive_feed() == Arrival::kIgnored);
+    CHECK(session.last_feed_sequence() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a bad frame is dropped on the feed and ends the order session") {
+    open();
+    ready();
+    feed().to_receive.push_back({1, 2, 3});
+    feed().to_receive.push_back(Bytes(kFrameSizeMax + 64, 0));
+    CHECK(receive_feed() == Arrival::kIgnored);
+    CHECK(receive_feed() == Arrival::kIgnored);
+    const auto size_fault = static_cast<std::size_t>(FrameFault::kWrongSize);
+    CHECK(session.counters().frame_faults[size_fault] == 2);
+    orders().to_receive.push_back({1, 2, 3});
+    CHECK(receive_reply() == Arrival::kLost);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a venue of another tape or another run is refused, naming --run-dir") {
+    settings.last_feed_sequence = 4;
+    settings.last_reply_sequence = 4;
+    settings.tape_id[0] = 9;
+    open();
+    REQUIRE(advance());
+    auto status = Status::kJournalForeign;
+    std::string named = "--run-dir";
+    SUBCASE("tape") { welcome(10, 10, 1, 8); }
+    SUBCASE("replies it has not written") { welcome(10, 3); }
+    SUBCASE("feed it has not published") { welcome(3, 10); }
+    SUBCASE("it refuses us") {
+        welcome(10, 10, 1, 9, static_cast<std::uint32_t>(RejectReason::kOldEpoch));
+        status = Status::kVenueRefused;
+        named = "later epoch";
+    }
+    CHECK(receive_reply() == Arrival::kIgnored);
+    CHECK(session.failure().status == status);
+    CHECK(session.failure().text.find(named) != std::string::npos);
+    CHECK_FALSE(session.must_announce());
+}
+
+TEST_CASE_FIXTURE(Fixture, "an answer that does not come ends the connection") {
+    open();
+    REQUIRE(advance());
+    SUBCASE("WELCOME") {
+        CHECK_FALSE(advance(2'001 * kMillisecond));
+        CHECK(session.last_loss() == LossReason::kWelcomeLate);
+    }
+    SUBCASE("replies") {
+        welcome(0, 7);
+        REQUIRE(receive_reply() == Arrival::kIgnored);
+        CHECK_FALSE(advance(10'001 * kMillisecond));
+        CHECK(session.last_loss() == LossReason::kReconcileLate);
+    }
+}
+
+TEST_CASE_FIXTURE(Fixture, "DONE tells the positions and the messages of this connection") {
+    open();
+    ready();
+    trade(1);
+    REQUIRE(receive_feed() == Arrival::kRecords);
+    REQUIRE(send_order(1));
+    REQUIRE(session.send_done());
+    const auto done = sent(orders().sent.size() - 1).slot(0, 0).as<Done>();
+    CHECK(done.feed_sequence == 1);
+    CHECK(done.reply_sequence == 0);
+    CHECK(done.orders_sent == 1);
+}
