@@ -1,0 +1,110 @@
+// The strategic matrix: the last 48 closed 30-minute bars of one instrument, 13 columns each.
+//
+// A row is appended on a closed bar and at no other time. No value is ever NaN: what is not warm,
+// not defined or not built is 0. The matrix is ready when each of its 48 rows was appended with
+// every built feature warm (SPEC §3: bar 177 at the earliest). All state is plain memory, nothing
+// allocates, and the same bars give the same bits whether or not prepare() was called in time.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+#include "gm/base/status.hpp"
+#include "gm/features/schema.hpp"
+#include "gm/indicators/atr.hpp"
+#include "gm/indicators/heiken_ashi.hpp"
+#include "gm/indicators/log_return_deviation.hpp"
+#include "gm/indicators/momentum.hpp"
+#include "gm/indicators/nwrqk.hpp"
+#include "gm/indicators/rolling_score.hpp"
+#include "gm/market/bar.hpp"
+
+namespace gm {
+
+// Why a matrix is not ready. Numbers are never reused.
+enum class NotReadyReason : std::uint8_t {
+    kNone = 0,  // it is ready
+    kWarmingUp = 1,
+    kPriceNotPositive = 2,  // until 51 + 47 positive bars have passed
+    kOutOfSession = 3,      // the last bar handed in was: the matrix is that of the bar before it
+};
+[[nodiscard]] const char* describe(NotReadyReason reason) noexcept;
+
+class StrategicFeatures {
+ public:
+    // Cold. Forgets everything.
+    void open() noexcept;
+
+    // Optional: everything about the next row that the known bars alone decide. Called while
+    // there is time; update() does it otherwise.
+    void prepare() noexcept;
+    // Appends the row of one closed 30-minute bar. A bar with the out-of-session flag enters
+    // nothing. `local_offset_ns` is exchange-local time minus UTC at the bar's start.
+    void update(const ClosedBar& bar, std::int64_t local_offset_ns) noexcept;
+
+    // 48 x 13, contiguous, oldest row first; rows that do not exist yet are 0. Valid until the
+    // next update.
+    [[nodiscard]] const float* matrix() const noexcept { return rows_ + next_row_ * kRow; }
+    // The newest row before it was cast to float32: 13 values.
+    [[nodiscard]] const double* row_f64() const noexcept { return row_; }
+
+    [[nodiscard]] bool is_ready() const noexcept { return reason() == NotReadyReason::kNone; }
+    [[nodiscard]] NotReadyReason reason() const noexcept;
+    [[nodiscard]] std::int64_t bars() const noexcept { return bars_; }  // rows appended so far
+    // Wilder's ATR 14 in ticks, 0 before the 14th bar.
+    [[nodiscard]] double atr_ticks() const noexcept { return atr_.value(); }
+
+    // Cold. A snapshot is schema hash, digest and state; it is a function of the bars alone.
+    [[nodiscard]] static std::size_t snapshot_size() noexcept;
+    Status snapshot(std::span<std::uint8_t> out) noexcept;
+    // kSchemaMismatch: made by another feature schema. kBadArgument: wrong size or damaged. The
+    // state is untouched in both cases.
+    Status restore(std::span<const std::uint8_t> bytes) noexcept;
+
+ private:
+    static constexpr std::size_t kRow = kStrategicColumns;
+
+    void write_kernel_columns(const ClosedBar& bar) noexcept;
+    void write_clock_columns(std::int64_t local_ns) noexcept;
+    void write_return_columns(double close) noexcept;
+    void forget_returns() noexcept;
+    [[nodiscard]] bool is_row_warm() const noexcept;
+    void append_row() noexcept;
+
+    HeikenAshi heiken_ashi_{};
+    Atr atr_{};
+    NwRqk kernel_{};
+    Momentum<1> log_return_{};
+    Momentum<20> momentum_20_{};
+    Momentum<50> momentum_50_{};
+    LogReturnDeviation deviation_{};
+    RollingScore volatility_{};
+
+    double row_[kRow] = {};
+    float rows_[2 * kStrategicValues] = {};  // each row twice, 48 apart: any 48 in one piece
+    std::uint64_t next_row_ = 0;             // where the next row goes, in [0, 48)
+    std::int64_t bars_ = 0;
+    std::uint32_t warm_rows_ = 0;      // in a row, up to 48
+    std::uint32_t positive_bars_ = 0;  // in a row since a price <= 0, up to 98
+    std::uint32_t is_price_bad_ = 0;   // 1: a price <= 0 was seen fewer than 98 bars ago
+    std::uint32_t is_out_of_session_ = 0;
+    std::uint64_t is_prepared_ = 0;
+};
+static_assert(std::is_trivially_copyable_v<StrategicFeatures>);
+
+// Where a batch goes. Any may be null.
+struct StrategicBatch {
+    float* matrices;      // n x 48 x 13
+    double* rows;         // n x 13, before the cast
+    std::uint8_t* ready;  // n, 0 or 1
+};
+
+// Cold. One pass of a fresh StrategicFeatures over n bars, as the streaming use gives it bar by
+// bar; an out-of-session bar repeats the bar before it, not ready.
+void run_strategic_batch(std::span<const ClosedBar> bars, const std::int64_t* local_offset_ns,
+                         const StrategicBatch& out) noexcept;
+
+}  // namespace gm

@@ -1,0 +1,192 @@
+// Implements gm/features/strategic.hpp. SPEC §3.
+#include "gm/features/strategic.hpp"
+
+#include <cmath>
+#include <cstring>
+
+#include "gm/base/elementary.hpp"
+#include "gm/base/sha256.hpp"
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+
+namespace {
+
+constexpr double kTwoPi = 6.283185307179586476925;
+constexpr std::int64_t kDayNs = 86'400'000'000'000;
+constexpr double kSqrt20 = 4.472135954999579392818;
+constexpr double kSqrt50 = 7.071067811865475244008;
+constexpr std::uint32_t kPositiveBarsMin = 51 + 47;  // momentum_50 warm, then 47 rows more
+
+constexpr std::size_t kSnapshotHead = 2 * sizeof(Sha256Digest);
+
+double clip(double value, double bound) noexcept {
+    if (value > bound) return bound;
+    return value < -bound ? -bound : value;
+}
+
+}  // namespace
+
+const char* describe(NotReadyReason reason) noexcept {
+    switch (reason) {
+        case NotReadyReason::kNone: return "ready";
+        case NotReadyReason::kWarmingUp: return "warming_up";
+        case NotReadyReason::kPriceNotPositive: return "price_not_positive";
+        case NotReadyReason::kOutOfSession: return "out_of_session";
+    }
+    return "unknown";
+}
+
+// Bytes, not members: padding is part of a snapshot and has to be the same each time.
+void StrategicFeatures::open() noexcept {
+    std::memset(static_cast<void*>(this), 0, sizeof *this);
+}
+
+void StrategicFeatures::prepare() noexcept {
+    if (is_prepared_ != 0) return;
+    kernel_.prepare();
+    deviation_.prepare();
+    volatility_.prepare();
+    is_prepared_ = 1;
+}
+
+void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_ns) noexcept {
+    is_out_of_session_ = (bar.flags & kBarOutOfSession) != 0 ? 1 : 0;
+    if (is_out_of_session_ != 0) return;
+    prepare();
+    for (double& value : row_) value = 0.0;
+    write_kernel_columns(bar);
+    write_clock_columns(bar.start_ts_ns + local_offset_ns);
+    if (bar.low_ticks > 0) {
+        write_return_columns(static_cast<double>(bar.close_ticks));
+        if (positive_bars_ < kPositiveBarsMin) ++positive_bars_;
+        if (positive_bars_ == kPositiveBarsMin) is_price_bad_ = 0;
+    } else {
+        forget_returns();
+    }
+    append_row();
+    is_prepared_ = 0;
+}
+
+void StrategicFeatures::write_kernel_columns(const ClosedBar& bar) noexcept {
+    const double high = static_cast<double>(bar.high_ticks);
+    const double low = static_cast<double>(bar.low_ticks);
+    const double close = static_cast<double>(bar.close_ticks);
+    heiken_ashi_.update(static_cast<double>(bar.open_ticks), high, low, close);
+    atr_.update(high, low, close);
+    kernel_.update(heiken_ashi_.close());
+    const double atr = atr_.value();
+    if (atr <= 0.0) return;  // no price has moved yet: nothing to measure a distance by
+    if (kernel_.is_warm()) row_[kNwRqkValue] = clip(kernel_.above(close) / atr, 5.0) / 5.0;
+    if (kernel_.is_slope_warm()) row_[kNwRqkSlope] = clip(kernel_.change() / atr, 0.5) / 0.5;
+}
+
+void StrategicFeatures::write_clock_columns(std::int64_t local_ns) noexcept {
+    std::int64_t time_of_day_ns = local_ns % kDayNs;
+    if (time_of_day_ns < 0) time_of_day_ns += kDayNs;
+    const double angle =
+        kTwoPi * (static_cast<double>(time_of_day_ns) / static_cast<double>(kDayNs));
+    row_[kHourSin] = elementary::sin(angle);
+    row_[kHourCos] = elementary::cos(angle);
+}
+
+void StrategicFeatures::write_return_columns(double close) noexcept {
+    log_return_.update(close);
+    momentum_20_.update(close);
+    momentum_50_.update(close);
+    if (!log_return_.is_warm()) return;
+    deviation_.update(log_return_.value());
+    const double deviation = deviation_.value();
+    if (deviation <= 0.0) return;  // not warm, or nothing moved: not part of any history
+    if (momentum_20_.is_warm()) {
+        row_[kMomentum20] = elementary::tanh(momentum_20_.value() / (deviation * kSqrt20));
+    }
+    if (momentum_50_.is_warm()) {
+        row_[kMomentum50] = elementary::tanh(momentum_50_.value() / (deviation * kSqrt50));
+    }
+    row_[kVolatility30] = elementary::tanh(volatility_.update(elementary::log(deviation)));
+}
+
+// A price <= 0 has no logarithm: returns begin again. The history of ln σ30 stays, it is true.
+void StrategicFeatures::forget_returns() noexcept {
+    log_return_.clear();
+    momentum_20_.clear();
+    momentum_50_.clear();
+    deviation_.clear();
+    positive_bars_ = 0;
+    is_price_bad_ = 1;
+}
+
+bool StrategicFeatures::is_row_warm() const noexcept {
+    return atr_.is_warm() && kernel_.is_slope_warm() && deviation_.is_warm() &&
+           momentum_50_.is_warm() && volatility_.is_warm();
+}
+
+void StrategicFeatures::append_row() noexcept {
+    float* first = rows_ + next_row_ * kRow;
+    float* second = first + kStrategicValues;
+    for (std::size_t column = 0; column < kRow; ++column) {
+        const float value = static_cast<float>(row_[column]);
+        first[column] = value;
+        second[column] = value;
+    }
+    next_row_ = next_row_ + 1 == kStrategicRows ? 0 : next_row_ + 1;
+    ++bars_;
+    warm_rows_ = is_row_warm() ? warm_rows_ + 1 : 0;
+    if (warm_rows_ > kStrategicRows) warm_rows_ = kStrategicRows;
+}
+
+NotReadyReason StrategicFeatures::reason() const noexcept {
+    if (is_out_of_session_ != 0) return NotReadyReason::kOutOfSession;
+    if (is_price_bad_ != 0) return NotReadyReason::kPriceNotPositive;
+    return warm_rows_ == kStrategicRows ? NotReadyReason::kNone : NotReadyReason::kWarmingUp;
+}
+
+std::size_t StrategicFeatures::snapshot_size() noexcept {
+    return kSnapshotHead + sizeof(StrategicFeatures);
+}
+
+Status StrategicFeatures::snapshot(std::span<std::uint8_t> out) noexcept {
+    if (out.size() != snapshot_size()) return Status::kBadArgument;
+    prepare();
+    const Sha256Digest schema = feature_schema_sha256();
+    const Sha256Digest digest = sha256(this, sizeof *this);
+    std::memcpy(out.data(), schema.data(), sizeof schema);
+    std::memcpy(out.data() + sizeof schema, digest.data(), sizeof digest);
+    std::memcpy(out.data() + kSnapshotHead, this, sizeof *this);
+    return Status::kOk;
+}
+
+Status StrategicFeatures::restore(std::span<const std::uint8_t> bytes) noexcept {
+    if (bytes.size() != snapshot_size()) return Status::kBadArgument;
+    const Sha256Digest schema = feature_schema_sha256();
+    if (std::memcmp(bytes.data(), schema.data(), sizeof schema) != 0) {
+        return Status::kSchemaMismatch;
+    }
+    const Sha256Digest digest = sha256(bytes.data() + kSnapshotHead, sizeof *this);
+    if (std::memcmp(bytes.data() + sizeof schema, digest.data(), sizeof digest) != 0) {
+        return Status::kBadArgument;
+    }
+    std::memcpy(static_cast<void*>(this), bytes.data() + kSnapshotHead, sizeof *this);
+    return Status::kOk;
+}
+
+void run_strategic_batch(std::span<const ClosedBar> bars, const std::int64_t* local_offset_ns,
+                         const StrategicBatch& out) noexcept {
+    StrategicFeatures features;
+    features.open();
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        features.update(bars[i], local_offset_ns[i]);
+        if (out.matrices != nullptr) {
+            std::memcpy(out.matrices + i * kStrategicValues, features.matrix(),
+                        kStrategicValues * sizeof(float));
+        }
+        if (out.rows != nullptr) {
+            std::memcpy(out.rows + i * kStrategicColumns, features.row_f64(),
+                        kStrategicColumns * sizeof(double));
+        }
+        if (out.ready != nullptr) out.ready[i] = features.is_ready() ? 1 : 0;
+    }
+}
+
+}  // namespace gm

@@ -1,0 +1,310 @@
+// The strategic matrix holds 48 warm rows or says why not, never a NaN, the same bits every time.
+#include "gm/features/strategic.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gm/wire/payload.hpp"
+
+namespace {
+
+using gm::ClosedBar;
+using gm::NotReadyReason;
+using gm::StrategicFeatures;
+
+constexpr std::int64_t kBarNs = 1'800'000'000'000;
+constexpr std::int64_t kHourNs = 2 * kBarNs;
+
+std::vector<ClosedBar> walk(std::size_t count, std::uint64_t seed, std::int64_t price = 40'000) {
+    std::mt19937_64 random(seed);
+    std::uniform_int_distribution<std::int64_t> step(-60, 60);
+    std::uniform_int_distribution<std::int64_t> wick(0, 30);
+    std::vector<ClosedBar> bars;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::int64_t open = price;
+        price = std::max<std::int64_t>(100, price + step(random));
+        bars.push_back({static_cast<std::int64_t>(i) * kBarNs, open,
+                        std::max(open, price) + wick(random), std::min(open, price) - wick(random),
+                        price, 10, 30, 0});
+    }
+    return bars;
+}
+
+std::unique_ptr<StrategicFeatures> opened() {
+    auto features = std::make_unique<StrategicFeatures>();
+    features->open();
+    return features;
+}
+
+bool is_finite(const StrategicFeatures& features) {
+    for (std::size_t i = 0; i < gm::kStrategicValues; ++i) {
+        if (!(std::abs(features.matrix()[i]) <= 1.0F)) return false;
+    }
+    return true;
+}
+
+std::vector<std::uint8_t> snapshot_of(StrategicFeatures& features) {
+    std::vector<std::uint8_t> bytes(StrategicFeatures::snapshot_size());
+    REQUIRE(features.snapshot(bytes) == gm::Status::kOk);
+    return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("ready from the 177th bar, warming up before") {
+    const auto features = opened();
+    CHECK(features->reason() == NotReadyReason::kWarmingUp);
+    const auto bars = walk(200, 1);
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        features->update(bars[i], 0);
+        REQUIRE(features->is_ready() == (i + 1 >= 177));
+        REQUIRE((features->reason() == NotReadyReason::kWarmingUp) == (i + 1 < 177));
+    }
+    CHECK(features->bars() == 200);
+}
+
+TEST_CASE("each column begins at its own bar") {
+    const auto features = opened();
+    const auto bars = walk(140, 2);
+    std::size_t first[gm::kStrategicColumns] = {};
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        features->update(bars[i], 5 * kHourNs / 2);
+        for (std::size_t column = 0; column < gm::kStrategicColumns; ++column) {
+            if (first[column] == 0 && features->row_f64()[column] != 0.0) first[column] = i + 1;
+        }
+    }
+    CHECK(first[gm::kNwRqkValue] == 26);
+    CHECK(first[gm::kNwRqkSlope] == 27);
+    CHECK(first[gm::kHourSin] == 1);
+    CHECK(first[gm::kMomentum20] == 31);
+    CHECK(first[gm::kMomentum50] == 51);
+    CHECK(first[gm::kVolatility30] == 130);
+    for (std::size_t column = 0; column < gm::kStrategicColumns; ++column) {
+        if ((gm::kStrategicBuiltMask >> column & 1U) == 0) CHECK(first[column] == 0);
+    }
+}
+
+TEST_CASE("the matrix is the last 48 rows, oldest first, zeros before there were any") {
+    const auto features = opened();
+    std::vector<float> rows(gm::kStrategicValues, 0.0F);
+    for (const ClosedBar& bar : walk(200, 3)) {
+        features->update(bar, 0);
+        for (std::size_t column = 0; column < gm::kStrategicColumns; ++column) {
+            rows.push_back(static_cast<float>(features->row_f64()[column]));
+        }
+        REQUIRE(std::memcmp(features->matrix(), &rows[rows.size() - gm::kStrategicValues],
+                            gm::kStrategicValues * sizeof(float)) == 0);
+    }
+}
+
+TEST_CASE("the clock columns are exchange-local and of the bar's start") {
+    const auto features = opened();
+    ClosedBar bar{0, 100, 110, 90, 105, 1, 30, 0};
+    bar.start_ts_ns = 10 * kHourNs;  // 10:00 UTC is 06:00 four hours west
+    features->update(bar, -4 * kHourNs);
+    CHECK(std::abs(features->row_f64()[gm::kHourSin] - 1.0) < 1e-15);
+    CHECK(std::abs(features->row_f64()[gm::kHourCos]) < 1e-15);
+    bar.start_ts_ns = 2 * kHourNs;  // the day before, 21:00
+    features->update(bar, -5 * kHourNs);
+    CHECK(std::abs(features->row_f64()[gm::kHourSin] + std::sqrt(0.5)) < 1e-15);
+    CHECK(std::abs(features->row_f64()[gm::kHourCos] - std::sqrt(0.5)) < 1e-15);
+}
+
+TEST_CASE("before 1970 the day still has 24 hours") {
+    const auto features = opened();
+    ClosedBar bar{-6 * kHourNs, 100, 110, 90, 105, 1, 30, 0};  // 18:00
+    features->update(bar, 0);
+    CHECK(std::abs(features->row_f64()[gm::kHourSin] + 1.0) < 1e-15);
+}
+
+TEST_CASE("a price that is not positive ends readiness until 98 positive bars have passed") {
+    const auto features = opened();
+    auto bars = walk(600, 4);
+    bars[300].low_ticks = 0;
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        features->update(bars[i], 0);
+        REQUIRE(is_finite(*features));
+        const bool expected = i + 1 >= 177 && (i < 300 || i >= 300 + 98);
+        REQUIRE(features->is_ready() == expected);
+        if (i >= 300 && i < 300 + 98) {
+            REQUIRE(features->reason() == NotReadyReason::kPriceNotPositive);
+        }
+    }
+}
+
+TEST_CASE("negative closes give no NaN and no momentum across them") {
+    const auto features = opened();
+    auto bars = walk(300, 5, 60);
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        if (i >= 200 && i < 210) bars[i] = {bars[i].start_ts_ns, 5, 9, -40, -37, 1, 30, 0};
+        features->update(bars[i], 0);
+        REQUIRE(is_finite(*features));
+        const double momentum_20 = features->row_f64()[gm::kMomentum20];
+        const double momentum_50 = features->row_f64()[gm::kMomentum50];
+        if (i >= 200 && i < 210 + 30) REQUIRE(momentum_20 == 0.0);
+        if (i >= 200 && i < 210 + 50) REQUIRE(momentum_50 == 0.0);
+    }
+}
+
+TEST_CASE("a flat market is all zeros, has no volatility history and is never ready") {
+    const auto features = opened();
+    for (std::int64_t i = 0; i < 400; ++i) {
+        features->update({i * kBarNs, 500, 500, 500, 500, 0, 30, gm::kBarSynthetic}, 0);
+        REQUIRE(is_finite(*features));
+        for (const std::size_t column : {2, 3, 8, 9, 11}) {
+            REQUIRE(features->row_f64()[column] == 0.0);
+        }
+    }
+    CHECK(features->reason() == NotReadyReason::kWarmingUp);
+}
+
+TEST_CASE("a σ30 of 0 does not enter the history that volatility is measured by") {
+    auto bars = walk(400, 6);
+    const auto with = opened();
+    const auto without = opened();
+    for (const ClosedBar& bar : bars) {
+        with->update(bar, 0);
+        without->update(bar, 0);
+    }
+    const std::int64_t price = bars.back().close_ticks;
+    std::int64_t ts_ns = bars.back().start_ts_ns;
+    // 40 still bars empty the return window; the longer pause adds nothing but zeros.
+    for (int i = 0; i < 140; ++i) {
+        ts_ns += kBarNs;
+        const ClosedBar still{ts_ns, price, price, price, price, 0, 30, gm::kBarSynthetic};
+        with->update(still, 0);
+        if (i < 40) without->update(still, 0);
+        if (i >= 30) REQUIRE(with->row_f64()[gm::kVolatility30] == 0.0);
+    }
+    const ClosedBar jump{ts_ns + kBarNs, price, price + 9, price, price + 9, 5, 30, 0};
+    with->update(jump, 0);
+    without->update(jump, 0);
+    CHECK(with->row_f64()[gm::kVolatility30] != 0.0);
+    CHECK(with->row_f64()[gm::kVolatility30] == without->row_f64()[gm::kVolatility30]);
+}
+
+TEST_CASE("an out-of-session bar changes nothing but readiness") {
+    const auto features = opened();
+    const auto bars = walk(181, 7);
+    for (std::size_t i = 0; i < 180; ++i) features->update(bars[i], 0);
+    std::vector<float> before(features->matrix(), features->matrix() + gm::kStrategicValues);
+    ClosedBar outside = bars[180];
+    outside.flags = gm::kBarOutOfSession;
+    outside.low_ticks = -5;
+    features->update(outside, 0);
+    CHECK(features->reason() == NotReadyReason::kOutOfSession);
+    CHECK(features->bars() == 180);
+    CHECK(std::memcmp(features->matrix(), before.data(), before.size() * sizeof(float)) == 0);
+    features->update(bars[180], 0);
+    CHECK(features->is_ready());
+}
+
+TEST_CASE("preparing early, twice or never gives the same bits") {
+    const auto lazy = opened();
+    const auto eager = opened();
+    for (const ClosedBar& bar : walk(700, 8)) {
+        eager->prepare();
+        eager->prepare();
+        lazy->update(bar, 0);
+        eager->update(bar, 0);
+        REQUIRE(std::memcmp(lazy->row_f64(), eager->row_f64(), 13 * sizeof(double)) == 0);
+    }
+    CHECK(snapshot_of(*lazy) == snapshot_of(*eager));
+}
+
+TEST_CASE("a restored snapshot goes on with the same bits") {
+    const auto bars = walk(400, 9);
+    const auto straight = opened();
+    const auto first = opened();
+    const auto second = opened();
+    for (std::size_t i = 0; i < 250; ++i) {
+        straight->update(bars[i], 0);
+        first->update(bars[i], 0);
+    }
+    REQUIRE(second->restore(snapshot_of(*first)) == gm::Status::kOk);
+    for (std::size_t i = 250; i < bars.size(); ++i) {
+        straight->update(bars[i], 0);
+        second->update(bars[i], 0);
+        REQUIRE(std::memcmp(straight->matrix(), second->matrix(),
+                            gm::kStrategicValues * sizeof(float)) == 0);
+    }
+    CHECK(snapshot_of(*straight) == snapshot_of(*second));
+}
+
+TEST_CASE("a foreign, short or damaged snapshot is refused and changes nothing") {
+    const auto features = opened();
+    for (const ClosedBar& bar : walk(60, 10)) features->update(bar, 0);
+    const std::vector<std::uint8_t> good = snapshot_of(*features);
+    std::vector<std::uint8_t> bytes = good;
+    bytes[0] ^= 1U;
+    CHECK(features->restore(bytes) == gm::Status::kSchemaMismatch);
+    for (const std::size_t at : {std::size_t{40}, std::size_t{64}, good.size() - 1}) {
+        bytes = good;
+        bytes[at] ^= 0x80U;
+        CHECK(features->restore(bytes) == gm::Status::kBadArgument);
+    }
+    bytes.assign(good.begin(), good.end() - 1);
+    CHECK(features->restore(bytes) == gm::Status::kBadArgument);
+    CHECK(features->restore({}) == gm::Status::kBadArgument);
+    CHECK(features->snapshot({}) == gm::Status::kBadArgument);
+    CHECK(snapshot_of(*features) == good);
+}
+
+TEST_CASE("wild prices never leave [-1, 1]") {
+    std::mt19937_64 random(12);
+    std::uniform_int_distribution<std::int64_t> price(-1000, 1'000'000'000'000);
+    const auto features = opened();
+    for (std::int64_t i = 0; i < 5'000; ++i) {
+        std::int64_t a = price(random);
+        std::int64_t b = price(random);
+        if (random() % 8 != 0) a = b = 1 + (a & 1);
+        const std::int64_t high = std::max(a, b) + (random() % 16 == 0 ? 1 : 0);
+        features->update({i * kBarNs, a, high, std::min(a, b), b, 0, 30, 0}, -5 * kHourNs);
+        REQUIRE(is_finite(*features));
+    }
+}
+
+TEST_CASE("a batch gives at every bar what streaming gives") {
+    auto bars = walk(300, 13);
+    bars[0].flags = gm::kBarOutOfSession;
+    bars[250].flags = gm::kBarOutOfSession;
+    const std::vector<std::int64_t> offsets(bars.size(), -4 * kHourNs);
+    std::vector<float> matrices(bars.size() * gm::kStrategicValues);
+    std::vector<double> rows(bars.size() * gm::kStrategicColumns);
+    std::vector<std::uint8_t> ready(bars.size());
+    gm::run_strategic_batch(bars, offsets.data(), {matrices.data(), rows.data(), ready.data()});
+    gm::run_strategic_batch(bars, offsets.data(), {nullptr, nullptr, nullptr});
+    const auto features = opened();
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        features->update(bars[i], offsets[i]);
+        REQUIRE(std::memcmp(&matrices[i * gm::kStrategicValues], features->matrix(),
+                            gm::kStrategicValues * sizeof(float)) == 0);
+        REQUIRE(std::memcmp(&rows[i * gm::kStrategicColumns], features->row_f64(),
+                            gm::kStrategicColumns * sizeof(double)) == 0);
+        REQUIRE((ready[i] == 1) == features->is_ready());
+    }
+    CHECK(ready[250] == 0);
+    CHECK(ready[251] == 1);
+}
+
+TEST_CASE("reasons have names that do not change") {
+    CHECK(std::string(gm::describe(NotReadyReason::kNone)) == "ready");
+    CHECK(std::string(gm::describe(NotReadyReason::kWarmingUp)) == "warming_up");
+    CHECK(std::string(gm::describe(NotReadyReason::kPriceNotPositive)) == "price_not_positive");
+    CHECK(std::string(gm::describe(NotReadyReason::kOutOfSession)) == "out_of_session");
+    CHECK(std::string(gm::describe(static_cast<NotReadyReason>(99))) == "unknown");
+    CHECK(static_cast<int>(NotReadyReason::kOutOfSession) == 3);
+}
+
+TEST_CASE("the schema hash is the same every time and is not zero") {
+    const gm::Sha256Digest digest = gm::feature_schema_sha256();
+    CHECK(digest == gm::feature_schema_sha256());
+    CHECK(digest != gm::Sha256Digest{});
+}
