@@ -1,0 +1,165 @@
+// The simulated exchange: a tape in, feed events and numbered replies out, one at a time.
+//
+// Deterministic: no clock, no I/O, no chance but the dice of its seed. Whoever drives it (the
+// lockstep server, a backtest) alternates: take a feed event, show it to the trader, hand in the
+// orders that come back, take the replies one by one, showing each and handing in what comes back;
+// when there are no more, take the next feed event. Replies are numbered from 1 and kept for ever,
+// feed events can be made again, so a trader that died can be told everything twice.
+//
+// Matching (SPEC §1): market orders fill at the first OPEN after them; a resting order meets the
+// OPEN, then the range of CLOSE, stops before limits. What an event does to an order is fixed when
+// the event is published: a cancel that the trader sends on seeing the event is too late for it.
+// One exception makes brackets possible: after a stop has filled, a limit that the same bar
+// reached can still be cancelled. A bar that the market check refuses is only a CLOSE on the
+// feed and meets no order. After the last row every open order expires, then END.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "gm/base/status.hpp"
+#include "gm/market/instrument.hpp"
+#include "gm/market/quarantine.hpp"
+#include "gm/venue/dice.hpp"
+#include "gm/venue/ledger.hpp"
+#include "gm/venue/matching.hpp"
+#include "gm/venue/tape.hpp"
+#include "gm/wire/payload.hpp"
+#include "gm/wire/record.hpp"
+
+namespace gm {
+
+// Plain data that crosses the Python boundary: gm/layout.py repeats it.
+struct VenueSettings {
+    std::uint64_t seed;
+    std::int64_t latency_ns;  // whole bars of it delay an order by as many OPENs
+    std::int64_t slippage_ticks;
+    std::int64_t commission_micros_per_lot;
+    std::int64_t commission_ppm;  // of a fill's notional; one basis point is 100
+    std::int64_t partial_fill_ppm;
+    std::int64_t reject_ppm;
+    std::uint32_t orders_max;  // of the ledger
+    std::uint32_t instrument;  // index on the wire
+};
+static_assert(sizeof(VenueSettings) == 64 && offsetof(VenueSettings, orders_max) == 56);
+
+// Of the sender of a message.
+struct Arrival {
+    std::uint32_t epoch;
+    std::uint32_t connection;
+    std::int64_t received_ts_ns;  // lockstep: Venue::now_ns()
+};
+
+class Venue {
+ public:
+    static constexpr std::size_t kRepliesPerOrder = 12;
+
+    // Cold. Checks settings and the kind of every row. The tape must outlive the venue.
+    Failure open(const VenueSettings& settings, const Instrument& instrument,
+                 std::span<const TapeRow> tape);
+
+    // The next feed event, numbered from 1. False after END, and after a failure. What is left of
+    // the event before is matched first, if the driver did not ask for it.
+    [[nodiscard]] bool next_feed(Slot& out) noexcept;
+    // The reply after number `after`. Goes on matching the event when all replies were given.
+    [[nodiscard]] bool next_reply(std::uint64_t after, Slot& out) noexcept;
+
+    // A feed event or a reply once more. False: there was none of that number.
+    [[nodiscard]] bool feed(std::uint64_t sequence, Slot& out) const noexcept;
+    [[nodiscard]] bool reply(std::uint64_t sequence, Slot& out) const noexcept;
+
+    // A trader has connected; messages of older ones are stale from now on.
+    void on_session(std::uint32_t epoch, std::uint32_t connection) noexcept;
+    [[nodiscard]] bool is_stale(std::uint32_t epoch, std::uint32_t connection) const noexcept;
+    void on_order(const NewOrder& order, const Arrival& arrival) noexcept;
+    void on_cancel(const CancelOrder& cancel, const Arrival& arrival) noexcept;
+    void on_query(const QueryOrder& query, const Arrival& arrival) noexcept;
+
+    // Simulated time: of the last row, refused ones included unless their stamp is absurd.
+    [[nodiscard]] std::int64_t now_ns() const noexcept { return now_ns_; }
+    // When the next feed event happens, for a server that paces by the wall clock.
+    [[nodiscard]] std::int64_t next_feed_ts_ns() const noexcept;
+    [[nodiscard]] bool is_ended() const noexcept { return has_ended_; }
+    [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept { return feed_.size(); }
+    [[nodiscard]] std::uint64_t last_reply_sequence() const noexcept { return replies_.size(); }
+    [[nodiscard]] std::uint64_t refused_rows() const noexcept { return refused_rows_; }
+    [[nodiscard]] const Ledger& ledger() const noexcept { return ledger_; }
+    // Not ok: the venue has stopped, and why.
+    [[nodiscard]] Failure failure() const;
+
+ private:
+    // What a feed event was made from, so that it can be made again.
+    struct FeedMark {
+        std::int64_t now_ns;
+        std::uint32_t row;
+        RecordType type;
+    };
+    // An open order and when the market may meet it.
+    struct Working {
+        std::uint32_t row;           // of the ledger
+        bool is_triggered;           // a stop with lots left trades like a market order
+        std::uint64_t event;         // events up to this number came before the order
+        std::uint64_t opens_before;  // it meets an OPEN when more than these have been
+        std::uint64_t opens_within;  // it meets a range when at least these have been
+        std::int64_t due_ts_ns;      // it meets a trade from then on
+    };
+    static constexpr int kPasses = 2;  // stops and market orders, then limits
+
+    void pass_time(std::int64_t ts_ns) noexcept;
+    void begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept;
+    void publish(RecordType type, std::size_t row, Slot& out) noexcept;
+    [[nodiscard]] Slot make_feed(std::uint64_t sequence, const FeedMark& mark) const noexcept;
+    void publish_bar(Slot& out) noexcept;
+    void publish_trade(Slot& out) noexcept;
+
+    [[nodiscard]] bool match_next() noexcept;
+    [[nodiscard]] bool expire_next() noexcept;
+    [[nodiscard]] bool may_meet(const Working& working) const noexcept;
+    [[nodiscard]] Match price_of(const Working& working, std::int64_t& price_ticks) const noexcept;
+    [[nodiscard]] bool is_being_filled(const LedgerOrder& order) const noexcept;
+    void fill(Working& working, std::int64_t price_ticks) noexcept;
+    [[nodiscard]] std::int64_t lots_of_fill(const LedgerOrder& order) const noexcept;
+    void forget_ended() noexcept;
+
+    [[nodiscard]] RejectReason check(const NewOrder& order, const Arrival& arrival) const noexcept;
+    void start_working(const LedgerOrder& order) noexcept;
+
+    template <typename P>
+    void write_reply(RecordType type, const P& payload, std::int64_t delay_ns = 0) noexcept;
+    void write_reject(const OrderId& id, RejectReason reason) noexcept;
+    void write_ended(RecordType type, const LedgerOrder& order) noexcept;
+    void write_state(const OrderId& id, const LedgerOrder* order) noexcept;
+    void stop(Status status) noexcept;
+
+    VenueSettings settings_{};
+    Instrument instrument_{};
+    Fees fees_{};
+    Dice dice_;
+    std::span<const TapeRow> tape_;
+    BarCheck check_;
+    Ledger ledger_;
+    std::vector<FeedMark> feed_;  // by sequence; reserved for the whole tape
+    std::vector<Slot> replies_;   // by sequence; reserved for orders_max orders
+    std::vector<Working> working_;
+
+    std::size_t row_ = 0;     // the next row, or the one whose OPEN was published
+    bool is_in_bar_ = false;  // between OPEN and CLOSE
+    bool has_ended_ = false;
+    std::int64_t now_ns_ = 0;
+    std::int64_t latency_opens_ = 0;
+    std::uint64_t opens_ = 0;   // OPENs so far
+    std::uint64_t events_ = 0;  // market events so far
+    MarketEvent event_{};
+    int pass_ = kPasses;            // kPasses: the event is over
+    std::size_t cursor_ = 0;        // into working_, within the pass
+    bool has_stop_filled_ = false;  // in this event
+    std::uint64_t venue_orders_ = 0;
+    std::uint64_t refused_rows_ = 0;
+    std::uint32_t epoch_ = 0;
+    std::uint32_t connection_ = 0;
+    Status status_ = Status::kOk;
+};
+
+}  // namespace gm

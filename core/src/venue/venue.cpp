@@ -1,0 +1,398 @@
+// The tape becomes feed events, and each event meets the orders that were there before it.
+#include "gm/venue/venue.hpp"
+
+#include <algorithm>
+#include <string>
+
+namespace gm {
+namespace {
+
+constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+constexpr std::int64_t kSlippageTicksMax = 1'000'000;
+constexpr std::int64_t kCommissionMicrosMax = 1'000'000'000'000;  // a million a lot
+constexpr std::int64_t kHoleNsMax =
+    std::int64_t{10} * 86'400 * kNsPerSecond;  // as check_file_stamps
+constexpr std::int64_t kLatencyNsMax = std::int64_t{366} * 86'400 * kNsPerSecond;
+
+Failure check_range(const char* key, std::int64_t value, std::int64_t max) {
+    if (value >= 0 && value <= max) return ok();
+    return fail(Status::kBadSettings, std::string(key) + " must be 0 to " + std::to_string(max) +
+                                          ": " + std::to_string(value));
+}
+
+Failure check_settings(const VenueSettings& settings) {
+    const struct {
+        const char* key;
+        std::int64_t value;
+        std::int64_t max;
+    } ranges[] = {
+        {"latency_ns", settings.latency_ns, kLatencyNsMax},
+        {"slippage_ticks", settings.slippage_ticks, kSlippageTicksMax},
+        {"commission_micros_per_lot", settings.commission_micros_per_lot, kCommissionMicrosMax},
+        {"commission_ppm", settings.commission_ppm, kPpm},
+        {"partial_fill_ppm", settings.partial_fill_ppm, kPpm},
+        {"reject_ppm", settings.reject_ppm, kPpm},
+    };
+    for (const auto& range : ranges) {
+        if (Failure failure = check_range(range.key, range.value, range.max); !failure.is_ok()) {
+            return failure;
+        }
+    }
+    return ok();
+}
+
+bool is_row_type(std::uint32_t type) noexcept {
+    return type == static_cast<std::uint32_t>(RecordType::kBarClose) ||
+           type == static_cast<std::uint32_t>(RecordType::kTrade) ||
+           type == static_cast<std::uint32_t>(RecordType::kQuarantine);
+}
+
+// When the bar of a row ends; its start where that does not fit.
+std::int64_t end_of(const BarClose& bar) noexcept {
+    std::int64_t end = 0;
+    return add_overflows(bar.start_ts_ns, bar.duration_s * kNsPerSecond, end) ? bar.start_ts_ns
+                                                                              : end;
+}
+
+std::int64_t first_ts_ns(std::span<const TapeRow> tape) noexcept {
+    for (const TapeRow& row : tape) {
+        if (static_cast<RecordType>(row.type) == RecordType::kTrade) return row.ts_ns;
+        if (static_cast<RecordType>(row.type) == RecordType::kBarClose) {
+            return row.as<BarClose>().start_ts_ns;
+        }
+    }
+    return 0;
+}
+
+BarOpen open_of(const BarClose& bar) noexcept {
+    BarOpen open{};
+    open.start_ts_ns = bar.start_ts_ns;
+    open.duration_ns = bar.duration_s * kNsPerSecond;
+    open.open_ticks = bar.open_ticks;
+    open.instrument = bar.instrument;
+    open.flags = bar.flags;
+    return open;
+}
+
+}  // namespace
+
+Failure Venue::open(const VenueSettings& settings, const Instrument& instrument,
+                    std::span<const TapeRow> tape) {
+    if (Failure failure = check_settings(settings); !failure.is_ok()) return failure;
+    if (instrument.tick_value_micros <= 0 || instrument.order_tick_ticks <= 0) {
+        return fail(Status::kBadInstrument,
+                    "tick_value_micros and order_tick_ticks must be above 0: " +
+                        std::to_string(instrument.tick_value_micros) + ", " +
+                        std::to_string(instrument.order_tick_ticks));
+    }
+    if (tape.size() >= UINT32_MAX) {
+        return fail(Status::kBadTape,
+                    "a tape has at most 4294967294 rows: " + std::to_string(tape.size()));
+    }
+    *this = Venue{};
+    for (std::size_t row = 0; row < tape.size(); ++row) {
+        if (!is_row_type(tape[row].type)) {
+            return fail(Status::kBadTape, "row " + std::to_string(row) + " has type " +
+                                              std::to_string(tape[row].type) +
+                                              ", not bar, trade or quarantine");
+        }
+        const bool is_first_bar = latency_opens_ == 0 && settings.latency_ns > 0 &&
+                                  static_cast<RecordType>(tape[row].type) == RecordType::kBarClose;
+        if (!is_first_bar) continue;
+        const std::int64_t bar_ns = tape[row].as<BarClose>().duration_s * kNsPerSecond;
+        if (bar_ns > 0) latency_opens_ = settings.latency_ns / bar_ns;
+    }
+    settings_ = settings;
+    instrument_ = instrument;
+    fees_ = {settings.commission_micros_per_lot, settings.commission_ppm};
+    dice_ = Dice(settings.seed);
+    tape_ = tape;
+    check_.open(instrument, 0);
+    if (Failure failure = ledger_.open(settings.orders_max); !failure.is_ok()) return failure;
+    feed_.reserve(2 * tape.size() + 1);  // OPEN and CLOSE of each bar, and END
+    replies_.reserve(kRepliesPerOrder * settings.orders_max);
+    pass_ = kPasses;
+    now_ns_ = first_ts_ns(tape);
+    return ok();
+}
+
+Failure Venue::failure() const {
+    switch (status_) {
+        case Status::kOk: return ok();
+        case Status::kOutOfMemory:
+            return fail(status_, "the venue's ledger is full: orders_max " +
+                                     std::to_string(ledger_.orders_max()) + ", orders " +
+                                     std::to_string(ledger_.orders().size()) + ", executions " +
+                                     std::to_string(ledger_.executions().size()) + ", replies " +
+                                     std::to_string(replies_.size()));
+        case Status::kOverflow:
+            return fail(status_, "a price or an amount of money does not fit 64 bits at row " +
+                                     std::to_string(row_) + " of the tape");
+        default: return fail(status_, "the venue stopped at row " + std::to_string(row_));
+    }
+}
+
+void Venue::stop(Status status) noexcept {
+    if (status_ == Status::kOk) status_ = status;
+}
+
+std::int64_t Venue::next_feed_ts_ns() const noexcept {
+    if (row_ >= tape_.size()) return now_ns_;
+    const TapeRow& row = tape_[row_];
+    switch (static_cast<RecordType>(row.type)) {
+        case RecordType::kBarClose: {
+            const auto bar = row.as<BarClose>();
+            return is_in_bar_ ? end_of(bar) : bar.start_ts_ns;
+        }
+        case RecordType::kTrade: return row.ts_ns;
+        default: return now_ns_;
+    }
+}
+
+// ---- feed
+
+bool Venue::next_feed(Slot& out) noexcept {
+    // Each turn fills or expires one order.
+    for (std::size_t turns = 2 * working_.size() + 1; turns > 0 && match_next(); --turns) {
+    }
+    if (has_ended_ || status_ != Status::kOk) return false;
+    forget_ended();
+    if (row_ == tape_.size()) {
+        has_ended_ = true;
+        publish(RecordType::kEnd, row_, out);
+        return true;
+    }
+    switch (static_cast<RecordType>(tape_[row_].type)) {
+        case RecordType::kBarClose: publish_bar(out); break;
+        case RecordType::kTrade: publish_trade(out); break;
+        default:
+            check_.count_refused_row(
+                static_cast<QuarantineReason>(tape_[row_].as<Quarantine>().reason));
+            publish(RecordType::kQuarantine, row_++, out);
+            break;
+    }
+    return true;
+}
+
+void Venue::publish_bar(Slot& out) noexcept {
+    const auto bar = tape_[row_].as<BarClose>();
+    if (is_in_bar_) {
+        is_in_bar_ = false;
+        event_ = {MarketEventKind::kClose, bar.open_ticks, bar.high_ticks, bar.low_ticks};
+        begin_event(MarketEventKind::kClose, end_of(bar));
+        return publish(RecordType::kBarClose, row_++, out);
+    }
+    if (check_.judge_close(bar) != QuarantineReason::kNone) {
+        ++refused_rows_;
+        pass_time(end_of(bar));
+        return publish(RecordType::kBarClose, row_++, out);
+    }
+    is_in_bar_ = true;
+    ++opens_;
+    event_ = {MarketEventKind::kOpen, bar.open_ticks, bar.open_ticks, bar.open_ticks};
+    begin_event(MarketEventKind::kOpen, bar.start_ts_ns);
+    publish(RecordType::kBarOpen, row_, out);
+}
+
+void Venue::publish_trade(Slot& out) noexcept {
+    const TapeRow& row = tape_[row_];
+    const auto trade = row.as<Trade>();
+    if (check_.judge_trade(trade, row.ts_ns) != QuarantineReason::kNone) {
+        ++refused_rows_;
+        pass_time(row.ts_ns);
+        return publish(RecordType::kTrade, row_++, out);
+    }
+    event_ = {MarketEventKind::kTrade, trade.price_ticks, trade.price_ticks, trade.price_ticks};
+    begin_event(MarketEventKind::kTrade, row.ts_ns);
+    publish(RecordType::kTrade, row_++, out);
+}
+
+// The engine holds a row's stamp against this time, so a refused row must move it like any other:
+// else rows beyond the jump band would look like rows from the future. A stamp that a hole of the
+// longest believed size cannot explain moves nothing.
+void Venue::pass_time(std::int64_t ts_ns) noexcept {
+    std::int64_t ahead_ns = 0;
+    if (!sub_overflows(ts_ns, now_ns_, ahead_ns) && ahead_ns > 0 && ahead_ns <= kHoleNsMax) {
+        now_ns_ = ts_ns;
+    }
+}
+
+void Venue::begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept {
+    event_.kind = kind;
+    now_ns_ = std::max(now_ns_, ts_ns);
+    ++events_;
+    pass_ = 0;
+    cursor_ = 0;
+    has_stop_filled_ = false;
+}
+
+void Venue::publish(RecordType type, std::size_t row, Slot& out) noexcept {
+    feed_.push_back({now_ns_, static_cast<std::uint32_t>(row), type});
+    out = make_feed(feed_.size(), feed_.back());
+}
+
+Slot Venue::make_feed(std::uint64_t sequence, const FeedMark& mark) const noexcept {
+    if (mark.type == RecordType::kEnd) {
+        End end{};
+        end.last_feed_sequence = sequence;
+        return make_slot(mark.type, Source::kVenueFeed, sequence, mark.now_ns, end);
+    }
+    const TapeRow& row = tape_[mark.row];
+    Slot slot{};
+    switch (mark.type) {
+        case RecordType::kBarOpen:
+            slot = make_slot(mark.type, Source::kVenueFeed, sequence,
+                             row.as<BarClose>().start_ts_ns, open_of(row.as<BarClose>()));
+            break;
+        case RecordType::kBarClose:
+            slot = make_slot(mark.type, Source::kVenueFeed, sequence, end_of(row.as<BarClose>()),
+                             row.as<BarClose>());
+            break;
+        case RecordType::kTrade:
+            slot = make_slot(mark.type, Source::kVenueFeed, sequence, row.ts_ns, row.as<Trade>());
+            break;
+        default:
+            slot = make_slot(mark.type, Source::kVenueFeed, sequence, mark.now_ns,
+                             row.as<Quarantine>());
+            break;
+    }
+    slot.header.receive_ts_ns = mark.now_ns;
+    return slot;
+}
+
+bool Venue::feed(std::uint64_t sequence, Slot& out) const noexcept {
+    if (sequence == 0 || sequence > feed_.size()) return false;
+    out = make_feed(sequence, feed_[sequence - 1]);
+    return true;
+}
+
+bool Venue::reply(std::uint64_t sequence, Slot& out) const noexcept {
+    if (sequence == 0 || sequence > replies_.size()) return false;
+    out = replies_[sequence - 1];
+    return true;
+}
+
+bool Venue::next_reply(std::uint64_t after, Slot& out) noexcept {
+    // Each turn writes a reply or ends the event.
+    while (after >= replies_.size()) {
+        if (!match_next()) return false;
+    }
+    return reply(after + 1, out);
+}
+
+// ---- matching
+
+bool Venue::match_next() noexcept {
+    if (status_ != Status::kOk) return false;
+    for (; pass_ < kPasses; ++pass_, cursor_ = 0) {
+        while (cursor_ < working_.size()) {
+            Working& working = working_[cursor_++];
+            const LedgerOrder& order = ledger_.orders()[working.row];
+            const bool is_limit = order.type == OrderType::kLimit;
+            if (!order.is_open() || is_limit != (pass_ == 1) || !may_meet(working)) continue;
+            std::int64_t price_ticks = 0;
+            const Match found = price_of(working, price_ticks);
+            if (found == Match::kNone) continue;
+            if (found == Match::kOverflow) {
+                stop(Status::kOverflow);
+                return false;
+            }
+            fill(working, price_ticks);
+            return status_ == Status::kOk;
+        }
+    }
+    const bool is_tape_over = row_ == tape_.size() && !has_ended_;
+    return is_tape_over && expire_next();
+}
+
+bool Venue::may_meet(const Working& working) const noexcept {
+    if (working.event >= events_) return false;
+    switch (event_.kind) {
+        case MarketEventKind::kOpen: return opens_ > working.opens_before;
+        case MarketEventKind::kClose: return opens_ >= working.opens_within;
+        case MarketEventKind::kTrade: return now_ns_ >= working.due_ts_ns;
+        default: return false;
+    }
+}
+
+Match Venue::price_of(const Working& working, std::int64_t& price_ticks) const noexcept {
+    const LedgerOrder& order = ledger_.orders()[working.row];
+    const OrderType type = working.is_triggered ? OrderType::kMarket : order.type;
+    return match(type, order.side, order.price_ticks, event_, settings_.slippage_ticks,
+                 price_ticks);
+}
+
+// Throw 0 of an order is its rejection; each fill takes two more.
+std::int64_t Venue::lots_of_fill(const LedgerOrder& order) const noexcept {
+    const std::int64_t leaves = order.leaves_lots();
+    const std::uint64_t number = 1 + 2 * std::uint64_t{order.fill_count};
+    if (leaves < 2 || !dice_.hits(order.venue_order, number, settings_.partial_fill_ppm)) {
+        return leaves;
+    }
+    return dice_.one_of(order.venue_order, number + 1, leaves - 1);
+}
+
+void Venue::fill(Working& working, std::int64_t price_ticks) noexcept {
+    LedgerOrder& order = ledger_.orders()[working.row];
+    Execution execution{};
+    execution.order_id = order.id;
+    execution.execution_id = ledger_.executions().size() + 1;
+    execution.venue_order = order.venue_order;
+    execution.price_ticks = price_ticks;
+    execution.quantity_lots = lots_of_fill(order);
+    execution.ts_ns = now_ns_;
+    execution.instrument = order.instrument;
+    execution.side = order.side;
+    Status status = commission_of(fees_, price_ticks, execution.quantity_lots,
+                                  instrument_.tick_value_micros, execution.commission_micros);
+    if (status == Status::kOk) {
+        status = ledger_.execute(order, execution, instrument_.tick_value_micros);
+    }
+    if (status != Status::kOk) return stop(status);
+
+    working.is_triggered = order.type == OrderType::kStop;
+    has_stop_filled_ = has_stop_filled_ || working.is_triggered;
+    Fill report{};
+    report.id = order.id;
+    report.execution_id = execution.execution_id;
+    report.price_ticks = price_ticks;
+    report.quantity_lots = execution.quantity_lots;
+    report.leaves_lots = order.leaves_lots();
+    report.commission_micros = execution.commission_micros;
+    report.instrument = order.instrument;
+    report.side = order.side;
+    write_reply(RecordType::kFill, report);
+}
+
+// Once per order: what is open when the tape is over.
+bool Venue::expire_next() noexcept {
+    for (const Working& working : working_) {
+        LedgerOrder& order = ledger_.orders()[working.row];
+        if (!order.is_open()) continue;
+        ledger_.end(order, OrderState::kExpired, now_ns_);
+        write_ended(RecordType::kExpired, order);
+        return status_ == Status::kOk;
+    }
+    return false;
+}
+
+// The event has decided about this order, and its reply has not been written yet.
+bool Venue::is_being_filled(const LedgerOrder& order) const noexcept {
+    const int pass = order.type == OrderType::kLimit ? 1 : 0;
+    if (pass_ > pass || (pass == 1 && has_stop_filled_)) return false;
+    for (std::size_t at = pass_ == pass ? cursor_ : 0; at < working_.size(); ++at) {
+        const Working& working = working_[at];
+        if (&ledger_.orders()[working.row] != &order) continue;
+        std::int64_t price_ticks = 0;
+        return may_meet(working) && price_of(working, price_ticks) != Match::kNone;
+    }
+    return false;
+}
+
+void Venue::forget_ended() noexcept {
+    std::erase_if(working_, [this](const Working& working) {
+        return !ledger_.orders()[working.row].is_open();
+    });
+}
+
+}  // namespace gm
