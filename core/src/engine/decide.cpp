@@ -43,6 +43,7 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
     if (desk.features.is_ready()) {
         DecisionValues values{};
         ensemble_.decide(desk.features.matrix(), context_of(desk), desk.policy, values);
+        end_stage(Stage::kPolicy);
         Decision decision{};
         decision.bar_start_ts_ns = desk.last_bar_start_ts_ns;
         decision.instrument = at;

@@ -51,6 +51,7 @@ Failure Engine::open(const Settings& settings) {
 
 void Engine::step(const Slot& input, Outputs& out) noexcept {
     if (is_consumed(input)) return;
+    if (times_ != nullptr) times_->begin();
     ++stamp_.input_sequence;
     // Engine time never runs backward: an input that claims so is taken at the time reached.
     if (input.header.receive_ts_ns > stamp_.now_ns) stamp_.now_ns = input.header.receive_ts_ns;
@@ -159,7 +160,9 @@ void Engine::take_closed_bars(Desk& desk) noexcept {
             ++desk.closed_bars_5m;
             continue;
         }
+        end_stage(Stage::kMarket);
         desk.features.update(bar, desk.market.local_offset_ns(bar.start_ts_ns));
+        end_stage(Stage::kFeatures);
         desk.last_bar_start_ts_ns = bar.start_ts_ns;
         desk.must_decide = true;
         desk.must_prepare = false;
@@ -179,6 +182,7 @@ void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
     }
     decide(at, out);
     write_position(at, out);
+    end_stage(Stage::kOrder);
     desk.must_prepare = true;
 }
 

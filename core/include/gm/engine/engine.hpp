@@ -12,6 +12,7 @@
 
 #include "gm/engine/outputs.hpp"
 #include "gm/engine/settings.hpp"
+#include "gm/engine/stage_times.hpp"
 #include "gm/features/strategic.hpp"
 #include "gm/market/market.hpp"
 #include "gm/orders/order_table.hpp"
@@ -66,6 +67,9 @@ class Engine {
     // Work that need not wait for the next bar: call while idle. Changes no output.
     void prepare() noexcept;
 
+    // Where stage times go; null (the default): nowhere. Changes no output.
+    void watch(StageTimes* times) noexcept { times_ = times; }
+
     // Engine time at which a TIMER would do something; INT64_MAX: never.
     [[nodiscard]] std::int64_t next_deadline_ns() const noexcept;
     [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept { return last_feed_sequence_; }
@@ -88,6 +92,9 @@ class Engine {
     [[nodiscard]] const std::array<std::uint8_t, 32>& tape_id() const noexcept { return tape_id_; }
 
  private:
+    void end_stage(Stage stage) noexcept {
+        if (times_ != nullptr) times_->end(stage);
+    }
     [[nodiscard]] bool is_consumed(const Slot& input) noexcept;
     void dispatch(const Slot& input, Outputs& out) noexcept;
     void on_feed(const Slot& input, Outputs& out) noexcept;
@@ -138,6 +145,7 @@ class Engine {
     OrderTable orders_;
     EngineTotals totals_;
     Stamp stamp_{};
+    StageTimes* times_ = nullptr;
     std::array<std::uint8_t, 32> tape_id_{};
     std::uint64_t last_feed_sequence_ = 0;
     std::uint64_t last_reply_sequence_ = 0;
