@@ -28,8 +28,8 @@ bool Venue::is_stale(std::uint32_t epoch, std::uint32_t connection) const noexce
 
 // An id that is taken stays as it is. Every other order is written into the ledger, also when it
 // is refused, so that a later query finds what became of it.
-void Venue::on_order(const NewOrder& order, const Arrival& arrival) noexcept {
-    const bool is_old = is_stale(arrival.epoch, arrival.connection);
+void Venue::on_order(const NewOrder& order, const Sender& sender) noexcept {
+    const bool is_old = is_stale(sender.epoch, sender.connection);
     if (is_old) ledger_.count_stale_message();
     if (order.id.counter == 0) {
         if (!is_old) write_reject(order.id, RejectReason::kMalformed);
@@ -47,7 +47,7 @@ void Venue::on_order(const NewOrder& order, const Arrival& arrival) noexcept {
     LedgerOrder entry{};
     entry.id = order.id;
     entry.decision_bar_start_ts_ns = order.decision_bar_start_ts_ns;
-    entry.received_ts_ns = arrival.received_ts_ns;
+    entry.received_ts_ns = sender.received_ts_ns;
     entry.price_ticks = order.price_ticks;
     entry.quantity_lots = order.quantity_lots;
     entry.instrument = order.instrument;
@@ -56,7 +56,7 @@ void Venue::on_order(const NewOrder& order, const Arrival& arrival) noexcept {
     entry.type = order.type;
     entry.reason = order.reason;
     entry.state = OrderState::kLive;
-    entry.reject_reason = check(order, arrival);
+    entry.reject_reason = check(order, sender);
     if (entry.reject_reason == RejectReason::kNone) {
         entry.venue_order = ++venue_orders_;
         if (dice_.hits(entry.venue_order, 0, settings_.reject_ppm)) {
@@ -78,21 +78,21 @@ void Venue::on_order(const NewOrder& order, const Arrival& arrival) noexcept {
     write_reply(RecordType::kAck, ack, settings_.latency_ns);
 }
 
-RejectReason Venue::check(const NewOrder& order, const Arrival& arrival) const noexcept {
-    if (is_stale(arrival.epoch, arrival.connection)) {
-        return arrival.epoch < epoch_ ? RejectReason::kOldEpoch : RejectReason::kOldConnection;
+RejectReason Venue::check(const NewOrder& order, const Sender& sender) const noexcept {
+    if (is_stale(sender.epoch, sender.connection)) {
+        return sender.epoch < epoch_ ? RejectReason::kOldEpoch : RejectReason::kOldConnection;
     }
     // Nothing is sent twice: an id of an older life cannot be a new order.
-    if (order.id.epoch < arrival.epoch) return RejectReason::kOldEpoch;
+    if (order.id.epoch < sender.epoch) return RejectReason::kOldEpoch;
     const bool has_price = order.type != OrderType::kMarket;
     std::int64_t value_micros = 0;
-    if (order.id.epoch > arrival.epoch || order.instrument != settings_.instrument ||
+    if (order.id.epoch > sender.epoch || order.instrument != settings_.instrument ||
         order.quantity_lots <= 0 || !is_known_type(order.type) || !is_known_side(order.side) ||
         (has_price && order.price_ticks % instrument_.order_tick_ticks != 0) ||
         mul_overflows(order.quantity_lots, instrument_.tick_value_micros, value_micros)) {
         return RejectReason::kMalformed;
     }
-    if (arrival.received_ts_ns > order.valid_until_ns) return RejectReason::kPastValidity;
+    if (sender.received_ts_ns > order.valid_until_ns) return RejectReason::kPastValidity;
     return has_ended_ ? RejectReason::kMarketClosed : RejectReason::kNone;
 }
 
@@ -110,8 +110,8 @@ void Venue::start_working(const LedgerOrder& order) noexcept {
 }
 
 // An unknown id is buried: the cancel may have overtaken an order that must now never be taken.
-void Venue::on_cancel(const CancelOrder& cancel, const Arrival& arrival) noexcept {
-    if (is_stale(arrival.epoch, arrival.connection)) return ledger_.count_stale_message();
+void Venue::on_cancel(const CancelOrder& cancel, const Sender& sender) noexcept {
+    if (is_stale(sender.epoch, sender.connection)) return ledger_.count_stale_message();
     LedgerOrder* order = ledger_.find(cancel.id);
     if (order == nullptr || !order->is_open() || is_being_filled(*order)) {
         ledger_.count_late_cancel();
@@ -121,8 +121,8 @@ void Venue::on_cancel(const CancelOrder& cancel, const Arrival& arrival) noexcep
     write_ended(RecordType::kCancelled, *order);
 }
 
-void Venue::on_query(const QueryOrder& query, const Arrival& arrival) noexcept {
-    if (is_stale(arrival.epoch, arrival.connection)) return ledger_.count_stale_message();
+void Venue::on_query(const QueryOrder& query, const Sender& sender) noexcept {
+    if (is_stale(sender.epoch, sender.connection)) return ledger_.count_stale_message();
     write_state(query.id, ledger_.find(query.id));
 }
 

@@ -81,18 +81,18 @@ class Driver {
         venue.on_session(1, 1);
     }
 
-    [[nodiscard]] gm::Arrival arrival() const { return {1, 1, venue.now_ns()}; }
+    [[nodiscard]] gm::Sender sender() const { return {1, 1, venue.now_ns()}; }
 
-    void send(const gm::NewOrder& order) { venue.on_order(order, arrival()); }
+    void send(const gm::NewOrder& order) { venue.on_order(order, sender()); }
     void cancel(std::uint64_t counter) {
         gm::CancelOrder cancel{};
         cancel.id = {1, 1, counter};
-        venue.on_cancel(cancel, arrival());
+        venue.on_cancel(cancel, sender());
     }
     void query(std::uint64_t counter) {
         gm::QueryOrder query{};
         query.id = {1, 1, counter};
-        venue.on_query(query, arrival());
+        venue.on_query(query, sender());
     }
 
     // The next feed event; its type is kNone after END.

@@ -226,14 +226,14 @@ TEST_CASE("the dice reject by the count of good orders, whatever bad ones came b
         for (std::uint64_t i = 1; i <= 200; ++i) {
             NewOrder good = order(i, Side::kBuy, 1);
             good.id.epoch = epoch;
-            const Arrival arrival{epoch, 1, driver.venue.now_ns()};
-            driver.venue.on_order(good, arrival);
+            const Sender sender{epoch, 1, driver.venue.now_ns()};
+            driver.venue.on_order(good, sender);
             if (driver.reply().type() == RecordType::kReject) hit.push_back(i);
             if (!with_noise) continue;
-            driver.venue.on_order(good, arrival);  // a repeated id
+            driver.venue.on_order(good, sender);  // a repeated id
             good.id.counter += 1'000;
             good.quantity_lots = 0;
-            driver.venue.on_order(good, arrival);  // malformed
+            driver.venue.on_order(good, sender);  // malformed
             driver.replies();
         }
         return hit;

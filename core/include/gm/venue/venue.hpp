@@ -46,7 +46,7 @@ struct VenueSettings {
 static_assert(sizeof(VenueSettings) == 64 && offsetof(VenueSettings, orders_max) == 56);
 
 // Of the sender of a message.
-struct Arrival {
+struct Sender {
     std::uint32_t epoch;
     std::uint32_t connection;
     std::int64_t received_ts_ns;  // lockstep: Venue::now_ns()
@@ -73,9 +73,9 @@ class Venue {
     // A trader has connected; messages of older ones are stale from now on.
     void on_session(std::uint32_t epoch, std::uint32_t connection) noexcept;
     [[nodiscard]] bool is_stale(std::uint32_t epoch, std::uint32_t connection) const noexcept;
-    void on_order(const NewOrder& order, const Arrival& arrival) noexcept;
-    void on_cancel(const CancelOrder& cancel, const Arrival& arrival) noexcept;
-    void on_query(const QueryOrder& query, const Arrival& arrival) noexcept;
+    void on_order(const NewOrder& order, const Sender& sender) noexcept;
+    void on_cancel(const CancelOrder& cancel, const Sender& sender) noexcept;
+    void on_query(const QueryOrder& query, const Sender& sender) noexcept;
 
     // Simulated time: of the last row, refused ones included unless their stamp is absurd.
     [[nodiscard]] std::int64_t now_ns() const noexcept { return now_ns_; }
@@ -123,7 +123,7 @@ class Venue {
     [[nodiscard]] std::int64_t lots_of_fill(const LedgerOrder& order) const noexcept;
     void forget_ended() noexcept;
 
-    [[nodiscard]] RejectReason check(const NewOrder& order, const Arrival& arrival) const noexcept;
+    [[nodiscard]] RejectReason check(const NewOrder& order, const Sender& sender) const noexcept;
     void start_working(const LedgerOrder& order) noexcept;
 
     template <typename P>
