@@ -1,0 +1,237 @@
+// Agents asked one after another, their votes mixed in double.
+#include "gm/policy/ensemble.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "gm/base/elementary.hpp"
+
+namespace gm {
+
+namespace {
+
+constexpr std::size_t kKnownRows = kStrategicRows - 1;
+constexpr double kTemperatureMin = 1e-3;
+constexpr double kTemperatureMax = 1e3;
+constexpr double kWeightMax = 100.0;
+
+// softmax((x - max x) / temperature), summed in order. x is finite.
+void softmax(const double* x, std::size_t count, double temperature, double* out) noexcept {
+    double largest = x[0];
+    for (std::size_t i = 1; i < count; ++i) {  // at most kActions or kAgentsMax
+        largest = x[i] > largest ? x[i] : largest;
+    }
+    double sum = 0.0;
+    for (std::size_t i = 0; i < count; ++i) {
+        out[i] = elementary::exp((x[i] - largest) / temperature);
+        sum += out[i];
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        out[i] /= sum;
+    }
+}
+
+Failure refuse(const AgentOptions& options, const std::string& why) {
+    return fail(Status::kBadArgument, "agent " + options.name + ": " + why);
+}
+
+void choose(const double* probability, DecisionValues& out) noexcept {
+    const double long_share = probability[0];
+    const double neutral = probability[1];
+    const double short_share = probability[2];
+    out.action = Action::kNeutral;
+    out.confidence = neutral;
+    if (long_share > neutral && long_share > short_share) {
+        out.action = Action::kLong;
+        out.confidence = long_share;
+    } else if (short_share > neutral) {
+        out.action = short_share > long_share ? Action::kShort : Action::kNeutral;
+        out.confidence = short_share;  // also of a tie between long and short
+    }
+    double entropy = 0.0;
+    for (std::size_t k = 0; k < kActions; ++k) {
+        if (probability[k] > 0.0) {
+            entropy -= probability[k] * elementary::log(probability[k]);
+        }
+    }
+    constexpr double kLogOfThree = 1.0986122886681098;
+    out.uncertainty = entropy / kLogOfThree;
+}
+
+}  // namespace
+
+Failure Ensemble::add_agent(const AgentOptions& options) {
+    if (options.column_mask == 0 || options.column_mask >> kStrategicColumns != 0) {
+        return refuse(options, "column_mask must name columns 0 to 12: " +
+                                   std::to_string(options.column_mask));
+    }
+    if (options.context_count != 0 && options.context_count != kPolicyContext) {
+        return refuse(options, "context must be 0 or 6: " + std::to_string(options.context_count));
+    }
+    if (!(options.temperature >= kTemperatureMin && options.temperature <= kTemperatureMax)) {
+        return refuse(options, "temperature must lie in [0.001, 1000]: " +
+                                   std::to_string(options.temperature));
+    }
+    if (!(std::abs(options.weight) <= kWeightMax)) {
+        return refuse(options, "weight must lie in [-100, 100]: " + std::to_string(options.weight));
+    }
+    Agent agent;
+    agent.temperature = options.temperature;
+    agent.context_count = options.context_count;
+    for (std::uint32_t column = 0; column < kStrategicColumns; ++column) {
+        if ((options.column_mask >> column & 1U) != 0) {
+            agent.columns[agent.column_count++] = static_cast<std::uint8_t>(column);
+        }
+    }
+    Failure failure = agent.network.load(
+        options.onnx, {kStrategicRows, agent.column_count, options.context_count});
+    if (!failure.is_ok()) {
+        return fail(failure.status, "agent " + options.name + ": " + failure.text);
+    }
+    if (agent.network.outputs() < kActions) {
+        return fail(Status::kBadNetwork, "agent " + options.name + ": " +
+                                             std::to_string(agent.network.outputs()) +
+                                             " outputs, at least 3");
+    }
+    agents_.push_back(std::move(agent));
+    return ok();
+}
+
+Failure Ensemble::load(std::span<const AgentOptions> agents, double threshold) {
+    agents_.clear();
+    if (agents.size() > kAgentsMax) {
+        return fail(Status::kBadArgument, "agents must be at most " + std::to_string(kAgentsMax) +
+                                              ": " + std::to_string(agents.size()));
+    }
+    if (!(threshold > 0.0 && threshold <= 1.0)) {
+        return fail(Status::kBadArgument,
+                    "threshold must lie in (0, 1]: " + std::to_string(threshold));
+    }
+    threshold_ = threshold;
+    for (const AgentOptions& options : agents) {
+        Failure failure = add_agent(options);
+        if (!failure.is_ok()) {
+            agents_.clear();
+            return failure;
+        }
+    }
+    for (std::size_t mask = 1; mask < std::size_t{1} << agents.size(); ++mask) {
+        double weights[kAgentsMax];
+        double shares[kAgentsMax];
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < agents.size(); ++i) {
+            if ((mask >> i & 1U) != 0) {
+                weights[count++] = agents[i].weight;
+            }
+        }
+        softmax(weights, count, 1.0, shares);
+        count = 0;
+        for (std::size_t i = 0; i < agents.size(); ++i) {
+            shares_[mask][i] = (mask >> i & 1U) != 0 ? shares[count++] : 0.0;
+        }
+    }
+    return ok();
+}
+
+void Ensemble::prepare_agents(const float* known, EnsembleState& state) const noexcept {
+    float gathered[kKnownRows * kStrategicColumns];
+    for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
+        const Agent& agent = agents_[a];
+        float* next = gathered;
+        for (std::size_t row = 0; row < kKnownRows; ++row) {
+            for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 13
+                *next++ = known[row * kStrategicColumns + agent.columns[c]];
+            }
+        }
+        agent.network.prepare(gathered, state.prepared[a]);
+    }
+    std::memcpy(state.oldest_known, known, sizeof(state.oldest_known));
+    std::memcpy(state.newest_known, known + (kKnownRows - 1) * kStrategicColumns,
+                sizeof(state.newest_known));
+    state.is_prepared = true;
+}
+
+void Ensemble::prepare(const float* known, EnsembleState& state) const noexcept {
+    prepare_agents(known, state);
+    double probability[kActions];
+    for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
+        (void)ask(a, state.newest_known, PolicyContext{}, state, probability);
+    }
+}
+
+bool Ensemble::ask(std::size_t index, const float* newest, const PolicyContext& context,
+                   const EnsembleState& state, double* probability) const noexcept {
+    const Agent& agent = agents_[index];
+    float input[kStrategicColumns + kPolicyContext];
+    for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 13
+        input[c] = newest[agent.columns[c]];
+    }
+    std::memcpy(input + agent.column_count, &context, agent.context_count * sizeof(float));
+    float logits[kNetworkWidthMax];
+    agent.network.run_new_row(state.prepared[index], input, logits);
+    double values[kActions];
+    for (std::size_t k = 0; k < kActions; ++k) {
+        if (!std::isfinite(logits[k])) {
+            return false;
+        }
+        values[k] = static_cast<double>(logits[k]);
+    }
+    softmax(values, kActions, agent.temperature, probability);
+    return true;
+}
+
+void Ensemble::decide(const float* matrix, const PolicyContext& context, EnsembleState& state,
+                      DecisionValues& out) const noexcept {
+    out = {};
+    const float* newest_known = matrix + (kKnownRows - 1) * kStrategicColumns;
+    if (!state.is_prepared ||
+        std::memcmp(state.oldest_known, matrix, sizeof(state.oldest_known)) != 0 ||
+        std::memcmp(state.newest_known, newest_known, sizeof(state.newest_known)) != 0) {
+        prepare_agents(matrix, state);
+    }
+    double votes[kAgentsMax][kActions] = {};
+    unsigned agents = 0;
+    for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
+        std::uint8_t& errors = state.errors_in_row[a];
+        if (errors >= kAgentErrorsMax) {
+            continue;
+        }
+        if (!ask(a, newest_known + kStrategicColumns, context, state, votes[a])) {
+            ++errors;
+            continue;
+        }
+        errors = 0;
+        agents |= 1U << a;
+    }
+    out.agents = static_cast<std::uint8_t>(agents);
+    double probability[kActions] = {};
+    for (std::size_t a = 0; a < agents_.size(); ++a) {
+        if ((agents >> a & 1U) == 0) {
+            continue;
+        }
+        for (std::size_t k = 0; k < kActions; ++k) {
+            probability[k] += shares_[agents][a] * votes[a][k];
+            out.agent_probability[a][k] = static_cast<float>(votes[a][k]);
+        }
+    }
+    for (std::size_t k = 0; k < kActions; ++k) {
+        out.probability[k] = static_cast<float>(probability[k]);
+    }
+    choose(probability, out);
+    const std::size_t quorum = agents_.size() < 2 ? 1 : 2;
+    const auto spoke = static_cast<std::size_t>(std::popcount(agents));
+    out.acts = spoke >= quorum && out.action != Action::kNeutral && out.confidence >= threshold_;
+}
+
+std::uint8_t Ensemble::agents_out(const EnsembleState& state) noexcept {
+    unsigned mask = 0;
+    for (std::size_t a = 0; a < kAgentsMax; ++a) {
+        if (state.errors_in_row[a] >= kAgentErrorsMax) {
+            mask |= 1U << a;
+        }
+    }
+    return static_cast<std::uint8_t>(mask);
+}
+
+}  // namespace gm

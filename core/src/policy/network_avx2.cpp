@@ -1,0 +1,95 @@
+// The kernel for AVX2 with FMA: 16 lanes as two registers.
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "gm/policy/network_plan.hpp"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "gm/base/elementary.hpp"
+
+// From here on only templates over the lane type below are compiled: all private to this file.
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+
+#include "gm/policy/network_kernel.hpp"
+
+namespace gm {
+
+namespace {
+
+struct Lanes {
+    static constexpr int kBlocks = 4;
+    __m256 low;
+    __m256 high;
+
+    static Lanes load(const float* from) {
+        return {_mm256_load_ps(from), _mm256_load_ps(from + 8)};
+    }
+    void store(float* to) const {
+        _mm256_store_ps(to, low);
+        _mm256_store_ps(to + 8, high);
+    }
+    static Lanes broadcast(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
+    static Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) {
+        return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+    }
+    static Lanes add(const Lanes& a, const Lanes& b) {
+        return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+    }
+    static Lanes subtract(const Lanes& a, const Lanes& b) {
+        return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)};
+    }
+    static Lanes multiply(const Lanes& a, const Lanes& b) {
+        return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+    }
+    [[nodiscard]] Lanes relu() const {
+        const __m256 zero = _mm256_setzero_ps();
+        return {_mm256_and_ps(low, _mm256_cmp_ps(low, zero, _CMP_NLE_UQ)),
+                _mm256_and_ps(high, _mm256_cmp_ps(high, zero, _CMP_NLE_UQ))};
+    }
+    [[nodiscard]] float sum() const {
+        const __m256 eight = _mm256_add_ps(low, high);
+        const __m128 four =
+            _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+        const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    }
+    static std::size_t collect(const float* x, std::uint32_t count, float* values,
+                               std::uint32_t* rows) {
+        std::size_t found = 0;
+        for (std::uint32_t i = 0; i < count; ++i) {  // no branch: activity is a coin toss
+            values[found] = x[i];
+            rows[found] = i;
+            found += x[i] <= 0.0F ? 0 : 1;
+        }
+        return found;
+    }
+};
+
+constexpr NetworkKernel kKernel{network_kernel::accumulate<Lanes>, network_kernel::run<Lanes>};
+
+}  // namespace
+
+const NetworkKernel* avx2_kernel() noexcept {
+    return &kKernel;
+}
+
+}  // namespace gm
+
+#pragma GCC pop_options
+
+#else
+
+namespace gm {
+
+const NetworkKernel* avx2_kernel() noexcept {
+    return nullptr;
+}
+
+}  // namespace gm
+
+#endif
