@@ -1,0 +1,49 @@
+// The records of a journal in order, each block checked before any of its records is given out.
+//
+// Chain records are left out: what comes is what the engine wrote. The first fault ends the
+// reading with kJournalCorrupt; a torn tail ends it quietly. Used by recovery and replay.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "gm/base/status.hpp"
+#include "gm/journal/block_walker.hpp"
+#include "gm/wire/record.hpp"
+
+namespace gm {
+
+class JournalReader {
+ public:
+    // A folder without segments is an empty journal.
+    Failure open(const std::string& folder, bool checks_chain = true);
+
+    // False: the journal ends, or failure() says why not.
+    [[nodiscard]] bool next(Slot& slot) {
+        if (given_ == block_.size() && !load_block()) return false;
+        slot = block_[given_++];
+        return true;
+    }
+    // The same without a copy: at most a block at once, empty at the end. Valid until the next
+    // call. Not to be mixed with next() inside a block.
+    [[nodiscard]] std::span<const Slot> next_block() {
+        if (!load_block()) return {};
+        given_ = block_.size();
+        return block_;
+    }
+
+    [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
+    // Where the journal ends; complete once next() answered false.
+    [[nodiscard]] const JournalEnd& end() const noexcept { return walker_.end(); }
+
+ private:
+    bool load_block();
+
+    BlockWalker walker_;
+    std::span<const Slot> block_;
+    std::size_t given_ = 0;
+    Failure failure_;
+};
+
+}  // namespace gm

@@ -1,0 +1,361 @@
+// The walk: one slot at a time inside a buffer that always holds the block at hand in one piece.
+#include "gm/journal/block_walker.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace gm {
+
+namespace {
+
+constexpr std::size_t kBufferSlots = 2048;  // 256 KiB: several blocks, and still in L2
+static_assert(kBufferSlots >= 2 * (kBlockSlots + 1));
+
+std::string text_of(std::uint64_t number) {
+    return std::to_string(number);
+}
+
+}  // namespace
+
+const char* name_of(FaultKind kind) noexcept {
+    switch (kind) {
+        case FaultKind::kRecord: return "record";
+        case FaultKind::kSequence: return "sequence";
+        case FaultKind::kChain: return "chain";
+        case FaultKind::kSegmentHeader: return "segment_header";
+        case FaultKind::kSegmentMissing: return "segment_missing";
+        case FaultKind::kSegmentForeign: return "segment_foreign";
+        case FaultKind::kAnchor: return "anchor";
+    }
+    return "unknown";
+}
+
+Failure BlockWalker::open(const WalkSettings& settings) {
+    settings_ = settings;
+    buffer_ = std::make_unique<Slot[]>(kBufferSlots);
+    Failure failure = list_segments(settings.folder, segments_);
+    if (!failure.is_ok()) return failure;
+    if (settings.last_segment_only && segments_.size() > 1) {
+        segments_.erase(segments_.begin(), segments_.end() - 1);
+    }
+    return ok();
+}
+
+BlockWalker::Step BlockWalker::next() {
+    records_ = {};
+    if (!failure_.is_ok()) return Step::kFailed;
+    if (segments_.empty()) return Step::kEnd;
+    Outcome outcome;
+    if (!file_.is_open()) outcome = open_segment();
+    while (!outcome) {  // bounded by the slots of the journal: each pass takes one or leaves
+        if (!fill()) {
+            outcome = failure_.is_ok() ? at_segment_end() : Step::kFailed;
+        } else if (const Slot& slot = buffer_[cursor_]; !is_whole(slot)) {
+            outcome = at_invalid();
+        } else if (slot.type() == RecordType::kBlockDigest) {
+            outcome = at_chain_record(slot);
+        } else {
+            outcome = at_record(slot);
+        }
+    }
+    return *outcome;
+}
+
+BlockWalker::Outcome BlockWalker::at_record(const Slot& slot) {
+    const std::uint64_t sequence = slot.trailer.journal_sequence;
+    if (sequence - expected_ > slack_) {  // also true for a sequence below: the difference wraps
+        const std::string text = "record " + text_of(sequence) + " stands where record " +
+                                 text_of(expected_) + " belongs";
+        expected_ = sequence;
+        is_damaged_ = true;
+        return report(FaultKind::kSequence, block_record_ + 1, 1, text);
+    }
+    if (block_record_ == kBlockSlots && !is_damaged_) {
+        is_damaged_ = true;
+        return report(FaultKind::kChain, 0, 1, "has no chain record after its last place");
+    }
+    expected_ = sequence + 1;
+    slack_ = 0;
+    end_.last_sequence = sequence;
+    end_.records += 1;
+    take_slot(!is_damaged_);
+    return {};
+}
+
+BlockWalker::Outcome BlockWalker::at_chain_record(const Slot& slot) {
+    const auto payload = slot.as<BlockDigest>();
+    const std::string complaint = is_damaged_ ? "" : chain_complaint(payload, slot);
+    if (is_damaged_ && payload.last_journal_sequence + 1 - expected_ <= slack_) {
+        expected_ = payload.last_journal_sequence + 1;
+        slack_ = 0;
+    }
+    if (!complaint.empty()) {
+        const Step step = report(FaultKind::kChain, 0, 1, complaint);
+        seal(payload);
+        take_slot(false);
+        begin_block();
+        return step;
+    }
+    const std::span<const Slot> records(buffer_.get() + block_begin_, cursor_ - block_begin_);
+    const bool was_damaged = is_damaged_;
+    seal(payload);
+    take_slot(false);
+    begin_block();
+    if (was_damaged) return {};
+    records_ = records;
+    return Step::kBlock;
+}
+
+std::string BlockWalker::chain_complaint(const BlockDigest& payload, const Slot& slot) const {
+    const std::uint64_t count = cursor_ - block_begin_;
+    if (count == 0) return "is a chain record without records";
+    if (payload.block != end_.blocks + 1) return "calls itself block " + text_of(payload.block);
+    const bool covers = payload.first_journal_sequence == expected_ - count &&
+                        payload.last_journal_sequence == expected_ - 1 &&
+                        slot.trailer.journal_sequence == expected_ - 1;
+    if (!covers) {
+        return "has a chain record of records " + text_of(payload.first_journal_sequence) + " to " +
+               text_of(payload.last_journal_sequence) + ", not of " + text_of(expected_ - count) +
+               " to " + text_of(expected_ - 1);
+    }
+    if (!settings_.checks_chain) return "";
+    Sha256 hash;
+    hash.update(end_.digest.data(), end_.digest.size());
+    hash.update(buffer_.get() + block_begin_, count * sizeof(Slot));
+    const Sha256Digest digest = hash.finish();
+    if (std::memcmp(digest.data(), payload.sha256, digest.size()) == 0) return "";
+    return "does not have the SHA-256 of its chain record";
+}
+
+BlockWalker::Outcome BlockWalker::at_invalid() {
+    const bool is_last = is_last_segment();
+    if (is_last) {
+        if (!searched_ && !find_last_whole()) return Step::kFailed;
+        if (end_.slot > last_whole_) return at_journal_end();
+        // Whole records behind it: a fault, unless it was written since we read it.
+        if (reread()) return {};
+        if (!failure_.is_ok()) return Step::kFailed;
+    } else if (end_.slot + 1 == end_.segment_slots && block_record_ == 0 &&
+               is_empty(buffer_[cursor_])) {
+        take_slot(false);  // the one slot in which no block could begin
+        begin_block();
+        return {};
+    }
+    const std::uint64_t first_record = block_record_ + 1;
+    const std::uint64_t first_slot = end_.slot;
+    is_damaged_ = true;
+    lost_slots_ = true;
+    // Bounded by the slots of the segment.
+    while (fill() && !is_whole(buffer_[cursor_]) && !(is_last && end_.slot > last_whole_)) {
+        take_slot(false);
+    }
+    const std::uint64_t count = end_.slot - first_slot;
+    slack_ += count;
+    const Step step = report(FaultKind::kRecord, first_record, count,
+                             "fails its checksum, and whole records or segments come after it");
+    fault_.offset = first_slot * sizeof(Slot);
+    return step;
+}
+
+BlockWalker::Outcome BlockWalker::at_segment_end() {
+    if (block_record_ != 0 && !is_damaged_) {
+        begin_block();
+        return report(FaultKind::kChain, 0, 1, "has no chain record at the end of the segment");
+    }
+    return at_journal_end();
+}
+
+// The place where the journal ends, unless a segment was begun since the folder was listed.
+BlockWalker::Outcome BlockWalker::at_journal_end() {
+    if (!is_last_segment()) return next_segment();
+    if (end_.slot + 1 >= end_.segment_slots && block_record_ == 0 && !settings_.last_segment_only) {
+        const std::size_t known = segments_.size();
+        Failure failure = list_segments(settings_.folder, segments_);
+        if (!failure.is_ok()) return fail_with(std::move(failure));
+        if (segments_.size() > known) return next_segment();
+    }
+    end_.open_slots = block_record_;
+    end_.torn_bytes = last_used_ >= end_.slot ? (last_used_ + 1 - end_.slot) * sizeof(Slot) : 0;
+    if (!tail_given_ && cursor_ > block_begin_ && !is_damaged_) {
+        tail_given_ = true;
+        records_ = {buffer_.get() + block_begin_, cursor_ - block_begin_};
+        return Step::kBlock;
+    }
+    return Step::kEnd;
+}
+
+BlockWalker::Outcome BlockWalker::next_segment() {
+    segment_ += 1;
+    file_.close();
+    return open_segment();
+}
+
+BlockWalker::Outcome BlockWalker::open_segment() {
+    const SegmentFile& segment = segments_[segment_];
+    SegmentHeader header{};
+    std::uint64_t file_bytes = 0;
+    std::size_t got = 0;
+    Failure failure = file_.open_to_read(segment.path);
+    if (failure.is_ok()) failure = file_.size(file_bytes);
+    if (failure.is_ok()) {
+        failure = file_.read_at(0, std::as_writable_bytes(std::span(&header, 1)), got);
+    }
+    if (!failure.is_ok()) return fail_with(std::move(failure));
+    end_.segments += 1;
+    end_.segment_path = segment.path;
+    end_.segment_slots = std::min(file_bytes, kSegmentBytesMax) / sizeof(Slot);
+    end_.slot = 1;
+    filled_ = cursor_ = 0;
+    searched_ = false;
+    last_whole_ = last_used_ = 0;
+    begin_block();
+    const bool is_sound =
+        got == sizeof header && is_whole(header) && header.segment_bytes == file_bytes;
+    return check_header(header, segment, is_sound);
+}
+
+BlockWalker::Outcome BlockWalker::check_header(const SegmentHeader& header, const SegmentFile& file,
+                                               bool is_sound) {
+    const bool is_first = end_.segments == 1;
+    if (!is_sound || header.first_sequence != file.first_sequence) {
+        if (is_first) expected_ = file.first_sequence;
+        return report(FaultKind::kSegmentHeader, 0, 1,
+                      "the header, the name and the size of the segment do not agree");
+    }
+    const JournalEnd before = end_;
+    const std::uint64_t wanted = expected_;
+    adopt_header(header);
+    if (is_first && settings_.last_segment_only) return {};
+    if (before.journal_id != 0 && before.journal_id != header.journal_id) {
+        return report(FaultKind::kSegmentForeign, 0, 1,
+                      "is of journal " + text_of(header.journal_id) + ", not of " +
+                          text_of(before.journal_id));
+    }
+    if (header.first_sequence - wanted > slack_) {
+        return report(FaultKind::kSegmentMissing, 0, 1,
+                      "begins with record " + text_of(header.first_sequence) + " where record " +
+                          text_of(wanted) + " belongs");
+    }
+    slack_ = 0;
+    if (header.first_block != before.blocks + 1 ||
+        std::memcmp(header.previous_digest, before.digest.data(), before.digest.size()) != 0) {
+        return report(FaultKind::kChain, 0, 1,
+                      "the header does not continue the chain of the segment before");
+    }
+    return {};
+}
+
+void BlockWalker::adopt_header(const SegmentHeader& header) {
+    end_.journal_id = header.journal_id;
+    expected_ = header.first_sequence;
+    if (end_.segments == 1) place_ = header.first_block - 1;
+    end_.last_sequence = header.first_sequence - 1;
+    end_.blocks = header.first_block - 1;
+    std::memcpy(end_.digest.data(), header.previous_digest, end_.digest.size());
+    if (end_.blocks == watched_block_) {
+        watched_digest_ = end_.digest;
+        watched_seen_ = true;
+    }
+}
+
+void BlockWalker::seal(const BlockDigest& payload) noexcept {
+    const bool lost_a_chain_record = lost_slots_ && payload.block == end_.blocks + 2;
+    place_ += lost_a_chain_record ? 2 : 1;
+    end_.blocks = payload.block;
+    std::memcpy(end_.digest.data(), payload.sha256, end_.digest.size());
+    if (payload.block == watched_block_) {
+        watched_digest_ = end_.digest;
+        watched_seen_ = true;
+    }
+}
+
+void BlockWalker::take_slot(bool keeps_block) noexcept {
+    cursor_ += 1;
+    end_.slot += 1;
+    block_record_ += 1;
+    if (!keeps_block) block_begin_ = cursor_;
+}
+
+void BlockWalker::begin_block() noexcept {
+    block_begin_ = cursor_;
+    block_record_ = 0;
+    is_damaged_ = false;
+    lost_slots_ = false;
+}
+
+bool BlockWalker::fill() {
+    if (cursor_ < filled_) return true;
+    if (end_.slot >= end_.segment_slots) return false;
+    const std::size_t kept = cursor_ - block_begin_;  // at most kBlockSlots + 1
+    std::memmove(static_cast<void*>(buffer_.get()), buffer_.get() + block_begin_,
+                 kept * sizeof(Slot));
+    block_begin_ = 0;
+    cursor_ = filled_ = kept;
+    const std::size_t wanted =
+        std::min<std::uint64_t>(kBufferSlots - kept, end_.segment_slots - end_.slot);
+    std::size_t got = 0;
+    failure_ = file_.read_at(end_.slot * sizeof(Slot),
+                             std::as_writable_bytes(std::span(buffer_.get() + kept, wanted)), got);
+    if (!failure_.is_ok()) return false;
+    filled_ += got / sizeof(Slot);
+    if (cursor_ < filled_) return true;
+    end_.segment_slots = end_.slot;  // the file was cut while we read it
+    return false;
+}
+
+// Reads again from the cursor on. True when the slot there is whole by now.
+bool BlockWalker::reread() {
+    filled_ = cursor_;
+    return fill() && is_whole(buffer_[cursor_]);
+}
+
+// One pass over the rest of the last segment: which slots are whole, and which are used at all.
+bool BlockWalker::find_last_whole() {
+    constexpr std::size_t kChunkSlots = 512;
+    const auto chunk = std::make_unique<Slot[]>(kChunkSlots);
+    searched_ = true;
+    for (std::uint64_t slot = end_.slot; slot < end_.segment_slots; slot += kChunkSlots) {
+        std::size_t got = 0;
+        failure_ = file_.read_at(slot * sizeof(Slot),
+                                 std::as_writable_bytes(std::span(chunk.get(), kChunkSlots)), got);
+        if (!failure_.is_ok()) return false;
+        const std::size_t count =
+            std::min<std::uint64_t>(got / sizeof(Slot), end_.segment_slots - slot);
+        for (std::size_t i = 0; i < count; ++i) {
+            if (is_empty(chunk[i])) continue;
+            last_used_ = slot + i;
+            if (is_whole(chunk[i])) last_whole_ = slot + i;
+        }
+    }
+    return true;
+}
+
+BlockWalker::Step BlockWalker::report(FaultKind kind, std::uint64_t record, std::uint64_t count,
+                                      const std::string& text) {
+    fault_ = {};
+    fault_.kind = kind;
+    fault_.segment = std::filesystem::path(end_.segment_path).filename().string();
+    const bool is_of_segment = kind == FaultKind::kSegmentHeader ||
+                               kind == FaultKind::kSegmentMissing ||
+                               kind == FaultKind::kSegmentForeign;
+    fault_.block = is_of_segment ? 0 : place_ + 1;
+    fault_.record = record;
+    fault_.count = count;
+    fault_.offset = is_of_segment ? 0 : end_.slot * sizeof(Slot);
+    fault_.text = fault_.segment;
+    if (!is_of_segment) fault_.text += ", block " + text_of(fault_.block);
+    if (record != 0) fault_.text += ", record " + text_of(record);
+    if (count > 1) fault_.text += " and " + text_of(count - 1) + " after it";
+    fault_.text += ": " + text;
+    return Step::kFault;
+}
+
+BlockWalker::Step BlockWalker::fail_with(Failure failure) {
+    failure_ = std::move(failure);
+    return Step::kFailed;
+}
+
+}  // namespace gm

@@ -1,0 +1,86 @@
+// A walk that collects faults, held against an anchor that was read before it began.
+#include "gm/journal/verify.hpp"
+
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "gm/journal/anchor.hpp"
+#include "gm/journal/segment_format.hpp"
+
+namespace gm {
+
+namespace {
+
+void add(JournalReport& report, const JournalFault& fault) {
+    report.fault_count += 1;
+    if (report.faults.size() < kFaultsListedMax) report.faults.push_back(fault);
+}
+
+void add_anchor_fault(JournalReport& report, const std::string& text) {
+    JournalFault fault;
+    fault.kind = FaultKind::kAnchor;
+    fault.text = text;
+    add(report, fault);
+}
+
+void check_anchor(JournalReport& report, const AnchorRecord& anchor, const BlockWalker& walker) {
+    const JournalEnd& end = walker.end();
+    report.anchored_sequence = anchor.last_sequence;
+    if (end.journal_id != 0 && anchor.journal_id != end.journal_id) {
+        add_anchor_fault(report, "the anchor is of journal " + std::to_string(anchor.journal_id) +
+                                     ", the segments are of journal " +
+                                     std::to_string(end.journal_id));
+    } else if (anchor.last_sequence > end.last_sequence || anchor.blocks > end.blocks) {
+        add_anchor_fault(report, "the journal ends with record " +
+                                     std::to_string(end.last_sequence) +
+                                     ", its anchor knows record " +
+                                     std::to_string(anchor.last_sequence) + ": the tail was cut");
+    } else if (anchor.blocks != 0) {
+        const Sha256Digest* digest = walker.watched_digest();
+        if (digest == nullptr ||
+            std::memcmp(digest->data(), anchor.head_digest, digest->size()) != 0) {
+            add_anchor_fault(report, "block " + std::to_string(anchor.blocks) +
+                                         " is not the one that the anchor knows");
+        }
+    }
+}
+
+}  // namespace
+
+Failure verify_journal(const std::string& path, JournalReport& report) {
+    report = {};
+    std::string run_directory = path;
+    while (run_directory.size() > 1 && run_directory.back() == '/') run_directory.pop_back();
+    std::error_code error;
+    const bool is_run_directory =
+        std::filesystem::is_directory(journal_folder(run_directory), error);
+    std::string folder = run_directory;
+    if (is_run_directory) {
+        folder = journal_folder(run_directory);
+    } else {
+        run_directory = (std::filesystem::path(folder) / "..").string();
+    }
+
+    BlockWalker walker;
+    Failure failure = walker.open({folder, true, false});
+    if (!failure.is_ok()) return failure;
+    AnchorRecord anchor{};
+    const Failure anchor_failure = JournalAnchor::read(anchor_path(run_directory), anchor);
+    walker.watch_block(anchor.blocks);
+    for (;;) {  // bounded by the slots of the journal
+        const BlockWalker::Step step = walker.next();
+        if (step == BlockWalker::Step::kFailed) return walker.failure();
+        if (step == BlockWalker::Step::kEnd) break;
+        if (step == BlockWalker::Step::kFault) add(report, walker.fault());
+    }
+    report.end = walker.end();
+    if (anchor_failure.is_ok()) {
+        check_anchor(report, anchor, walker);
+    } else {
+        add_anchor_fault(report, anchor_failure.text);
+    }
+    return ok();
+}
+
+}  // namespace gm
