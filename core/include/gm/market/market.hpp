@@ -1,0 +1,100 @@
+// The market of one instrument: what the feed says, checked, in sessions, as closed bars.
+//
+// The engine hands in each record of the feed and then takes closed bars until there are none. A
+// refused record changes nothing but counters. Hot: no call allocates, locks or calls the system.
+// One thread. Engine time is optional: without it, engine time is the time of the event.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "gm/base/status.hpp"
+#include "gm/market/bar_builder.hpp"
+#include "gm/market/calendar.hpp"
+#include "gm/market/instrument.hpp"
+#include "gm/market/quarantine.hpp"
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+
+class Market {
+ public:
+    // Rows of the last bar may come this long after the bell: only then does the clock close it.
+    static constexpr std::int64_t kSessionEndGraceNs = 2'000'000'000;
+
+    // Cold. Copies the tables. feed_bar_ns: size of the feed's bars, 0 for ticks. clean_bars: how
+    // many must pass after too many refusals in a row. kBadInstrument, kBadCalendar, kBadSettings.
+    Failure open(const Instrument& instrument, std::span<const SessionInterval> sessions,
+                 std::span<const OffsetChange> offsets, std::int64_t feed_bar_ns,
+                 std::uint32_t clean_bars);
+
+    // A bar begins: price reference and time, never part of a bar. Closes late buckets.
+    [[nodiscard]] QuarantineReason on_open(const BarOpen& bar,
+                                           std::int64_t engine_ts_ns = kNoClock) noexcept;
+    [[nodiscard]] QuarantineReason on_close(const BarClose& bar,
+                                            std::int64_t engine_ts_ns = kNoClock) noexcept;
+    // ts_ns: when the exchange says that it happened.
+    [[nodiscard]] QuarantineReason on_trade(const Trade& trade, std::int64_t ts_ns,
+                                            std::int64_t engine_ts_ns = kNoClock) noexcept;
+    // The reader refused a row before it became a record.
+    void on_reader_refusal(QuarantineReason reason) noexcept;
+    // The clock alone moved: the bars of a session that is over close.
+    void on_time(std::int64_t engine_ts_ns) noexcept;
+
+    // The next closed bar: by time, the 30-minute bar first on a common boundary. Call until false
+    // after each of the above. Bound: BucketSide::kFilledNsMax of missing buckets for one event.
+    [[nodiscard]] bool next_closed(ClosedBar& out) noexcept;
+
+    // Engine time at which on_time() would close something; INT64_MAX: never. It lies after the
+    // bell, so that a CLOSE stamped with the bell itself comes first.
+    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept;
+
+    // Price of the last good event, OPEN included, and the engine time of it; kNoTime before it.
+    [[nodiscard]] std::int64_t last_good_price_ticks() const noexcept { return price_ticks_; }
+    [[nodiscard]] std::int64_t last_good_ts_ns() const noexcept { return price_ts_ns_; }
+    // Flags of the last good event: out of session, no volume.
+    [[nodiscard]] std::uint32_t last_flags() const noexcept { return last_flags_; }
+
+    [[nodiscard]] bool in_session(std::int64_t ts_ns) const noexcept;
+    [[nodiscard]] std::int64_t local_offset_ns(std::int64_t ts_ns) const noexcept;
+    // True for the bar after whose end exactly one more bar of its size begins in the session.
+    [[nodiscard]] bool is_last_but_one_bar_of_session(std::int64_t start_ts_ns,
+                                                      std::int64_t duration_ns) const noexcept;
+
+    // Too many synthetic bars in a row (SPEC §1, Gaps).
+    [[nodiscard]] bool is_stale() const noexcept { return builder_.is_stale(); }
+    // Five refusals in a row, and not yet enough clean bars since.
+    [[nodiscard]] bool is_quarantined() const noexcept { return !check_.is_clean(); }
+    // Not stale, not quarantined, and the last good event lay inside a session. An order that is
+    // decided on the last bar of a session waits for the next OPEN, so the bell itself is no bar.
+    [[nodiscard]] bool entries_allowed() const noexcept {
+        return is_in_session_ && !is_stale() && !is_quarantined();
+    }
+    // Judged events by QuarantineReason; kNone counts rows that were let in.
+    [[nodiscard]] const std::array<std::uint64_t, kQuarantineReasons>& counts() const noexcept {
+        return check_.counts();
+    }
+    // Good events that entered no bucket: it had closed, or the bar is longer than a bucket.
+    [[nodiscard]] std::uint64_t unplaced_events() const noexcept { return unplaced_events_; }
+
+ private:
+    void note(std::int64_t price_ticks, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept;
+    [[nodiscard]] bool reach(std::int64_t ts_ns) noexcept;
+    void enter(const BarPart& part) noexcept;
+
+    Calendar calendar_;
+    BarCheck check_;
+    BarBuilder builder_;
+    std::int64_t feed_bar_ns_ = 0;
+    std::int64_t price_ticks_ = 0;
+    std::int64_t price_ts_ns_ = kNoTime;
+    std::int64_t lag_ns_ = 0;           // engine time less exchange time, of the last good event
+    std::int64_t session_open_ns_ = 0;  // of the session last seen; close: until the next pause
+    std::int64_t session_close_ns_ = 0;
+    std::uint64_t unplaced_events_ = 0;
+    std::uint32_t last_flags_ = 0;
+    bool is_in_session_ = false;
+};
+
+}  // namespace gm

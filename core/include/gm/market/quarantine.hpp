@@ -1,0 +1,134 @@
+// What may not reach an indicator, a policy or a collar reference, and why (SPEC §1, Quarantine).
+//
+// One list of reasons and one place for the rules. BarCheck judges rows one after another, in
+// ticks: the engine on each record, the venue and gm.read_bars on each row of a file.
+// check_file_stamps holds what needs the rows after a row, and so can be known of a file only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "gm/market/instrument.hpp"
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+
+// Numbers are never reused: they are in journals (Quarantine::reason, BarQuarantined::reason).
+enum class QuarantineReason : std::uint32_t {
+    kNone = 0,
+    kNotFinite = 1,  // a word or nothing where a number belongs
+    kBelowFloor = 2,
+    kOffGrid = 3,
+    kNegativeVolume = 4,
+    kContradiction = 5,  // H < max(O, C), L > min(O, C) or H < L
+    kOverflow = 6,
+    kDuplicateTime = 7,
+    kBackwardTime = 8,
+    kFuture = 9,
+    kJumpBand = 10,
+    kCrossedBook = 11,
+    kLockedBook = 12,
+    kUnknownSymbol = 13,
+    kLineTooLong = 14,
+    kMalformed = 15,
+    kNonexistentTime = 16,  // local time that daylight saving leaves out
+};
+inline constexpr std::size_t kQuarantineReasons = 17;
+
+// The name that people, metrics and gm.read_bars see, e.g. "off_grid". Unknown: "unknown".
+[[nodiscard]] const char* name_of(QuarantineReason reason) noexcept;
+
+// Engine time is not told: nothing can be in the future.
+inline constexpr std::int64_t kNoClock = INT64_MIN;
+// Nothing was seen yet. Stamps must lie within ±kTimeMax, the years 1823 to 2116.
+inline constexpr std::int64_t kNoTime = INT64_MIN;
+inline constexpr std::int64_t kTimeMax = std::int64_t{1} << 62;
+
+class BarCheck {
+ public:
+    static constexpr std::uint32_t kRefusalsInRowMax = 5;
+    static constexpr std::int64_t kFutureNsMax = 300'000'000'000;
+    static constexpr std::int64_t kDurationNsMax = 7 * 86'400'000'000'000;
+    // A double holds it exactly, and a day of such volumes does not overflow.
+    static constexpr std::int64_t kUnitsMax = std::int64_t{1} << 53;
+
+    // clean_bars: how many must pass before entries are allowed after too many refusals.
+    void open(const Instrument& instrument, std::uint32_t clean_bars) noexcept;
+
+    // Each judges one event, takes it into account and counts it. clock_ns: engine time, against
+    // which a stamp more than kFutureNsMax ahead is refused.
+    //
+    // An OPEN is held against the same reference as its CLOSE and does not become one: so a row
+    // is judged alike by the venue, which sees rows, and by the engine, which sees both events.
+    [[nodiscard]] QuarantineReason judge_open(const BarOpen& bar,
+                                              std::int64_t clock_ns = kNoClock) noexcept;
+    [[nodiscard]] QuarantineReason judge_close(const BarClose& bar,
+                                               std::int64_t clock_ns = kNoClock) noexcept;
+    [[nodiscard]] QuarantineReason judge_trade(const Trade& trade, std::int64_t ts_ns,
+                                               std::int64_t clock_ns = kNoClock) noexcept;
+    // A row that never came: the reader refused it.
+    void count_refused_row(QuarantineReason reason) noexcept;
+    // For feeds of ticks, where a row is not a bar: a bucket closed without a fault.
+    void count_clean_bar() noexcept;
+
+    // False from the fifth refused row on, until enough clean bars have passed.
+    [[nodiscard]] bool is_clean() const noexcept { return clean_bars_missing_ == 0; }
+    [[nodiscard]] bool has_reference() const noexcept { return has_reference_; }
+    // Close of the last good bar, or price of the last good trade.
+    [[nodiscard]] std::int64_t reference_ticks() const noexcept { return reference_ticks_; }
+    [[nodiscard]] const std::array<std::uint64_t, kQuarantineReasons>& counts() const noexcept {
+        return counts_;
+    }
+
+ private:
+    struct Prices {
+        std::int64_t ts_ns;
+        std::int64_t open, high, low, close;  // ticks
+        bool is_trade;
+    };
+
+    [[nodiscard]] bool fits(std::int64_t price_ticks) const noexcept;
+    [[nodiscard]] bool is_within_band(std::int64_t price_ticks,
+                                      std::int64_t of_ticks) const noexcept;
+    [[nodiscard]] bool lies_within(const Prices& row, std::int64_t of_ticks) const noexcept;
+    [[nodiscard]] bool agree(const Prices& a, const Prices& b) const noexcept;
+    [[nodiscard]] QuarantineReason judge_values(const Prices& row, std::int64_t volume_lots,
+                                                std::int64_t stamp_ns,
+                                                std::int64_t clock_ns) const noexcept;
+    [[nodiscard]] QuarantineReason find_fault(const BarOpen& bar,
+                                              std::int64_t clock_ns) const noexcept;
+    [[nodiscard]] QuarantineReason find_fault(const BarClose& bar,
+                                              std::int64_t clock_ns) const noexcept;
+    [[nodiscard]] QuarantineReason judge_band(const Prices& row) noexcept;
+    [[nodiscard]] QuarantineReason settle(const Prices& row, QuarantineReason fault) noexcept;
+
+    std::int64_t price_floor_ticks_ = 0;
+    std::int64_t price_ticks_max_ = kUnitsMax;
+    std::int64_t band_ppm_ = 0;
+    std::int64_t band_ticks_min_ = 0;
+    std::uint32_t clean_bars_ = 0;
+
+    std::int64_t reference_ticks_ = 0;
+    std::int64_t last_bar_ts_ns_ = kNoTime;   // start of the last good bar
+    std::int64_t last_open_ts_ns_ = kNoTime;  // start of the last good OPEN
+    std::int64_t last_trade_ts_ns_ = kNoTime;
+    std::array<Prices, 2> jumps_{};  // the last rows beyond the band that agree
+    std::uint32_t jump_count_ = 0;
+    std::uint32_t refusals_in_row_ = 0;
+    std::uint32_t clean_bars_missing_ = 0;
+    bool has_reference_ = false;
+    std::array<std::uint64_t, kQuarantineReasons> counts_{};
+};
+
+// Marks rows of a file whose stamp cannot be believed. ts_ns in file order, kNoTime where a row
+// has none; `reasons` of the same length: kFuture is written where nothing was.
+//
+// Refused: a stamp later than both of the next two; a jump of more than ten days past the last
+// believed stamp. A file may truly begin again after such a hole: the row behind a refused jump is
+// believed if it does not jump again and the next two rows do not go back.
+void check_file_stamps(std::span<const std::int64_t> ts_ns,
+                       std::span<QuarantineReason> reasons) noexcept;
+
+}  // namespace gm

@@ -1,0 +1,145 @@
+// The market of one instrument: see the header for what is promised.
+#include "gm/market/market.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "gm/base/checked.hpp"
+
+namespace gm {
+namespace {
+
+constexpr std::int64_t kSecondNs = 1'000'000'000;
+constexpr std::int64_t kFeedBarNsMax = 30 * kMinuteNs;
+
+Failure check_instrument(const Instrument& instrument) {
+    const auto refuse = [&](const char* key, std::int64_t value) {
+        const std::string symbol(instrument.symbol,
+                                 std::find(instrument.symbol, instrument.symbol + 16, '\0'));
+        return fail(Status::kBadInstrument,
+                    symbol + ": " + key + " must be positive: " + std::to_string(value));
+    };
+    if (instrument.tick_size_e9 <= 0) return refuse("tick_size_e9", instrument.tick_size_e9);
+    if (instrument.tick_value_micros <= 0) {
+        return refuse("tick_value_micros", instrument.tick_value_micros);
+    }
+    if (instrument.band_ppm <= 0) return refuse("band_ppm", instrument.band_ppm);
+    if (instrument.band_ticks_min <= 0) return refuse("band_ticks_min", instrument.band_ticks_min);
+    return ok();
+}
+
+}  // namespace
+
+Failure Market::open(const Instrument& instrument, std::span<const SessionInterval> sessions,
+                     std::span<const OffsetChange> offsets, std::int64_t feed_bar_ns,
+                     std::uint32_t clean_bars) {
+    *this = Market{};
+    if (Failure failure = check_instrument(instrument); !failure.is_ok()) return failure;
+    if (feed_bar_ns < 0 || feed_bar_ns > kFeedBarNsMax) {
+        return fail(Status::kBadSettings, "feed_bar_ns must be 0 (ticks) or at most 30 minutes: " +
+                                              std::to_string(feed_bar_ns));
+    }
+    if (Failure failure = calendar_.open(sessions, offsets); !failure.is_ok()) return failure;
+    if (Failure failure = builder_.open(); !failure.is_ok()) return failure;
+    check_.open(instrument, clean_bars);
+    feed_bar_ns_ = feed_bar_ns;
+    return ok();
+}
+
+void Market::note(std::int64_t price_ticks, std::int64_t ts_ns,
+                  std::int64_t engine_ts_ns) noexcept {
+    price_ticks_ = price_ticks;
+    price_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
+    if (sub_overflows(price_ts_ns_, ts_ns, lag_ns_)) lag_ns_ = 0;
+}
+
+// Time reached ts_ns. True inside a session; outside, the bars of the session before it close.
+bool Market::reach(std::int64_t ts_ns) noexcept {
+    is_in_session_ = ts_ns >= session_open_ns_ && ts_ns < session_close_ns_;
+    if (!is_in_session_) {
+        if (const SessionInterval* const session = calendar_.session_at(ts_ns)) {
+            session_open_ns_ = session->open_ts_ns;
+            session_close_ns_ = calendar_.close_of(*session);
+            is_in_session_ = true;
+        } else if (ts_ns >= session_close_ns_) {
+            builder_.end_session();
+        }
+    }
+    last_flags_ = is_in_session_ ? 0 : kBarOutOfSession;
+    if (is_in_session_) builder_.advance(ts_ns);
+    return is_in_session_;
+}
+
+void Market::enter(const BarPart& part) noexcept {
+    const bool is_inside = reach(part.start_ts_ns);
+    last_flags_ |= part.flags & kBarNoVolume;
+    if (is_inside && !builder_.add(part)) ++unplaced_events_;
+}
+
+QuarantineReason Market::on_open(const BarOpen& bar, std::int64_t engine_ts_ns) noexcept {
+    const QuarantineReason fault = check_.judge_open(bar, engine_ts_ns);
+    if (fault != QuarantineReason::kNone) return fault;
+    note(bar.open_ticks, bar.start_ts_ns, engine_ts_ns);
+    (void)reach(bar.start_ts_ns);
+    return fault;
+}
+
+QuarantineReason Market::on_close(const BarClose& bar, std::int64_t engine_ts_ns) noexcept {
+    const QuarantineReason fault = check_.judge_close(bar, engine_ts_ns);
+    if (fault != QuarantineReason::kNone) return fault;
+    const std::int64_t end_ts_ns = bar.start_ts_ns + std::int64_t{bar.duration_s} * kSecondNs;
+    note(bar.close_ticks, end_ts_ns, engine_ts_ns);
+    enter({bar.start_ts_ns, end_ts_ns, bar.open_ticks, bar.high_ticks, bar.low_ticks,
+           bar.close_ticks, bar.volume_lots, bar.flags});
+    return fault;
+}
+
+QuarantineReason Market::on_trade(const Trade& trade, std::int64_t ts_ns,
+                                  std::int64_t engine_ts_ns) noexcept {
+    const QuarantineReason fault = check_.judge_trade(trade, ts_ns, engine_ts_ns);
+    if (fault != QuarantineReason::kNone) return fault;
+    const std::int64_t price = trade.price_ticks;
+    note(price, ts_ns, engine_ts_ns);
+    enter({ts_ns, ts_ns, price, price, price, price, trade.quantity_lots, 0});
+    return fault;
+}
+
+void Market::on_reader_refusal(QuarantineReason reason) noexcept {
+    check_.count_refused_row(reason);
+}
+
+void Market::on_time(std::int64_t engine_ts_ns) noexcept {
+    if (engine_ts_ns >= next_deadline_ns()) builder_.end_session();
+}
+
+std::int64_t Market::next_deadline_ns() const noexcept {
+    if (!builder_.has_open_bucket()) return INT64_MAX;
+    std::int64_t deadline = 0;
+    if (add_overflows(session_close_ns_ + kSessionEndGraceNs, lag_ns_, deadline)) return INT64_MAX;
+    return deadline;
+}
+
+bool Market::next_closed(ClosedBar& out) noexcept {
+    if (!builder_.next_closed(calendar_, out)) return false;
+    const bool is_real = (out.flags & kBarSynthetic) == 0;
+    if (feed_bar_ns_ == 0 && out.minutes == 5 && is_real) check_.count_clean_bar();
+    return true;
+}
+
+bool Market::in_session(std::int64_t ts_ns) const noexcept {
+    return calendar_.session_at(ts_ns) != nullptr;
+}
+
+std::int64_t Market::local_offset_ns(std::int64_t ts_ns) const noexcept {
+    return calendar_.local_offset_ns(ts_ns);
+}
+
+bool Market::is_last_but_one_bar_of_session(std::int64_t start_ts_ns,
+                                            std::int64_t duration_ns) const noexcept {
+    const SessionInterval* const session = calendar_.session_at(start_ts_ns);
+    if (session == nullptr) return false;
+    const std::int64_t left_ns = calendar_.close_of(*session) - start_ts_ns - duration_ns;
+    return left_ns > 0 && left_ns <= duration_ns;
+}
+
+}  // namespace gm

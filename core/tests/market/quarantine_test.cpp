@@ -1,0 +1,264 @@
+// Promise: each reason of SPEC §1 refuses what it names and nothing else, a jump is believed at
+// the third row that agrees, and five refusals in a row cost 48 clean bars.
+#include "gm/market/quarantine.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+#include "market/fixtures.hpp"
+
+using namespace gm;
+using namespace gm::test;
+using Reason = QuarantineReason;
+
+namespace {
+
+BarCheck fresh() {
+    BarCheck check;
+    check.open(instrument(), 48);
+    return check;
+}
+// After one good bar at 10,000 that began at kMonday.
+BarCheck warm() {
+    BarCheck check = fresh();
+    REQUIRE(check.judge_close(flat(kMonday, 30)) == Reason::kNone);
+    return check;
+}
+std::int64_t at(std::int64_t bars) {
+    return kMonday + bars * 30 * kMinuteNs;
+}
+
+}  // namespace
+
+TEST_CASE("every reason has a name of its own") {
+    std::set<std::string> names;
+    for (std::uint32_t i = 0; i < kQuarantineReasons; ++i) {
+        names.insert(name_of(static_cast<Reason>(i)));
+    }
+    CHECK(names.size() == kQuarantineReasons);
+    CHECK(std::string(name_of(Reason::kOffGrid)) == "off_grid");
+    CHECK(std::string(name_of(static_cast<Reason>(99))) == "unknown");
+}
+
+TEST_CASE("a single row is refused for what is wrong in it") {
+    const auto judge = [](const BarClose& row) {
+        BarCheck check = warm();
+        return check.judge_close(row);
+    };
+    CHECK(judge(bar(at(1), 30, 10'000, 10'010, 9'990, 10'005)) == Reason::kNone);
+    CHECK(judge(bar(at(1), 30, 10'000, 10'010, -1, 10'005)) == Reason::kBelowFloor);
+    CHECK(judge(bar(at(1), 30, 10'000, 10'010, 9'990, 10'005, -1)) == Reason::kNegativeVolume);
+    CHECK(judge(bar(at(1), 30, 10'000, 9'999, 9'990, 9'995)) == Reason::kContradiction);
+    CHECK(judge(bar(at(1), 30, 10'000, 10'010, 10'001, 10'005)) == Reason::kContradiction);
+    CHECK(judge(bar(at(1), 30, 10'000, 10'001, 9'990, 10'005)) == Reason::kContradiction);
+    CHECK(judge(bar(at(1), 30, 10'000, 9'000, 11'000, 10'000)) == Reason::kContradiction);
+    CHECK(judge(flat(at(1), 30, INT64_MAX)) == Reason::kOverflow);
+    CHECK(judge(bar(at(1), 30, 10'000, 10'000, 10'000, 10'000, INT64_MAX)) == Reason::kOverflow);
+    CHECK(judge(flat(INT64_MAX, 30)) == Reason::kOverflow);
+    CHECK(judge(flat(INT64_MIN, 30)) == Reason::kOverflow);
+    CHECK(judge(flat(at(1), 0)) == Reason::kMalformed);
+    CHECK(judge(flat(at(1), 30 * 24 * 60)) == Reason::kMalformed);
+    CHECK(judge(flat(at(0), 30)) == Reason::kDuplicateTime);
+    CHECK(judge(flat(at(-1), 30)) == Reason::kBackwardTime);
+    CHECK(judge(flat(at(1), 30, 12'000)) == Reason::kNone);  // 20 % to the tick
+    CHECK(judge(flat(at(1), 30, 12'001)) == Reason::kJumpBand);
+    CHECK(judge(flat(at(1), 30, 7'999)) == Reason::kJumpBand);
+    CHECK(judge(bar(at(1), 30, 10'000, 12'001, 10'000, 10'000)) == Reason::kJumpBand);
+}
+
+TEST_CASE("one lot at the highest price let in still fits in an int64 of micro-units") {
+    Instrument row = instrument();
+    row.tick_value_micros = 5'000'000;
+    BarCheck check;
+    check.open(row, 48);
+    const std::int64_t most = INT64_MAX / 5'000'000;
+    CHECK(check.judge_close(flat(at(0), 30, most + 1)) == Reason::kOverflow);
+    CHECK(check.judge_close(flat(at(0), 30, most)) == Reason::kNone);
+}
+
+TEST_CASE("near zero the band is a number of ticks, and a negative price above the floor is good") {
+    Instrument row = instrument();
+    row.price_floor_ticks = -10'000;
+    BarCheck check;
+    check.open(row, 48);
+    CHECK(check.judge_close(flat(at(0), 30, 60)) == Reason::kNone);
+    CHECK(check.judge_close(flat(at(1), 30, -40)) == Reason::kNone);
+    CHECK(check.judge_close(flat(at(2), 30, -141)) == Reason::kJumpBand);
+    CHECK(check.judge_close(flat(at(3), 30, -140)) == Reason::kNone);
+    CHECK(check.judge_close(flat(at(4), 30, -10'001)) == Reason::kBelowFloor);
+}
+
+TEST_CASE("the third of three rows that agree is believed, the first two stay refused") {
+    BarCheck check = warm();
+    CHECK(check.judge_close(flat(at(1), 30, 20'000)) == Reason::kJumpBand);
+    CHECK(check.judge_close(flat(at(2), 30, 20'500)) == Reason::kJumpBand);
+    CHECK(check.judge_close(flat(at(3), 30, 20'250)) == Reason::kNone);
+    CHECK(check.reference_ticks() == 20'250);
+    CHECK(check.judge_close(flat(at(4), 30, 10'000)) == Reason::kJumpBand);
+}
+
+TEST_CASE("rows that do not agree, or do not follow each other, never move the reference") {
+    SUBCASE("whipsaw") {
+        BarCheck check = warm();
+        for (std::int64_t i = 1; i < 50; ++i) {
+            CHECK(check.judge_close(flat(at(i), 30, i % 2 == 0 ? 20'000 : 40'000)) ==
+                  Reason::kJumpBand);
+        }
+    }
+    SUBCASE("a good row between them starts the count again") {
+        BarCheck check = warm();
+        for (std::int64_t i = 1; i < 30; i += 3) {
+            CHECK(check.judge_close(flat(at(i), 30, 20'000)) == Reason::kJumpBand);
+            CHECK(check.judge_close(flat(at(i + 1), 30, 20'000)) == Reason::kJumpBand);
+            CHECK(check.judge_close(flat(at(i + 2), 30, 10'000)) == Reason::kNone);
+        }
+    }
+    SUBCASE("a row refused for something else starts the count again") {
+        BarCheck check = warm();
+        CHECK(check.judge_close(flat(at(1), 30, 20'000)) == Reason::kJumpBand);
+        CHECK(check.judge_close(flat(at(2), 30, 20'000)) == Reason::kJumpBand);
+        check.count_refused_row(Reason::kOffGrid);
+        CHECK(check.judge_close(flat(at(4), 30, 20'000)) == Reason::kJumpBand);
+        CHECK(check.judge_close(flat(at(5), 30, 20'000)) == Reason::kJumpBand);
+        CHECK(check.judge_close(flat(at(6), 30, 20'000)) == Reason::kNone);
+    }
+    SUBCASE("copies of one row are one observation") {
+        BarCheck check = warm();
+        for (int i = 0; i < 10; ++i) {
+            CHECK(check.judge_close(flat(at(1), 30, 20'000)) == Reason::kJumpBand);
+        }
+    }
+    SUBCASE("all prices of the rows must agree, not only the closes") {
+        BarCheck check = warm();
+        CHECK(check.judge_close(flat(at(1), 30, 20'000)) == Reason::kJumpBand);
+        CHECK(check.judge_close(flat(at(2), 30, 20'000)) == Reason::kJumpBand);
+        CHECK(check.judge_close(bar(at(3), 30, 20'000, 30'000, 20'000, 20'000)) ==
+              Reason::kJumpBand);
+    }
+}
+
+TEST_CASE("a stamp more than five minutes ahead of the clock is refused") {
+    BarCheck check = fresh();
+    const std::int64_t end = kMonday + 30 * kMinuteNs;
+    CHECK(check.judge_close(flat(kMonday, 30), end - 5 * kMinuteNs - 1) == Reason::kFuture);
+    CHECK(check.judge_open(opening(kMonday, 30), kMonday - 5 * kMinuteNs - 1) == Reason::kFuture);
+    CHECK(check.judge_trade(trade(10'000), kMonday, kMonday - 5 * kMinuteNs - 1) ==
+          Reason::kFuture);
+    CHECK(check.judge_close(flat(kMonday, 30), end - 5 * kMinuteNs) == Reason::kNone);
+    CHECK(check.judge_close(flat(at(1), 30), kNoClock) == Reason::kNone);
+}
+
+TEST_CASE("an OPEN is judged against the close before it and does not become the reference") {
+    BarCheck check = warm();
+    CHECK(check.judge_open(opening(at(1), 30, 12'001)) == Reason::kJumpBand);
+    CHECK(check.judge_open(opening(at(1), 30, -1)) == Reason::kBelowFloor);
+    CHECK(check.judge_open(opening(at(0), 30)) == Reason::kDuplicateTime);
+    CHECK(check.judge_open(opening(at(-1), 30)) == Reason::kBackwardTime);
+    CHECK(check.judge_open(opening(at(1), 0)) == Reason::kMalformed);
+    CHECK(check.judge_open(opening(at(1), 30, 8'000)) == Reason::kNone);
+    CHECK(check.reference_ticks() == 10'000);
+    CHECK(check.judge_open(opening(at(1), 30, 8'000)) == Reason::kDuplicateTime);
+    // 12,000 is more than 20 % above the OPEN, and within the band of the close before.
+    CHECK(check.judge_close(bar(at(1), 30, 8'000, 12'000, 8'000, 12'000)) == Reason::kNone);
+    CHECK(check.reference_ticks() == 12'000);
+}
+
+TEST_CASE("the OPEN of the third row that agrees is let in") {
+    BarCheck check = warm();
+    CHECK(check.judge_close(flat(at(1), 30, 20'000)) == Reason::kJumpBand);
+    CHECK(check.judge_open(opening(at(2), 30, 20'000)) == Reason::kJumpBand);
+    CHECK(check.judge_close(flat(at(2), 30, 20'000)) == Reason::kJumpBand);
+    CHECK(check.judge_open(opening(at(3), 30, 30'000)) == Reason::kJumpBand);
+    CHECK(check.judge_open(opening(at(3), 30, 20'000)) == Reason::kNone);
+    CHECK(check.judge_close(flat(at(3), 30, 20'000)) == Reason::kNone);
+}
+
+TEST_CASE("a CLOSE behind the OPEN of a later bar came too late") {
+    BarCheck check = warm();
+    REQUIRE(check.judge_open(opening(at(2), 30)) == Reason::kNone);
+    CHECK(check.judge_close(flat(at(1), 30)) == Reason::kBackwardTime);
+    CHECK(check.judge_close(flat(at(2), 30)) == Reason::kNone);
+}
+
+TEST_CASE("trades of one instant are in order, an earlier one is not") {
+    BarCheck check = fresh();
+    CHECK(check.judge_trade(trade(10'000), 1'000) == Reason::kNone);
+    CHECK(check.judge_trade(trade(10'001), 1'000) == Reason::kNone);
+    CHECK(check.judge_trade(trade(10'001), 999) == Reason::kBackwardTime);
+    CHECK(check.judge_trade(trade(10'001, -1), 1'001) == Reason::kNegativeVolume);
+    CHECK(check.judge_trade(trade(20'000), 1'001) == Reason::kJumpBand);
+    CHECK(check.judge_trade(trade(20'000), 1'001) == Reason::kJumpBand);
+    CHECK(check.judge_trade(trade(20'000), 1'001) == Reason::kNone);
+}
+
+TEST_CASE("the fifth refusal in a row closes the door for 48 clean bars") {
+    BarCheck check = warm();
+    for (std::int64_t i = 1; i <= 4; ++i) {
+        (void)check.judge_close(flat(at(i), 30, -1));
+        CHECK(check.is_clean());
+    }
+    CHECK(check.judge_close(flat(at(5), 30)) == Reason::kNone);  // the run is broken
+    for (std::int64_t i = 6; i <= 9; ++i) check.count_refused_row(Reason::kOffGrid);
+    CHECK(check.is_clean());
+    (void)check.judge_close(flat(at(10), 30, -1));
+    CHECK_FALSE(check.is_clean());
+    for (std::int64_t i = 0; i < 47; ++i) {
+        CHECK(check.judge_close(flat(at(11 + 2 * i), 30)) == Reason::kNone);
+        CHECK_FALSE(check.is_clean());
+        (void)check.judge_close(flat(at(12 + 2 * i), 30, -1));  // one alone costs nothing more
+    }
+    CHECK(check.judge_close(flat(at(200), 30)) == Reason::kNone);
+    CHECK(check.is_clean());
+    CHECK(check.counts()[static_cast<std::size_t>(Reason::kNone)] == 50);
+    CHECK(check.counts()[static_cast<std::size_t>(Reason::kOffGrid)] == 4);
+    CHECK(check.counts()[static_cast<std::size_t>(Reason::kBelowFloor)] == 52);
+}
+
+TEST_CASE("a reason from the wire that nobody knows is counted as malformed") {
+    BarCheck check = fresh();
+    check.count_refused_row(static_cast<Reason>(4'000'000'000));
+    CHECK(check.counts()[static_cast<std::size_t>(Reason::kMalformed)] == 1);
+}
+
+namespace {
+
+// Judges stamps given in hours; returns a letter a row: '.' believed, 'F' refused.
+std::string judged(const std::vector<std::int64_t>& hours) {
+    std::vector<std::int64_t> stamps;
+    for (const std::int64_t hour : hours) {
+        stamps.push_back(hour == kNoTime ? kNoTime : kMonday + hour * kHourNs);
+    }
+    std::vector<Reason> reasons(stamps.size(), Reason::kNone);
+    check_file_stamps(stamps, reasons);
+    std::string text;
+    for (const Reason reason : reasons) text += reason == Reason::kNone ? '.' : 'F';
+    return text;
+}
+constexpr std::int64_t kFar = 75 * 365 * 24;
+
+}  // namespace
+
+TEST_CASE("a stamp later than both of the next two is refused") {
+    CHECK(judged({0, 1, 2, 3}) == "....");
+    CHECK(judged({0, 9, 2, 3}) == ".F..");
+    CHECK(judged({9, 1, 2, 3}) == "F...");
+    CHECK(judged({0, 2, 1, 3}) == "....");  // later than one of them: that one came too late
+    CHECK(judged({0, 1, 9, 2}) == "....");  // at the end nobody can tell
+    CHECK(judged({0, kNoTime, 9, kNoTime, 1, kNoTime, 2}) == "..F....");
+}
+
+TEST_CASE("a jump of more than ten days is refused and does not poison what follows") {
+    CHECK(judged({0, 1, kFar, 2, 3}) == "..F..");
+    CHECK(judged({0, 1, kFar, kFar + 1, 2, 3}) == "..FF..");
+    CHECK(judged({0, 1, kFar, kFar, kFar, 2, 3}) == "..FFF..");
+    CHECK(judged({0, 240, 241, 242}) == "....");
+    CHECK(judged({0, 241, 242, 243}) == ".F..");  // a hole in the file costs one row
+    CHECK(judged({0, 1, kFar}) == "..F");
+    CHECK(judged({500, 490, 241, 242, 240, 250}) == "FF....");
+}
+
+TEST_CASE("a stamp from the past does not make the row after it a jump") {
+    CHECK(judged({300, 301, 0, 302, 303}) == ".....");  // 0 is backward: BarCheck refuses it
+}
