@@ -1,0 +1,202 @@
+// What the compiler says about every plain struct and enum that gm/layout.py repeats.
+//
+// One row a field and one an enumerator, in the order of the headers; tests/test_layout.py compares
+// them with NumPy. A struct that crosses the boundary is added here and in gm/layout.py.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "gm/base/status.hpp"
+#include "gm/engine/settings.hpp"
+#include "gm/features/strategic.hpp"
+#include "gm/market/bar.hpp"
+#include "gm/market/instrument.hpp"
+#include "gm/market/quarantine.hpp"
+#include "gm/risk/gate.hpp"
+#include "gm/risk/limits.hpp"
+#include "gm/wire/payload.hpp"
+#include "gm/wire/record.hpp"
+
+namespace gm::layout_table {
+
+struct StructRow {
+    const char* name;
+    std::size_t size;
+};
+
+struct FieldRow {
+    const char* structure;
+    const char* name;
+    std::size_t offset;
+    std::size_t size;          // of the whole field, an array's too
+    std::size_t element_size;
+    char kind;                 // as NumPy: i, u, f, S (text), V (struct)
+};
+
+struct EnumeratorRow {
+    const char* enumeration;
+    const char* name;
+    std::int64_t value;
+};
+
+template <typename Field>
+constexpr char kind_of() {
+    using Element = std::remove_all_extents_t<Field>;
+    if constexpr (std::is_enum_v<Element>) {
+        return kind_of<std::underlying_type_t<Element>>();
+    } else if constexpr (std::is_class_v<Element>) {
+        return 'V';
+    } else if constexpr (std::is_same_v<Element, char>) {
+        return 'S';
+    } else if constexpr (std::is_floating_point_v<Element>) {
+        return 'f';
+    } else {
+        return std::is_signed_v<Element> ? 'i' : 'u';
+    }
+}
+
+template <typename Field>
+constexpr FieldRow field_row(const char* structure, const char* name, std::size_t offset) {
+    return {structure, name, offset, sizeof(Field), sizeof(std::remove_all_extents_t<Field>),
+            kind_of<Field>()};
+}
+
+// Applies `macro(first, each)` to each of the names that follow; up to 81 of them.
+#define GM_SCAN(...) GM_SCAN2(GM_SCAN2(GM_SCAN2(__VA_ARGS__)))
+#define GM_SCAN2(...) GM_SCAN1(GM_SCAN1(GM_SCAN1(__VA_ARGS__)))
+#define GM_SCAN1(...) GM_SCAN0(GM_SCAN0(GM_SCAN0(__VA_ARGS__)))
+#define GM_SCAN0(...) __VA_ARGS__
+#define GM_AGAIN() GM_EACH_STEP
+#define GM_PARENTHESES ()
+#define GM_EACH_STEP(macro, first, name, ...) \
+    macro(first, name) __VA_OPT__(GM_AGAIN GM_PARENTHESES(macro, first, __VA_ARGS__))
+#define GM_EACH(macro, first, ...) GM_SCAN(GM_EACH_STEP(macro, first, __VA_ARGS__))
+
+#define GM_FIELD(S, field) field_row<decltype(S::field)>(#S, #field, offsetof(S, field)),
+#define GM_FIELDS(S, ...) GM_EACH(GM_FIELD, S, __VA_ARGS__)
+#define GM_SIZE(S, ...) {#S, sizeof(S)},
+#define GM_ENUMERATOR(E, name) {#E, #name, static_cast<std::int64_t>(E::name)},
+#define GM_ENUMERATORS(E, ...) GM_EACH(GM_ENUMERATOR, E, __VA_ARGS__)
+
+// clang-format off
+#define GM_STRUCTS(X) \
+    X(RecordHeader, \
+      magic, schema, type, count, source, epoch, first_sequence, source_ts_ns, \
+      receive_ts_ns) \
+    X(SlotTrailer, input_sequence, journal_sequence, crc32c, commit) \
+    X(Slot, header, payload, trailer) \
+    X(OrderId, installation, epoch, counter) \
+    X(BarOpen, start_ts_ns, duration_ns, open_ticks, instrument, flags, reserved) \
+    X(BarClose, \
+      start_ts_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, \
+      duration_s, instrument, flags, reserved) \
+    X(Trade, price_ticks, quantity_lots, instrument, side, reserved) \
+    X(Quarantine, line, instrument, reason, reserved) \
+    X(Heartbeat, last_feed_sequence, last_reply_sequence, reserved) \
+    X(End, last_feed_sequence, reserved) \
+    X(Hello, last_feed_sequence, last_reply_sequence, epoch, connection, tape_id, reserved) \
+    X(Ready, last_feed_sequence, last_reply_sequence, reserved) \
+    X(Done, feed_sequence, reply_sequence, orders_sent, reserved) \
+    X(NewOrder, \
+      id, decision_bar_start_ts_ns, price_ticks, quantity_lots, valid_until_ns, \
+      instrument, connection, side, type, reason, strategy, reserved) \
+    X(CancelOrder, id, instrument, connection, reserved) \
+    X(QueryOrder, id, instrument, connection, reserved) \
+    X(Welcome, last_feed_sequence, last_reply_sequence, tape_id, lockstep, refused, reserved) \
+    X(Ack, id, venue_order, instrument, reserved) \
+    X(Reject, id, instrument, reason, reserved) \
+    X(Fill, \
+      id, execution_id, price_ticks, quantity_lots, leaves_lots, commission_micros, \
+      instrument, side, reserved) \
+    X(OrderEnded, id, filled_lots, instrument, reserved) \
+    X(OrderStateReport, id, filled_lots, leaves_lots, instrument, state, reserved) \
+    X(Timer, deadline_ns, reserved) \
+    X(Epoch, epoch, clean, settings_sha256, reserved) \
+    X(SessionEvent, connection, reason, tape_id, reserved) \
+    X(Decision, \
+      bar_start_ts_ns, instrument, action, acts, profile, agents, agent_probability, \
+      probability) \
+    X(Refusal, \
+      id, decision_bar_start_ts_ns, quantity_lots, price_ticks, value, limit, mask, \
+      instrument, side, code) \
+    X(OrderUpdate, \
+      id, filled_lots, leaves_lots, quantity_lots, instrument, state, previous, side, \
+      reason, reject_reason, tombstoned, reserved) \
+    X(PositionUpdate, \
+      position_lots, cost_low, cost_high, realised_micros, unrealised_micros, \
+      commission_micros, round_trips, instrument, reserved) \
+    X(StateUpdate, instrument, state, reason, reserved) \
+    X(BarQuarantined, start_ts_ns, feed_sequence, instrument, reason, reserved) \
+    X(BlockDigest, sha256, first_journal_sequence, last_journal_sequence, block, reserved) \
+    X(Instrument, \
+      symbol, currency, tick_size_e9, volume_lot_e9, order_lot_e9, order_tick_ticks, \
+      tick_value_micros, price_floor_ticks, band_ppm, band_ticks_min, session_first, \
+      session_count, offset_first, offset_count, reserved) \
+    X(SessionInterval, open_ts_ns, close_ts_ns, day) \
+    X(OffsetChange, ts_ns, offset_ns) \
+    X(ClosedBar, \
+      start_ts_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, minutes, \
+      flags) \
+    X(Limits, \
+      order_quantity_lots_max, order_notional_micros_max, collar_ppm, collar_ticks_min, \
+      reference_age_ns_max, position_lots_max, orders_per_second_max, orders_burst_max, \
+      duplicates_max, duplicate_window_ns, sides_allowed, types_allowed, reserved) \
+    X(AccountLimits, \
+      orders_per_second_max, orders_burst_max, cancels_per_second_max, cancels_burst_max, \
+      reserved) \
+    X(SettingsHeader, \
+      magic, schema, instrument_count, session_count, offset_count, agent_count, \
+      installation, profile, threshold, order_timeout_ns, order_valid_for_ns, \
+      max_hold_bars, flat_at_session_end, confirmed_clean_bars, reserved_word, \
+      feature_schema_sha256, bundle_sha256, reserved) \
+    X(Sizing, target_lots, feed_bar_ns, reserved) \
+    X(AgentSettings, \
+      name, weight, temperature, column_mask, context_count, onnx_size, reserved)
+
+#define GM_ENUMS(X) \
+    X(Status, \
+      kOk, kBadArgument, kOutOfMemory, kSystemCallFailed, kNotANumber, kOffGrid, \
+      kOverflow, kRingFull, kBadCapacity, kBadFrame, kSchemaMismatch, kJournalCorrupt, \
+      kJournalForeign, kJournalLocked, kJournalFull, kReplayDiverged, kUnknownInstrument, \
+      kBadInstrument, kBadCalendar, kBadNetwork, kUnsupportedNetwork, kBadLimits, \
+      kBadTransition, kUnknownOrder, kBadSettings, kBadTape, kZmqMissing, kZmqFailed, \
+      kVenueRefused, kTimedOut, kAlreadyRunning) \
+    X(RecordType, \
+      kNone, kBarOpen, kBarClose, kTrade, kQuarantine, kHeartbeat, kEnd, kHello, kReady, \
+      kDone, kNewOrder, kCancelOrder, kQueryOrder, kWelcome, kAck, kReject, kFill, \
+      kCancelled, kExpired, kOrderState, kTimer, kEpoch, kStop, kDisconnected, kConnected, \
+      kDecision, kIntent, kRefusal, kOrderUpdate, kPosition, kState, kBarQuarantined, \
+      kBlockDigest) \
+    X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal) \
+    X(Side, kBuy, kSell) \
+    X(OrderType, kMarket, kLimit, kStop) \
+    X(OrderState, \
+      kAbsent, kNew, kIntent, kSent, kLive, kPartial, kUnknown, kPendingCancel, kFilled, \
+      kCancelled, kExpired, kRejected, kNever, kDenied) \
+    X(OrderReason, kDecision, kMaxHold, kSessionEnd, kStop) \
+    X(RejectReason, \
+      kNone, kRandom, kOldEpoch, kOldConnection, kPastValidity, kDuplicateId, kTombstoned, \
+      kMalformed, kMarketClosed, kForeignTape) \
+    X(Action, kLong, kNeutral, kShort) \
+    X(EngineState, kRecovering, kReady, kStopping, kEnded, kHalted) \
+    X(QuarantineReason, \
+      kNone, kNotFinite, kBelowFloor, kOffGrid, kNegativeVolume, kContradiction, \
+      kOverflow, kDuplicateTime, kBackwardTime, kFuture, kJumpBand, kCrossedBook, \
+      kLockedBook, kUnknownSymbol, kLineTooLong, kMalformed, kNonexistentTime) \
+    X(NotReadyReason, kNone, kWarmingUp, kPriceNotPositive, kOutOfSession) \
+    X(GateCode, \
+      kNone, kKilled, kNotReady, kNotPermitted, kMalformed, kMaxQuantity, kMaxNotional, \
+      kCollar, kStaleReference, kPosition, kRate, kDuplicate) \
+    X(KillLevel, kActive, kReducing, kHalted, kKilled)
+// clang-format on
+
+inline constexpr StructRow kStructs[] = {GM_STRUCTS(GM_SIZE)};
+inline constexpr FieldRow kFields[] = {GM_STRUCTS(GM_FIELDS)};
+inline constexpr EnumeratorRow kEnumerators[] = {GM_ENUMS(GM_ENUMERATORS)};
+inline constexpr std::size_t kStructCount = sizeof kStructs / sizeof kStructs[0];
+inline constexpr std::size_t kFieldCount = sizeof kFields / sizeof kFields[0];
+inline constexpr std::size_t kEnumeratorCount = sizeof kEnumerators / sizeof kEnumerators[0];
+
+}  // namespace gm::layout_table

@@ -1,0 +1,1 @@
+from status cimport Failure, Status, check, check_failure

@@ -1,0 +1,313 @@
+"""NumPy mirrors of the core's plain structs and enums, field by field.
+
+tests/test_layout.py holds them to the compiler: names, offsets, sizes and kinds. Little-endian,
+no padding that has no name; prices in ticks, quantities in lots, money in micro-units, time in
+ns UTC, as in core/include/gm/wire/payload.hpp, where each field is explained.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from gm.layout.enums import (
+    Action as Action,
+    EngineState as EngineState,
+    GateCode as GateCode,
+    KillLevel as KillLevel,
+    NotReadyReason as NotReadyReason,
+    OrderReason as OrderReason,
+    OrderState as OrderState,
+    OrderType as OrderType,
+    QuarantineReason as QuarantineReason,
+    RecordType as RecordType,
+    RejectReason as RejectReason,
+    Side as Side,
+    Source as Source,
+)
+
+MAGIC = 0x31304D47
+SCHEMA = 1
+PAYLOAD_SIZE = 64
+FRAME_RECORDS_MAX = 512
+AGENTS_MAX = 3
+SETTINGS_MAGIC = 0x54534D47
+
+BAR_SYNTHETIC = 1 << 0
+BAR_NO_VOLUME = 1 << 1
+BAR_OUT_OF_SESSION = 1 << 2
+
+
+def _struct(**fields: Any) -> np.dtype[np.void]:  # noqa: ANN401
+    return np.dtype(list(fields.items()))
+
+
+RECORD_HEADER = _struct(
+    magic="u4",
+    schema="u2",
+    type="u2",
+    count="u2",
+    source="u2",
+    epoch="u4",
+    first_sequence="u8",
+    source_ts_ns="i8",
+    receive_ts_ns="i8",
+)
+SLOT_TRAILER = _struct(input_sequence="u8", journal_sequence="u8", crc32c="u4", commit="u4")
+SLOT = _struct(header=RECORD_HEADER, payload="64u1", trailer=SLOT_TRAILER)
+ORDER_ID = _struct(installation="u4", epoch="u4", counter="u8")
+BAR_OPEN = _struct(
+    start_ts_ns="i8",
+    duration_ns="i8",
+    open_ticks="i8",
+    instrument="u4",
+    flags="u4",
+    reserved="32u1",
+)
+BAR_CLOSE = _struct(
+    start_ts_ns="i8",
+    open_ticks="i8",
+    high_ticks="i8",
+    low_ticks="i8",
+    close_ticks="i8",
+    volume_lots="i8",
+    duration_s="u4",
+    instrument="u4",
+    flags="u4",
+    reserved="u4",
+)
+TRADE = _struct(price_ticks="i8", quantity_lots="i8", instrument="u4", side="u1", reserved="43u1")
+QUARANTINE = _struct(line="u8", instrument="u4", reason="u4", reserved="48u1")
+HEARTBEAT = _struct(last_feed_sequence="u8", last_reply_sequence="u8", reserved="48u1")
+END = _struct(last_feed_sequence="u8", reserved="56u1")
+HELLO = _struct(
+    last_feed_sequence="u8",
+    last_reply_sequence="u8",
+    epoch="u4",
+    connection="u4",
+    tape_id="32u1",
+    reserved="8u1",
+)
+READY = _struct(last_feed_sequence="u8", last_reply_sequence="u8", reserved="48u1")
+DONE = _struct(feed_sequence="u8", reply_sequence="u8", orders_sent="u8", reserved="40u1")
+NEW_ORDER = _struct(
+    id=ORDER_ID,
+    decision_bar_start_ts_ns="i8",
+    price_ticks="i8",
+    quantity_lots="i8",
+    valid_until_ns="i8",
+    instrument="u4",
+    connection="u4",
+    side="u1",
+    type="u1",
+    reason="u1",
+    strategy="u1",
+    reserved="u4",
+)
+CANCEL_ORDER = _struct(id=ORDER_ID, instrument="u4", connection="u4", reserved="40u1")
+QUERY_ORDER = _struct(id=ORDER_ID, instrument="u4", connection="u4", reserved="40u1")
+WELCOME = _struct(
+    last_feed_sequence="u8",
+    last_reply_sequence="u8",
+    tape_id="32u1",
+    lockstep="u4",
+    refused="u4",
+    reserved="8u1",
+)
+ACK = _struct(id=ORDER_ID, venue_order="u8", instrument="u4", reserved="36u1")
+REJECT = _struct(id=ORDER_ID, instrument="u4", reason="u4", reserved="40u1")
+FILL = _struct(
+    id=ORDER_ID,
+    execution_id="u8",
+    price_ticks="i8",
+    quantity_lots="i8",
+    leaves_lots="i8",
+    commission_micros="i8",
+    instrument="u4",
+    side="u1",
+    reserved="3u1",
+)
+ORDER_ENDED = _struct(id=ORDER_ID, filled_lots="i8", instrument="u4", reserved="36u1")
+ORDER_STATE_REPORT = _struct(
+    id=ORDER_ID, filled_lots="i8", leaves_lots="i8", instrument="u4", state="u1", reserved="27u1"
+)
+TIMER = _struct(deadline_ns="i8", reserved="56u1")
+EPOCH = _struct(epoch="u4", clean="u4", settings_sha256="32u1", reserved="24u1")
+SESSION_EVENT = _struct(connection="u4", reason="u4", tape_id="32u1", reserved="24u1")
+DECISION = _struct(
+    bar_start_ts_ns="i8",
+    instrument="u4",
+    action="u1",
+    acts="u1",
+    profile="u1",
+    agents="u1",
+    agent_probability="(3,3)f4",
+    probability="3f4",
+)
+REFUSAL = _struct(
+    id=ORDER_ID,
+    decision_bar_start_ts_ns="i8",
+    quantity_lots="i8",
+    price_ticks="i8",
+    value="i8",
+    limit="i8",
+    mask="u4",
+    instrument="u2",
+    side="u1",
+    code="u1",
+)
+ORDER_UPDATE = _struct(
+    id=ORDER_ID,
+    filled_lots="i8",
+    leaves_lots="i8",
+    quantity_lots="i8",
+    instrument="u4",
+    state="u1",
+    previous="u1",
+    side="u1",
+    reason="u1",
+    reject_reason="u4",
+    tombstoned="u4",
+    reserved="8u1",
+)
+POSITION_UPDATE = _struct(
+    position_lots="i8",
+    cost_low="i8",
+    cost_high="i8",
+    realised_micros="i8",
+    unrealised_micros="i8",
+    commission_micros="i8",
+    round_trips="i8",
+    instrument="u4",
+    reserved="u4",
+)
+STATE_UPDATE = _struct(instrument="u4", state="u1", reason="u1", reserved="58u1")
+BAR_QUARANTINED = _struct(
+    start_ts_ns="i8", feed_sequence="u8", instrument="u4", reason="u4", reserved="40u1"
+)
+BLOCK_DIGEST = _struct(
+    sha256="32u1",
+    first_journal_sequence="u8",
+    last_journal_sequence="u8",
+    block="u8",
+    reserved="8u1",
+)
+INSTRUMENT = _struct(
+    symbol="S16",
+    currency="S8",
+    tick_size_e9="i8",
+    volume_lot_e9="i8",
+    order_lot_e9="i8",
+    order_tick_ticks="i8",
+    tick_value_micros="i8",
+    price_floor_ticks="i8",
+    band_ppm="i8",
+    band_ticks_min="i8",
+    session_first="u4",
+    session_count="u4",
+    offset_first="u4",
+    offset_count="u4",
+    reserved="24u1",
+)
+SESSION_INTERVAL = _struct(open_ts_ns="i8", close_ts_ns="i8", day="i8")
+OFFSET_CHANGE = _struct(ts_ns="i8", offset_ns="i8")
+CLOSED_BAR = _struct(
+    start_ts_ns="i8",
+    open_ticks="i8",
+    high_ticks="i8",
+    low_ticks="i8",
+    close_ticks="i8",
+    volume_lots="i8",
+    minutes="u4",
+    flags="u4",
+)
+LIMITS = _struct(
+    order_quantity_lots_max="i8",
+    order_notional_micros_max="i8",
+    collar_ppm="i8",
+    collar_ticks_min="i8",
+    reference_age_ns_max="i8",
+    position_lots_max="i8",
+    orders_per_second_max="i8",
+    orders_burst_max="i8",
+    duplicates_max="i8",
+    duplicate_window_ns="i8",
+    sides_allowed="u4",
+    types_allowed="u4",
+    reserved="40u1",
+)
+ACCOUNT_LIMITS = _struct(
+    orders_per_second_max="i8",
+    orders_burst_max="i8",
+    cancels_per_second_max="i8",
+    cancels_burst_max="i8",
+    reserved="32u1",
+)
+SETTINGS_HEADER = _struct(
+    magic="u4",
+    schema="u4",
+    instrument_count="u4",
+    session_count="u4",
+    offset_count="u4",
+    agent_count="u4",
+    installation="u4",
+    profile="u4",
+    threshold="f8",
+    order_timeout_ns="i8",
+    order_valid_for_ns="i8",
+    max_hold_bars="u4",
+    flat_at_session_end="u4",
+    confirmed_clean_bars="u4",
+    reserved_word="u4",
+    feature_schema_sha256="32u1",
+    bundle_sha256="32u1",
+    reserved="56u1",
+)
+SIZING = _struct(target_lots="i8", feed_bar_ns="i8", reserved="48u1")
+AGENT_SETTINGS = _struct(
+    name="S16",
+    weight="f8",
+    temperature="f8",
+    column_mask="u4",
+    context_count="u4",
+    onnx_size="u8",
+    reserved="16u1",
+)
+
+PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
+    {
+        RecordType.BAR_OPEN: BAR_OPEN,
+        RecordType.BAR_CLOSE: BAR_CLOSE,
+        RecordType.TRADE: TRADE,
+        RecordType.QUARANTINE: QUARANTINE,
+        RecordType.HEARTBEAT: HEARTBEAT,
+        RecordType.END: END,
+        RecordType.HELLO: HELLO,
+        RecordType.READY: READY,
+        RecordType.DONE: DONE,
+        RecordType.NEW_ORDER: NEW_ORDER,
+        RecordType.CANCEL_ORDER: CANCEL_ORDER,
+        RecordType.QUERY_ORDER: QUERY_ORDER,
+        RecordType.WELCOME: WELCOME,
+        RecordType.ACK: ACK,
+        RecordType.REJECT: REJECT,
+        RecordType.FILL: FILL,
+        RecordType.CANCELLED: ORDER_ENDED,
+        RecordType.EXPIRED: ORDER_ENDED,
+        RecordType.ORDER_STATE: ORDER_STATE_REPORT,
+        RecordType.TIMER: TIMER,
+        RecordType.EPOCH: EPOCH,
+        RecordType.STOP: SESSION_EVENT,
+        RecordType.DISCONNECTED: SESSION_EVENT,
+        RecordType.CONNECTED: SESSION_EVENT,
+        RecordType.DECISION: DECISION,
+        RecordType.INTENT: NEW_ORDER,
+        RecordType.REFUSAL: REFUSAL,
+        RecordType.ORDER_UPDATE: ORDER_UPDATE,
+        RecordType.POSITION: POSITION_UPDATE,
+        RecordType.STATE: STATE_UPDATE,
+        RecordType.BAR_QUARANTINED: BAR_QUARANTINED,
+        RecordType.BLOCK_DIGEST: BLOCK_DIGEST,
+    }
+)

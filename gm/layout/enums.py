@@ -1,0 +1,185 @@
+"""NumPy-side names of the core's enums; numbers are never reused."""
+
+from enum import IntEnum
+
+
+class RecordType(IntEnum):
+    """What a record is; 1-29 feed, 30-49 order session, 50-69 io and operator, 70-99 engine."""
+
+    NONE = 0
+    BAR_OPEN = 1
+    BAR_CLOSE = 2
+    TRADE = 3
+    QUARANTINE = 5
+    HEARTBEAT = 6
+    END = 7
+    HELLO = 30
+    READY = 31
+    DONE = 32
+    NEW_ORDER = 33
+    CANCEL_ORDER = 34
+    QUERY_ORDER = 35
+    WELCOME = 40
+    ACK = 41
+    REJECT = 42
+    FILL = 43
+    CANCELLED = 44
+    EXPIRED = 45
+    ORDER_STATE = 46
+    TIMER = 50
+    EPOCH = 51
+    STOP = 52
+    DISCONNECTED = 53
+    CONNECTED = 54
+    DECISION = 70
+    INTENT = 71
+    REFUSAL = 72
+    ORDER_UPDATE = 73
+    POSITION = 74
+    STATE = 75
+    BAR_QUARANTINED = 76
+    BLOCK_DIGEST = 100
+
+
+class Source(IntEnum):
+    """Who wrote a record."""
+
+    VENUE_FEED = 1
+    VENUE_ORDERS = 2
+    IO = 3
+    ENGINE = 4
+    OPERATOR = 5
+    JOURNAL = 6
+
+
+class Side(IntEnum):
+    """Of an order, a fill or an aggressor."""
+
+    BUY = 0
+    SELL = 1
+
+
+class OrderType(IntEnum):
+    """How an order matches."""
+
+    MARKET = 0
+    LIMIT = 1
+    STOP = 2
+
+
+class OrderState(IntEnum):
+    """One word for the life of an order in engine, venue, journal and store."""
+
+    ABSENT = 0
+    NEW = 1
+    INTENT = 2
+    SENT = 3
+    LIVE = 4
+    PARTIAL = 5
+    UNKNOWN = 6
+    PENDING_CANCEL = 7
+    FILLED = 8
+    CANCELLED = 9
+    EXPIRED = 10
+    REJECTED = 11
+    NEVER = 12
+    DENIED = 13
+
+
+class OrderReason(IntEnum):
+    """Why an order exists."""
+
+    DECISION = 0
+    MAX_HOLD = 1
+    SESSION_END = 2
+    STOP = 3
+
+
+class RejectReason(IntEnum):
+    """Why the venue refused."""
+
+    NONE = 0
+    RANDOM = 1
+    OLD_EPOCH = 2
+    OLD_CONNECTION = 3
+    PAST_VALIDITY = 4
+    DUPLICATE_ID = 5
+    TOMBSTONED = 6
+    MALFORMED = 7
+    MARKET_CLOSED = 8
+    FOREIGN_TAPE = 9
+
+
+class Action(IntEnum):
+    """What a decision wants."""
+
+    LONG = 0
+    NEUTRAL = 1
+    SHORT = 2
+
+
+class EngineState(IntEnum):
+    """Where the engine stands."""
+
+    RECOVERING = 0
+    READY = 1
+    STOPPING = 2
+    ENDED = 3
+    HALTED = 4
+
+
+class QuarantineReason(IntEnum):
+    """Why a row of market data was refused. Stable numbers."""
+
+    NONE = 0
+    NOT_FINITE = 1
+    BELOW_FLOOR = 2
+    OFF_GRID = 3
+    NEGATIVE_VOLUME = 4
+    CONTRADICTION = 5
+    OVERFLOW = 6
+    DUPLICATE_TIME = 7
+    BACKWARD_TIME = 8
+    FUTURE = 9
+    JUMP_BAND = 10
+    CROSSED_BOOK = 11
+    LOCKED_BOOK = 12
+    UNKNOWN_SYMBOL = 13
+    LINE_TOO_LONG = 14
+    MALFORMED = 15
+    NONEXISTENT_TIME = 16
+
+
+class NotReadyReason(IntEnum):
+    """Why a matrix is not ready."""
+
+    NONE = 0
+    WARMING_UP = 1
+    PRICE_NOT_POSITIVE = 2
+    OUT_OF_SESSION = 3
+
+
+class GateCode(IntEnum):
+    """R01 to R21 of SAFETY, those built so far."""
+
+    NONE = 0
+    KILLED = 1
+    NOT_READY = 2
+    NOT_PERMITTED = 3
+    MALFORMED = 4
+    MAX_QUANTITY = 5
+    MAX_NOTIONAL = 6
+    COLLAR = 7
+    STALE_REFERENCE = 8
+    POSITION = 9
+    RATE = 12
+    DUPLICATE = 13
+
+
+class KillLevel(IntEnum):
+    """How far the kill switch was pulled."""
+
+    ACTIVE = 0
+    REDUCING = 1
+    HALTED = 2
+    KILLED = 3
