@@ -102,7 +102,7 @@ def _pad(raw: bytes) -> bytes:
 def _section(settings: Settings, symbol: str) -> TradingSection:
     section = settings.trading.get(symbol)
     if section is None:
-        raise ConfigError(f"trading.{symbol}: no size and no limits are written for this instrument")
+        raise ConfigError(f"trading.{symbol}: no size and no limits are written for it")
     return section
 
 

@@ -142,7 +142,11 @@ def load_settings(path: Path) -> Settings:
     ------
     Ours.
     """
-    settings = convert(path, load_tree(path), Settings)
+    tree = load_tree(path)
+    _convert_entries(path, tree, ("trading",), TradingSection)
+    _convert_entries(path, tree, ("venue", "commission_per_lot"), Decimal)
+    _convert_entries(path, tree, ("venue", "commission_bps"), Decimal)
+    settings = convert(path, tree, Settings)
     for symbol, section in settings.trading.items():
         _check_trading(path, symbol, section)
     for name in ("commission_per_lot", "commission_bps"):
@@ -189,7 +193,19 @@ def convert(path: Path, tree: Any, kind: type[T], prefix: str = "") -> T:  # noq
         reason, _, at = str(error).partition(" - at `")
         key = at.rstrip("`").removeprefix("$").lstrip(".")
         shown = _value_at(tree, key)
-        raise ConfigError(f"{path}: {prefix}{key or 'top level'}: {reason}{shown}") from error
+        where = f"{prefix}{key}" or "top level"
+        raise ConfigError(f"{path}: {where.rstrip('.')}: {reason}{shown}") from error
+
+
+def _convert_entries(path: Path, tree: Any, keys: tuple[str, ...], kind: type[Any]) -> None:  # noqa: ANN401
+    """Check the entries of a mapping one by one: msgspec alone would not name the entry."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    if isinstance(tree, dict):
+        for name, entry in tree.items():
+            # A list where a mapping belongs has no key of its own to name.
+            at = ".".join((*keys, str(name)))
+            convert(path, entry, kind, f"{at}." if isinstance(entry, dict) else at)
 
 
 def _value_at(tree: Any, key: str) -> str:  # noqa: ANN401

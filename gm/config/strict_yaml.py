@@ -30,9 +30,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             raise _Fault(f"aliases are not allowed: *{event.anchor}", event.start_mark)
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None) is not None:
             raise _Fault(f"anchors are not allowed: &{event.anchor}", event.start_mark)
         if getattr(event, "tag", None) not in (None, "!"):
@@ -52,10 +52,7 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise _Fault(f"duplicate key: {key.value}", key.start_mark)
             seen.add(key.value)
-        return {
-            key.value: self.construct_object(value, deep=True)  # type: ignore[no-untyped-call]
-            for key, value in node.value
-        }
+        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 
 class _Fault(Exception):
@@ -116,7 +113,7 @@ def load_tree(path: Path, environment: Mapping[str, str] | None = None) -> dict[
     if len(raw) > FILE_BYTES_MAX:
         raise ConfigError(f"{path}: larger than {FILE_BYTES_MAX} bytes")
     try:
-        tree = yaml.load(raw.decode(), _Loader)  # noqa: S506  tidy: allow strict SafeLoader
+        tree = yaml.load(raw.decode(), _Loader)  # tidy: allow strict SafeLoader
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from error
     except _Fault as error:

@@ -1,0 +1,236 @@
+"""The command line: arguments in, an exit code out. What a command does lives in its own room.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 risk stop, 5 data gap.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from gm.errors import ConfigError, GmError
+
+Config = Annotated[
+    Path | None, Parameter(help="Settings file. Default: ./gm.yaml, else configs/development.yaml.")
+]
+RunDir = Annotated[Path, Parameter(help="Journal, database and sockets of this run.")]
+Json = Annotated[bool, Parameter(negative="", help="Print data as JSON.")]
+Instruments = Annotated[
+    tuple[str, ...], Parameter(negative="", help="Symbol of configs/instruments.yaml; may repeat.")
+]
+
+app = App(name="gm", help=__doc__, help_format="plaintext", version_flags=["--version"])
+config_app = App(name="config", help="Show or check the configuration.", help_format="plaintext")
+app.command(config_app)
+
+# Commands of the public surface that later issues build, and which one does.
+NOT_BUILT = {
+    "backtest": "features",
+    "doctor": "service",
+    "explain": "policies",
+    "export": "policies",
+    "features": "features",
+    "init": "features",
+    "kill": "orders",
+    "clear": "orders",
+    "models": "policies",
+    "orders": "service",
+    "risk": "risk",
+    "serve": "service",
+    "simulate": "orders",
+    "top": "service",
+    "train": "policies",
+    "up": "service",
+    "db": "service",
+}
+
+
+@app.command
+def demo(
+    *,
+    seed: int = 7,
+    bars: Annotated[int, Parameter(help="Synthetic 5-minute bars.")] = 8640,
+    out: Annotated[Path, Parameter(help="Where report.html goes.")] = Path("var/demo"),
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Trade a seeded synthetic session, show it live, leave a report.
+
+    Example: gm demo --seed 7
+    """
+    from gm.demo import run_demo
+
+    return run_demo(seed=seed, bars=bars, out=out, config=config_path(config), as_json=json)
+
+
+@app.command
+def run(
+    *,
+    instrument: Instruments,
+    run_dir: RunDir = Path("var/run"),
+    config: Config = None,
+    profile: Annotated[str | None, Parameter(help="Overrides policy.profile.")] = None,
+    bundle: Annotated[str | None, Parameter(help="Overrides policy.bundle.")] = None,
+    driver: Annotated[
+        Literal["auto", "inline", "threaded"] | None, Parameter(help="Overrides engine.driver.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Run the engine until the venue's tape ends or a signal stops it.
+
+    Example: gm run --instrument BTC-PERP --run-dir var/run
+    """
+    from gm.supervisor import RunOptions, run_engine
+
+    options = RunOptions(
+        instruments=instrument,
+        run_dir=run_dir,
+        config=config_path(config),
+        profile=profile,
+        bundle=bundle,
+        driver=driver,
+        as_json=json,
+    )
+    return run_engine(options)
+
+
+@app.command
+def venue(
+    *,
+    bars: Annotated[Path, Parameter(help="CSV of bars (may be .gz) to replay as a feed.")],
+    instrument: Annotated[str, Parameter(help="Symbol of configs/instruments.yaml.")],
+    run_dir: RunDir = Path("var/run"),
+    seed: int = 1,
+    speed: Annotated[
+        float | None, Parameter(help="Times real time, running free. Default: lockstep.")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Run the venue simulator: publish a tape, match orders, keep the ledger.
+
+    Example: gm venue --bars bars.csv --instrument BTC-PERP --run-dir var/run
+    """
+    from gm.venue import VenueOptions, run_venue
+
+    options = VenueOptions(
+        bars=bars,
+        instrument=instrument,
+        run_dir=run_dir,
+        seed=seed,
+        speed=speed,
+        config=config_path(config),
+        as_json=json,
+    )
+    return run_venue(options)
+
+
+@app.command
+def status(*, run_dir: RunDir = Path("var/run"), json: Json = False) -> int:
+    """Show what the engine of a run directory is doing, or was doing when it died.
+
+    Example: gm status --run-dir var/run
+    """
+    from gm.supervisor.status import show_status
+
+    return show_status(run_dir, as_json=json)
+
+
+@app.command
+def report(
+    *,
+    run_dir: RunDir = Path("var/run"),
+    output: Annotated[Path | None, Parameter(help="Default: report.html in the run dir.")] = None,
+) -> int:
+    """Write the HTML report of a run.
+
+    Example: gm report --run-dir var/run --output report.html
+    """
+    from gm.report import write_report
+
+    path = output or run_dir / "report.html"
+    write_report(run_dir, path)
+    print(path)
+    return 0
+
+
+@app.command
+def replay(
+    *,
+    run_dir: RunDir = Path("var/run"),
+    output: Annotated[Path | None, Parameter(help="Keep the re-derived journal here.")] = None,
+    json: Json = False,
+) -> int:
+    """Derive every output of a journal again from its inputs and compare the bytes.
+
+    Example: gm replay --run-dir var/run
+    """
+    from gm.replay import replay_command
+
+    return replay_command(run_dir, output, as_json=json)
+
+
+@app.command
+def verify(*, run_dir: RunDir = Path("var/run"), json: Json = False) -> int:
+    """Check every record, block digest and the anchored head of a journal.
+
+    Example: gm verify --run-dir var/run
+    """
+    from gm.store.verify import verify_command
+
+    return verify_command(run_dir, as_json=json)
+
+
+@config_app.command
+def show(*, config: Config = None) -> int:
+    """Print the effective configuration and its hash. Secrets are never in it.
+
+    Example: gm config show --config configs/production.yaml
+    """
+    from gm.config import show_config
+
+    print(show_config(config_path(config)))
+    return 0
+
+
+@config_app.command
+def check(*, config: Config = None) -> int:
+    """Check a configuration file; exit 3 names file, key and reason.
+
+    Example: gm config check --config configs/production.yaml
+    """
+    from gm.config import load_settings
+
+    path = config_path(config)
+    load_settings(path)
+    print(f"{path}: ok")
+    return 0
+
+
+def config_path(given: Path | None) -> Path:
+    """Find the settings file: as given, else ./gm.yaml, else configs/development.yaml."""
+    if given is not None:
+        return given
+    local = Path("gm.yaml")
+    return local if local.exists() else Path("configs/development.yaml")
+
+
+def main() -> None:
+    """Entry point of ``gm``."""
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in NOT_BUILT:
+        issue = NOT_BUILT[arguments[0]]
+        print(f"gm {arguments[0]} is not built yet: the {issue} issue builds it", file=sys.stderr)
+        sys.exit(2)
+    try:
+        code = app(arguments, result_action="return_value")
+    except GmError as error:
+        print(f"gm: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+__all__ = ["ConfigError", "main"]

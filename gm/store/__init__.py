@@ -1,0 +1,1 @@
+"""The journal as tables: recorder, readers of segments, totals of a run."""

@@ -1,0 +1,261 @@
+"""Journal records into SQLite: rows and cursor in one transaction, so none is lost or doubled.
+
+The recorder may be killed at any moment and starts again from its cursor. It keeps nothing that the
+journal does not hold, so a database that was deleted comes back.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gm import layout
+from gm._native.market import quarantine_reason_name
+from gm.layout import Action, OrderReason, OrderState, OrderType, RecordType, RejectReason, Side
+
+Slots = NDArray[np.void]
+Row = tuple[Any, ...]
+_ALL_INSTRUMENTS = 0xFFFFFFFF
+
+
+class Recorder:
+    """One SQLite file that follows one journal. Not thread-safe: one thread owns it.
+
+    Parameters
+    ----------
+    path : Path
+        The database; made with its tables if absent. Write-ahead log, so readers never wait.
+    symbols : sequence of str
+        Names of the instruments by their number on the wire.
+    """
+
+    def __init__(self, path: Path, symbols: Sequence[str]) -> None:
+        self._symbols = tuple(symbols)
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.executescript(
+            resources.files("gm.store").joinpath("schema.sql").read_text("utf-8")
+        )
+        self._writers: dict[RecordType, Callable[[Slots], None]] = {
+            RecordType.DECISION: self._decisions,
+            RecordType.INTENT: self._intents,
+            RecordType.ORDER_UPDATE: self._order_updates,
+            RecordType.FILL: self._fills,
+            RecordType.REFUSAL: self._refusals,
+            RecordType.POSITION: self._positions,
+            RecordType.QUARANTINE: self._reader_refusals,
+            RecordType.BAR_QUARANTINED: self._engine_refusals,
+        }
+
+    @property
+    def cursor(self) -> int:
+        """Journal sequence of the last record that is in the database; 0 before the first."""
+        (sequence,) = self._database.execute("SELECT journal_sequence FROM cursor").fetchone()
+        return int(sequence)
+
+    def write(self, slots: Slots) -> None:
+        """Take in records that follow the cursor, all or none.
+
+        Parameters
+        ----------
+        slots : structured array of layout.SLOT, shape (n,)
+            In journal order.
+
+        Raises
+        ------
+        sqlite3.Error
+            The database is gone or full. Nothing was taken in: the same records may come again.
+        """
+        if len(slots) == 0:
+            return
+        last = int(slots["trailer"]["journal_sequence"][-1])
+        types = slots["header"]["type"]
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            for kind, writer in self._writers.items():
+                chosen = types == kind
+                if chosen.any():
+                    writer(slots[chosen])
+            self._database.execute("UPDATE cursor SET journal_sequence = ?", (last,))
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and close it."""
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.close()
+
+    def _insert(self, table: str, columns: int, rows: Iterable[Row]) -> None:
+        places = ", ".join("?" * columns)
+        self._database.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", rows)
+
+    def _symbol(self, number: int) -> str:
+        return self._symbols[number] if number < len(self._symbols) else f"#{number}"
+
+    def _decisions(self, slots: Slots) -> None:
+        self._insert("decisions", 11, (self._decision(*row) for row in _rows(slots, "DECISION")))
+
+    def _decision(self, sequence: int, ts_ns: int, record: np.void) -> Row:
+        votes = json.dumps(
+            [[float(f"{p:.9g}") for p in agent] for agent in record["agent_probability"]]
+        )
+        return (
+            sequence,
+            ts_ns,
+            int(record["bar_start_ts_ns"]),
+            self._symbol(int(record["instrument"])),
+            Action(int(record["action"])).name.lower(),
+            int(record["acts"]),
+            *(float(p) for p in record["probability"]),
+            int(record["agents"]),
+            votes,
+        )
+
+    def _intents(self, slots: Slots) -> None:
+        rows = (
+            (
+                order_id(record["id"]),
+                sequence,
+                ts_ns,
+                int(record["decision_bar_start_ts_ns"]),
+                self._symbol(int(record["instrument"])),
+                Side(int(record["side"])).name.lower(),
+                OrderType(int(record["type"])).name.lower(),
+                OrderReason(int(record["reason"])).name.lower(),
+                int(record["price_ticks"]),
+                int(record["quantity_lots"]),
+                0,
+                "sent",  # written in the step that hands the order to io
+                "none",
+                0,
+                ts_ns,
+            )
+            for sequence, ts_ns, record in _rows(slots, "NEW_ORDER")
+        )
+        self._insert("orders", 15, rows)
+
+    def _order_updates(self, slots: Slots) -> None:
+        self._database.executemany(
+            "UPDATE orders SET filled_lots = ?, state = ?, reject_reason = ?, tombstoned = ?, "
+            "updated_ts_ns = ? WHERE order_id = ?",
+            (
+                (
+                    int(record["filled_lots"]),
+                    OrderState(int(record["state"])).name.lower(),
+                    RejectReason(int(record["reject_reason"])).name.lower(),
+                    int(record["tombstoned"]),
+                    ts_ns,
+                    order_id(record["id"]),
+                )
+                for _, ts_ns, record in _rows(slots, "ORDER_UPDATE")
+            ),
+        )
+
+    def _fills(self, slots: Slots) -> None:
+        rows = (
+            (
+                int(record["execution_id"]),
+                order_id(record["id"]),
+                self._symbol(int(record["instrument"])),
+                Side(int(record["side"])).name.lower(),
+                int(record["price_ticks"]),
+                int(record["quantity_lots"]),
+                int(record["commission_micros"]),
+                ts_ns,
+                sequence,
+            )
+            for sequence, ts_ns, record in _rows(slots, "FILL")
+        )
+        self._insert("fills", 9, rows)
+
+    def _refusals(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                order_id(record["id"]),
+                ts_ns,
+                int(record["decision_bar_start_ts_ns"]),
+                self._symbol(int(record["instrument"])),
+                Side(int(record["side"])).name.lower(),
+                int(record["quantity_lots"]),
+                int(record["price_ticks"]),
+                f"R{int(record['code']):02d}",
+                int(record["mask"]),
+                int(record["value"]),
+                int(record["limit"]),
+            )
+            for sequence, ts_ns, record in _rows(slots, "REFUSAL")
+        )
+        self._insert("refusals", 12, rows)
+
+    def _positions(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                ts_ns,
+                self._symbol(int(record["instrument"])),
+                int(record["position_lots"]),
+                str(wide_cost(record)),
+                int(record["realised_micros"]),
+                int(record["unrealised_micros"]),
+                int(record["commission_micros"]),
+                int(record["round_trips"]),
+            )
+            for sequence, ts_ns, record in _rows(slots, "POSITION_UPDATE")
+        )
+        self._insert("positions", 9, rows)
+
+    def _reader_refusals(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                ts_ns,
+                self._symbol(int(record["instrument"])),
+                "reader",
+                int(record["line"]),
+                None,
+                quarantine_reason_name(int(record["reason"])),
+            )
+            for sequence, ts_ns, record in _rows(slots, "QUARANTINE")
+        )
+        self._insert("quarantine", 7, rows)
+
+    def _engine_refusals(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                ts_ns,
+                self._symbol(int(record["instrument"])),
+                "engine",
+                None,
+                int(record["start_ts_ns"]),
+                quarantine_reason_name(int(record["reason"])),
+            )
+            for sequence, ts_ns, record in _rows(slots, "BAR_QUARANTINED")
+        )
+        self._insert("quarantine", 7, rows)
+
+
+def order_id(record: np.void) -> str:
+    """Name an order as people see it: installation-epoch-counter."""
+    return f"{int(record['installation'])}-{int(record['epoch'])}-{int(record['counter'])}"
+
+
+def wide_cost(record: np.void) -> int:
+    """Join the two halves of a 128-bit cost."""
+    return (int(record["cost_high"]) << 64) | (int(record["cost_low"]) & (2**64 - 1))
+
+
+def _rows(slots: Slots, kind: str) -> Iterator[tuple[int, int, np.void]]:
+    payloads = np.ascontiguousarray(slots["payload"]).view(getattr(layout, kind)).reshape(-1)
+    sequences = slots["trailer"]["journal_sequence"].tolist()
+    stamps = slots["header"]["receive_ts_ns"].tolist()
+    return zip(sequences, stamps, payloads, strict=True)

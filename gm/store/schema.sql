@@ -1,0 +1,89 @@
+-- What the journal says, as tables. A view: dropped and rebuilt from the journal at any time, and
+-- never read to decide a trade. Prices in ticks, quantities in lots, money in micro-units, time in
+-- ns UTC (engine time).
+CREATE TABLE IF NOT EXISTS cursor (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    journal_sequence INTEGER NOT NULL
+) STRICT;
+INSERT OR IGNORE INTO cursor VALUES (1, 0);
+
+CREATE TABLE IF NOT EXISTS decisions (
+    journal_sequence INTEGER PRIMARY KEY,
+    ts_ns INTEGER NOT NULL,
+    bar_start_ts_ns INTEGER NOT NULL,
+    instrument TEXT NOT NULL,
+    action TEXT NOT NULL,               -- long, neutral, short
+    acts INTEGER NOT NULL,              -- 1: confident enough and not neutral
+    probability_long REAL NOT NULL,
+    probability_neutral REAL NOT NULL,
+    probability_short REAL NOT NULL,
+    agents INTEGER NOT NULL,            -- bit i: agent i took part
+    agent_probabilities TEXT NOT NULL   -- JSON: one [long, neutral, short] an agent
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS orders (
+    order_id TEXT PRIMARY KEY,          -- installation-epoch-counter
+    journal_sequence INTEGER NOT NULL,
+    ts_ns INTEGER NOT NULL,
+    decision_bar_start_ts_ns INTEGER NOT NULL,
+    instrument TEXT NOT NULL,
+    side TEXT NOT NULL,                 -- buy, sell
+    type TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    price_ticks INTEGER NOT NULL,       -- 0: market
+    quantity_lots INTEGER NOT NULL,
+    filled_lots INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reject_reason TEXT NOT NULL,
+    tombstoned INTEGER NOT NULL,        -- 1: the venue confirmed that it never saw the id
+    updated_ts_ns INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS fills (
+    execution_id INTEGER PRIMARY KEY,
+    order_id TEXT NOT NULL,
+    instrument TEXT NOT NULL,
+    side TEXT NOT NULL,
+    price_ticks INTEGER NOT NULL,
+    quantity_lots INTEGER NOT NULL,
+    commission_micros INTEGER NOT NULL,
+    ts_ns INTEGER NOT NULL,
+    journal_sequence INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS refusals (
+    journal_sequence INTEGER PRIMARY KEY,
+    order_id TEXT NOT NULL,
+    ts_ns INTEGER NOT NULL,
+    decision_bar_start_ts_ns INTEGER NOT NULL,
+    instrument TEXT NOT NULL,
+    side TEXT NOT NULL,
+    quantity_lots INTEGER NOT NULL,
+    price_ticks INTEGER NOT NULL,
+    code TEXT NOT NULL,                 -- R06: the first failure
+    mask INTEGER NOT NULL,              -- bit n-1: Rn failed
+    value INTEGER NOT NULL,
+    limit_value INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS positions (  -- after each fill and each closed 30-minute bar
+    journal_sequence INTEGER PRIMARY KEY,
+    ts_ns INTEGER NOT NULL,
+    instrument TEXT NOT NULL,
+    position_lots INTEGER NOT NULL,
+    cost_ticks_lots TEXT NOT NULL,      -- 128 bits, as text
+    realised_micros INTEGER NOT NULL,
+    unrealised_micros INTEGER NOT NULL,
+    commission_micros INTEGER NOT NULL,
+    round_trips INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS quarantine (
+    journal_sequence INTEGER PRIMARY KEY,
+    ts_ns INTEGER NOT NULL,
+    instrument TEXT NOT NULL,
+    refused_by TEXT NOT NULL,           -- reader, engine
+    line INTEGER,                       -- of the file, when the reader refused it
+    bar_start_ts_ns INTEGER,            -- when the engine refused it
+    reason TEXT NOT NULL
+) STRICT;
