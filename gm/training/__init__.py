@@ -1,0 +1,1 @@
+"""Training and the slow references that check the core. Needs nothing at import."""
