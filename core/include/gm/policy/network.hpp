@@ -57,6 +57,12 @@ class Network {
     void run_full(const float* input, float* logits) const noexcept {
         kernel_->run(plan_, first_bias_, {input, 0, inputs_}, logits);
     }
+    // Samples one after another: samples x inputs() floats in, samples x outputs() floats out.
+    void run_batch(const float* input, std::size_t samples, float* logits) const noexcept {
+        for (std::size_t i = 0; i < samples; ++i) {
+            run_full(input + i * inputs_, logits + i * plan_.outputs);
+        }
+    }
 
     [[nodiscard]] bool is_loaded() const noexcept { return kernel_ != nullptr; }
     [[nodiscard]] std::uint32_t inputs() const noexcept { return inputs_; }

@@ -1,0 +1,114 @@
+"""Golden vectors: what a bundle must answer, here, before it may trade.
+
+The inputs are a stream of SHA-256 digests read as numbers, so that every machine, language and
+NumPy version makes the same ones.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gm._native.policy import WIDEST, Network as NativeNetwork
+from gm.errors import ConfigError
+from gm.models.bundle import GOLDEN_VECTORS, Bundle
+from gm.models.oracle import oracle
+
+TOLERANCE = 1e-5
+
+
+def golden_inputs(seed: int, agent: str, width: int) -> NDArray[np.float32]:
+    """Make the golden inputs of one agent.
+
+    Parameters
+    ----------
+    seed : int
+        Of the manifest.
+    agent : str
+        The agent's name.
+    width : count
+        Of the network's input.
+
+    Returns
+    -------
+    ndarray of float32, shape (16, width)
+        Uniform in [-1, 1), multiples of 2^-23: digests of "seed:agent:block", read as
+        little-endian 32-bit words, of which the upper 24 bits count.
+    """
+    count = GOLDEN_VECTORS * width
+    blocks = (sha256(f"{seed}:{agent}:{i}".encode()).digest() for i in range((count + 7) // 8))
+    words = np.frombuffer(b"".join(blocks), "<u4")[:count] >> 8
+    values = words.astype(np.float64) / 2.0**23 - 1.0
+    return values.astype(np.float32).reshape(GOLDEN_VECTORS, width)
+
+
+def native_logits(seed: int, agent: str, onnx: bytes) -> NDArray[np.float32]:
+    """Logits of the core's own kernels for the golden inputs, float32 (16, k)."""
+    network = NativeNetwork(onnx)
+    return network.run(golden_inputs(seed, agent, int(np.prod(network.input_shape))))
+
+
+def golden_check(bundle: Bundle, cache: Path | None = None) -> bool:
+    """Hold the native kernels against onnxruntime and against the manifest.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A checked bundle.
+    cache : path, optional
+        Folder that remembers bundles that passed, by the bundle's SHA-256, the versions of core
+        and onnxruntime, and the instruction set. Created if missing.
+
+    Returns
+    -------
+    bool
+        True if the bundle was run now, False if the cache remembered it.
+
+    Raises
+    ------
+    ConfigError
+        If a network's input is not that of its agent, or logits differ by more than
+        1e-5 x max(1, |logit|); the text names agent, vector and values.
+    UnsupportedNetwork, BadNetwork
+        If the core cannot run a network.
+    """
+    versions = f"{version('grandmodel')}-{version('onnxruntime')}-{WIDEST}"
+    note = cache / f"golden-{bundle.sha256}-{versions}" if cache is not None else None
+    if note is not None and note.exists():
+        return False
+    golden = bundle.manifest.golden
+    for agent, onnx in zip(bundle.manifest.agents, bundle.onnx, strict=True):
+        where = f"{bundle.path / agent.file}"
+        native = NativeNetwork(onnx)
+        if int(np.prod(native.input_shape)) != agent.inputs:
+            raise ConfigError(f"{where}: input {native.input_shape}, must hold {agent.inputs}")
+        inputs = golden_inputs(golden.seed, agent.name, agent.inputs)
+        found = native.run(inputs)
+        shape, run = oracle(onnx)
+        _compare(f"{where}: onnxruntime", found, run(inputs.reshape(-1, *shape)))
+        _compare(f"{where}: manifest", found, golden.logits[agent.name])
+    if note is not None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+    return True
+
+
+def _compare(
+    where: str,
+    found: NDArray[np.float32],
+    expected: NDArray[np.float32] | Sequence[Sequence[float]],
+) -> None:
+    if any(len(row) != found.shape[1] for row in expected):
+        raise ConfigError(f"{where}: {found.shape[1]} logits, expected {len(expected[0])}")
+    wanted = np.asarray(expected, np.float64)
+    limit = TOLERANCE * np.maximum(1.0, np.abs(wanted))
+    apart = ~(np.abs(found - wanted) <= limit)  # a NaN is apart
+    if apart.any():
+        vector, logit = np.argwhere(apart)[0]
+        raise ConfigError(
+            f"{where}: golden vector {vector}, logit {logit}: core {found[vector, logit]!s}, "
+            f"expected {wanted[vector, logit]!s}, at most {limit[vector, logit]:.1e} apart"
+        )
