@@ -16,6 +16,7 @@
 #include "gm/market/quarantine.hpp"
 #include "gm/risk/gate.hpp"
 #include "gm/risk/limits.hpp"
+#include "gm/venue/venue.hpp"
 #include "gm/wire/payload.hpp"
 #include "gm/wire/record.hpp"
 
@@ -153,7 +154,22 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       feature_schema_sha256, bundle_sha256, reserved) \
     X(Sizing, target_lots, feed_bar_ns, reserved) \
     X(AgentSettings, \
-      name, weight, temperature, column_mask, context_count, onnx_size, reserved)
+      name, weight, temperature, column_mask, context_count, onnx_size, reserved) \
+    X(TapeRow, payload, ts_ns, type, reserved) \
+    X(VenueSettings, \
+      seed, latency_ns, slippage_ticks, commission_micros_per_lot, commission_ppm, \
+      partial_fill_ppm, reject_ppm, orders_max, instrument) \
+    X(LedgerOrder, \
+      id, venue_order, decision_bar_start_ts_ns, received_ts_ns, ended_ts_ns, price_ticks, \
+      quantity_lots, filled_lots, commission_micros, instrument, connection, \
+      reject_reason, fill_count, side, type, reason, state, reserved) \
+    X(Execution, \
+      order_id, execution_id, venue_order, price_ticks, quantity_lots, commission_micros, \
+      ts_ns, instrument, side, reserved) \
+    X(LedgerTotals, \
+      orders, accepted, rejected, filled, cancelled, expired, executions, tombstones, \
+      repeated_ids, stale_messages, late_cancels, bought_lots, sold_lots, position_lots, \
+      commission_micros, cash_micros_low, cash_micros_high)
 
 #define GM_ENUMS(X) \
     X(Status, \
