@@ -211,16 +211,17 @@ BlockWalker::Outcome BlockWalker::open_segment() {
     filled_ = cursor_ = 0;
     searched_ = false;
     last_whole_ = last_used_ = 0;
+    const bool lost_the_head = lost_slots_;  // perhaps the chain record of the segment before
     begin_block();
     const bool is_sound =
         got == sizeof header && is_whole(header) && header.segment_bytes == file_bytes;
-    return check_header(header, segment, is_sound);
+    return check_header(header, segment, {is_sound, lost_the_head});
 }
 
 BlockWalker::Outcome BlockWalker::check_header(const SegmentHeader& header, const SegmentFile& file,
-                                               bool is_sound) {
+                                               HeaderContext context) {
     const bool is_first = end_.segments == 1;
-    if (!is_sound || header.first_sequence != file.first_sequence) {
+    if (!context.is_sound || header.first_sequence != file.first_sequence) {
         if (is_first) expected_ = file.first_sequence;
         return report(FaultKind::kSegmentHeader, 0, 1,
                       "the header, the name and the size of the segment do not agree");
@@ -240,8 +241,10 @@ BlockWalker::Outcome BlockWalker::check_header(const SegmentHeader& header, cons
                           text_of(wanted) + " belongs");
     }
     slack_ = 0;
-    if (header.first_block != before.blocks + 1 ||
-        std::memcmp(header.previous_digest, before.digest.data(), before.digest.size()) != 0) {
+    const bool continues =
+        header.first_block == before.blocks + 1 &&
+        std::memcmp(header.previous_digest, before.digest.data(), before.digest.size()) == 0;
+    if (!continues && !context.lost_the_head) {
         return report(FaultKind::kChain, 0, 1,
                       "the header does not continue the chain of the segment before");
     }

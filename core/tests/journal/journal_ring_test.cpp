@@ -270,7 +270,7 @@ TEST_CASE("a full tmpfs is an error at open that names the file and the bytes") 
     REQUIRE(::statvfs("/dev/shm", &shared) == 0);
     const std::uint64_t total = static_cast<std::uint64_t>(shared.f_blocks) * shared.f_frsize;
     REQUIRE(total > 0);
-    TemporaryFolder folder("/dev/shm");
+    TemporaryFolder folder;
     const std::string path = folder / "ring";
     JournalRing ring;
     // More than the whole tmpfs: the kernel refuses before it takes a page.

@@ -88,8 +88,14 @@ class BlockWalker {
  private:
     using Outcome = std::optional<Step>;  // nothing: go on with the next slot
 
+    struct HeaderContext {
+        bool is_sound;       // whole, and of the file's size
+        bool lost_the_head;  // the last block before it had lost slots: its digest is not known
+    };
+
     Outcome open_segment();
-    Outcome check_header(const SegmentHeader& header, const SegmentFile& file, bool is_sound);
+    Outcome check_header(const SegmentHeader& header, const SegmentFile& file,
+                         HeaderContext context);
     void adopt_header(const SegmentHeader& header);
     Outcome at_record(const Slot& slot);
     Outcome at_chain_record(const Slot& slot);
