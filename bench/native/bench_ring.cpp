@@ -42,7 +42,7 @@ constexpr std::int64_t kBudgetNs = 20'000'000'000;
 // The queue as one first writes it: each side reads both positions for every record, in the default
 // order of std::atomic, and publishes or frees each record alone.
 class NaiveRing {
-public:
+ public:
     bool push(const Slot& slot) {
         if (tail_ - head_ == kRingCapacity) return false;
         slots_[tail_ % kRingCapacity] = slot;
@@ -56,7 +56,7 @@ public:
         return true;
     }
 
-private:
+ private:
     std::vector<Slot> slots_ = std::vector<Slot>(kRingCapacity);
     std::atomic<std::uint64_t> tail_{0};
     std::atomic<std::uint64_t> head_{0};
@@ -65,7 +65,7 @@ private:
 // The same with acquire and release and each position on a line of its own: a stricter peer,
 // printed without a floor.
 class TidyRing {
-public:
+ public:
     bool push(const Slot& slot) {
         const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
         if (tail - head_.load(std::memory_order_acquire) == kRingCapacity) return false;
@@ -81,7 +81,7 @@ public:
         return true;
     }
 
-private:
+ private:
     std::vector<Slot> slots_ = std::vector<Slot>(kRingCapacity);
     alignas(64) std::atomic<std::uint64_t> tail_{0};
     alignas(64) std::atomic<std::uint64_t> head_{0};
@@ -332,7 +332,7 @@ int main(int argc, char** argv) {
         if (std::strcmp(argv[i], "--json") == 0) {
             is_json = true;
         } else {
-            rounds = std::clamp(std::atoi(argv[i]), 7, 1000);
+            rounds = static_cast<int>(std::clamp(std::strtol(argv[i], nullptr, 10), 7L, 1000L));
         }
     }
     Bench bench;

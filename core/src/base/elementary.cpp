@@ -76,10 +76,12 @@ inline Pair<Real> sum(Real a, Real b) {
     return {hi, (a - (hi - b_taken)) + (b - b_taken)};
 }
 
+// 2^27 + 1: times this and back, a double falls into two halves of 26 bits.
+constexpr double kSplitter = 134217729.0;
+
 // a * b exactly (Dekker), for results and operands well inside the range of double.
 template <typename Real>
 inline Pair<Real> product(Real a, Real b) {
-    constexpr double kSplitter = 134217729.0;  // 2^27 + 1
     const Real a_scaled = a * kSplitter;
     const Real a_hi = a_scaled - (a_scaled - a);
     const Real a_lo = a - a_hi;
@@ -159,6 +161,10 @@ inline Real exp_of(Real x) {
     return x != x ? x + x : scaled;
 }
 
+// x's exponent is counted from √½, and biased so that no difference is negative.
+constexpr std::uint64_t kRootHalfBits = 0x3fe6a09e667f3bcd;  // √½
+constexpr std::uint64_t kBiasBits = std::uint64_t{1024} << 52;
+
 // log(1 + f) = f - f²/2 + s (f²/2 + R), s = f/(2 + f), R = 2 s²/3 + 2 s⁴/5 + …; the first term left
 // out is s · 2 s²²/23 < 3e-19 for |s| <= 0.172.
 constexpr double kLogSeries[] = {2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11,
@@ -166,8 +172,6 @@ constexpr double kLogSeries[] = {2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 1
 
 template <typename Real>
 inline Real log_of(Real x) {
-    constexpr std::uint64_t kRootHalfBits = 0x3fe6a09e667f3bcd;  // √½
-    constexpr std::uint64_t kBiasBits = std::uint64_t{1024} << 52;
     const auto is_subnormal = x < all<Real>(0x1p-1022);
     const Real normal = is_subnormal ? x * 0x1p54 : x;
     // x = 2^k m with m in [√½, √2).

@@ -114,8 +114,9 @@ bool take_size(std::string_view line, std::string_view key, std::size_t& bytes) 
 
 // "7f00-7f80 rw-p …": the first line of a mapping. Field lines begin with a capital letter.
 bool take_range(std::string_view line, std::uintptr_t& first, std::uintptr_t& last) {
-    const char* end = line.data() + line.size();
-    const auto [dash, first_error] = std::from_chars(line.data(), end, first, 16);
+    const char* start = line.data();
+    const char* end = start + line.size();
+    const auto [dash, first_error] = std::from_chars(start, end, first, 16);
     if (first_error != std::errc{} || dash == end || *dash != '-') return false;
     return std::from_chars(dash + 1, end, last, 16).ec == std::errc{};
 }

@@ -26,7 +26,7 @@ void store_big_endian(std::uint8_t* bytes, std::uint64_t value, std::size_t size
 }
 
 void expand(const std::uint8_t* block, std::uint32_t (&w)[64]) {
-    for (int i = 0; i < 16; ++i) w[i] = load_big_endian(block + 4 * i);
+    for (std::size_t i = 0; i < 16; ++i) w[i] = load_big_endian(block + 4 * i);
     for (int i = 16; i < 64; ++i) {
         const std::uint32_t s0 =
             std::rotr(w[i - 15], 7) ^ std::rotr(w[i - 15], 18) ^ (w[i - 15] >> 3);

@@ -10,7 +10,7 @@ namespace gm {
 namespace {
 
 constexpr int kDigitsMax = 28;
-constexpr std::int32_t kExponentMax = 1'000'000;  // far past both ends: overflow or zero
+constexpr std::int64_t kExponentMax = 1'000'000;  // far past both ends: overflow or zero
 constexpr int kUnitExponent = -9;
 constexpr Int128 kTolerance = 1'000'000'000;  // one unit is this many tolerances
 

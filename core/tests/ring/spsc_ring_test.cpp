@@ -16,6 +16,9 @@ using gm::Status;
 
 namespace {
 
+constexpr std::uint64_t kStreamed = 200'000;
+constexpr std::uint64_t kEchoed = 20'000;
+
 // As large as a record, and able to tell a torn copy.
 struct alignas(64) Record {
     std::array<std::uint64_t, 16> words;
@@ -168,13 +171,12 @@ TEST_CASE("random operations agree with a deque") {
 }
 
 TEST_CASE("two threads exchange a stream without loss, repeat, tear or reordering") {
-    constexpr std::uint64_t kCount = 200'000;
     for (const std::size_t capacity : {std::size_t{2}, std::size_t{16}, std::size_t{1024}}) {
         SpscRing<Record> ring;
         REQUIRE(ring.open(capacity).is_ok());
         std::thread producer([&ring] {
             std::array<Record, 8> batch;
-            for (std::uint64_t next = 0; next < kCount;) {
+            for (std::uint64_t next = 0; next < kStreamed;) {
                 if (next % 3 == 0) {
                     if (ring.push(record_of(next)) == Status::kOk) {
                         ++next;
@@ -183,7 +185,7 @@ TEST_CASE("two threads exchange a stream without loss, repeat, tear or reorderin
                     }
                     continue;
                 }
-                const std::size_t size = std::min<std::uint64_t>(batch.size(), kCount - next);
+                const std::size_t size = std::min<std::uint64_t>(batch.size(), kStreamed - next);
                 for (std::size_t i = 0; i < size; ++i) batch[i] = record_of(next + i);
                 const std::size_t taken = ring.push_batch({batch.data(), size});
                 if (taken == 0) std::this_thread::yield();
@@ -193,7 +195,7 @@ TEST_CASE("two threads exchange a stream without loss, repeat, tear or reorderin
         std::uint64_t expected = 0;
         std::uint64_t wrong = 0;
         std::array<Record, 5> out;
-        while (expected < kCount) {
+        while (expected < kStreamed) {
             if (expected % 2 == 0) {
                 const Record* slot = ring.front();
                 if (slot == nullptr) {
@@ -211,20 +213,19 @@ TEST_CASE("two threads exchange a stream without loss, repeat, tear or reorderin
         producer.join();
         CHECK(wrong == 0);
         CHECK(ring.front() == nullptr);
-        CHECK(ring.pushed() == kCount);
-        CHECK(ring.consumed() == kCount);
+        CHECK(ring.pushed() == kStreamed);
+        CHECK(ring.consumed() == kStreamed);
     }
 }
 
 TEST_CASE("the producer that saw a slot consumed sees what the consumer did with it") {
     // Lockstep: io reads the engine's consumed position first, then empties the order ring.
-    constexpr std::uint64_t kCount = 20'000;
     SpscRing<Record> there;
     SpscRing<Record> back;
     REQUIRE(there.open(4).is_ok());
     REQUIRE(back.open(4).is_ok());
     std::thread echo([&] {
-        for (std::uint64_t done = 0; done < kCount;) {
+        for (std::uint64_t done = 0; done < kEchoed;) {
             const Record* slot = there.front();
             if (slot == nullptr) {
                 std::this_thread::yield();
@@ -236,7 +237,7 @@ TEST_CASE("the producer that saw a slot consumed sees what the consumer did with
         }
     });
     std::uint64_t missing = 0;
-    for (std::uint64_t i = 0; i < kCount; ++i) {
+    for (std::uint64_t i = 0; i < kEchoed; ++i) {
         static_cast<void>(there.push(record_of(i)));
         while (there.consumed() != i + 1) std::this_thread::yield();
         const Record* answer = back.front();  // no wait: it must be there already

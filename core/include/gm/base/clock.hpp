@@ -36,7 +36,7 @@ namespace gm {
 // What one tick of the cycle counter is worth. An object, not a global: whoever reports times
 // holds one.
 class TickScale {
-public:
+ public:
     // Cold: spins for `duration_ns` against the monotonic clock. 20 ms give about 1e-5.
     static TickScale calibrate(std::int64_t duration_ns = 20'000'000) noexcept;
 
@@ -45,7 +45,7 @@ public:
         return static_cast<double>(tick_count) * ns_per_tick_;
     }
 
-private:
+ private:
     double ns_per_tick_ = 1.0;
 };
 

@@ -16,7 +16,7 @@ namespace gm {
 
 // A number that only grows. One writer thread, any reader.
 class Counter {
-public:
+ public:
     // Writer thread only.
     void add(std::uint64_t amount = 1) noexcept {
         // Relaxed: the value stands for itself, it publishes nothing.
@@ -26,20 +26,20 @@ public:
         return value_.load(std::memory_order_relaxed);
     }
 
-private:
+ private:
     std::atomic<std::uint64_t> value_{0};
 };
 
 // The last value of something that goes up and down. One writer thread, any reader.
 class Gauge {
-public:
+ public:
     // Writer thread only.
     void set(std::int64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
     [[nodiscard]] std::int64_t value() const noexcept {
         return value_.load(std::memory_order_relaxed);
     }
 
-private:
+ private:
     std::atomic<std::int64_t> value_{0};
 };
 
@@ -58,7 +58,7 @@ struct HistogramSummary {
 // so a bucket's upper end is at most 1/32 above any value in it. 15 KiB, no allocation.
 // Source: Tene, HdrHistogram (the bucket layout).
 class Histogram {
-public:
+ public:
     static constexpr unsigned kCutBits = 5;  // 32 buckets a power of two
     static constexpr std::size_t kCut = std::size_t{1} << kCutBits;
     static constexpr std::size_t kBucketCount = (64 - kCutBits - 1) * kCut + 2 * kCut;
@@ -108,7 +108,7 @@ public:
 
     [[nodiscard]] HistogramSummary summary() const noexcept;
 
-private:
+ private:
     static void increase(std::atomic<std::uint64_t>& word, std::uint64_t amount) noexcept {
         word.store(word.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
     }

@@ -38,10 +38,10 @@ struct ObtainedMemory {
 };
 
 // Regions below this are not worth 2 MiB pages.
-inline constexpr std::size_t kHugePageRegionMin = 64 * 1024;
+inline constexpr std::size_t kHugePageRegionMin = std::size_t{64} * 1024;
 
 class MemoryRegion {
-public:
+ public:
     MemoryRegion() noexcept = default;
     ~MemoryRegion();
     MemoryRegion(MemoryRegion&& other) noexcept;
@@ -60,7 +60,7 @@ public:
     [[nodiscard]] bool is_open() const noexcept { return start_ != nullptr; }
     [[nodiscard]] const ObtainedMemory& obtained() const noexcept { return obtained_; }
 
-private:
+ private:
     std::byte* start_ = nullptr;
     std::size_t size_ = 0;
     void* mapping_ = nullptr;  // with the guard pages

@@ -15,7 +15,7 @@ using Sha256Digest = std::array<std::uint8_t, 32>;
 enum class Sha256Path : std::uint8_t { kFastest, kPortable };
 
 class Sha256 {
-public:
+ public:
     explicit Sha256(Sha256Path path = Sha256Path::kFastest) noexcept;
 
     void update(const void* data, std::size_t size) noexcept;
@@ -26,7 +26,7 @@ public:
     // The digest so far, without ending: more may follow.
     [[nodiscard]] Sha256Digest digest_so_far() const noexcept;
 
-private:
+ private:
     using Compress = void (*)(std::uint32_t* state, const std::uint8_t* blocks,
                               std::size_t block_count) noexcept;
 

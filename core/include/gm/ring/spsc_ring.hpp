@@ -31,7 +31,7 @@ class SpscRing {
     static_assert(std::is_trivially_copyable_v<Slot>, "slots are copied, never destroyed");
     static_assert(alignof(Slot) <= 4096, "a region is aligned to a page");
 
-public:
+ public:
     SpscRing() noexcept = default;
     SpscRing(const SpscRing&) = delete;
     SpscRing& operator=(const SpscRing&) = delete;
@@ -122,7 +122,7 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return mask_ + 1; }
     [[nodiscard]] const ObtainedMemory& obtained() const noexcept { return region_.obtained(); }
 
-private:
+ private:
     // What one side keeps to itself: its own position, and the other's as it last saw it.
     struct Producer {
         std::uint64_t position = 0;
