@@ -1,0 +1,181 @@
+"""The strategic matrix in Python: whole tables at once, or bar by bar.
+
+The arithmetic is the core's; here are instruments, time zones and refusals. Bars have the fields
+of ``gm.read_bars``; times of day come from the exchange zone of the instrument.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gm import calendars, layout
+from gm._native import features as native
+from gm.config.instruments import InstrumentConfig, instrument as find_instrument
+from gm.errors import BadArgument
+
+BAR_MINUTES = 30
+BAR_NS = BAR_MINUTES * 60 * 10**9
+_DAY_NS = 86_400 * 10**9
+_STREAM_NS = 3650 * _DAY_NS  # how far ahead a stream looks up its clock changes at a time
+STRATEGIC_COLUMNS: tuple[str, ...] = tuple(name for name, _, _ in native.strategic_schema())
+
+
+def feature_schema_hash() -> str:
+    """SHA-256 of the feature schema in hex: names, order, parameters and normalisation.
+
+    Returns
+    -------
+    str
+        64 hex digits. Models, journals and database rows of another hash are refused.
+    """
+    return native.feature_schema_digest().hex()
+
+
+def columns_not_built() -> tuple[str, ...]:
+    """Names of the columns that are always 0 in this version."""
+    return tuple(name for name, _, is_built in native.strategic_schema() if not is_built)
+
+
+def strategic_matrices(
+    bars: NDArray[np.void], instrument: str
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Strategic matrix after every bar.
+
+    Parameters
+    ----------
+    bars : structured, shape (n,)
+        Closed 30-minute bars of one instrument in time order, with the fields of ``gm.read_bars``.
+    instrument : str
+        Symbol of configs/instruments.yaml; its exchange zone gives the time of day.
+
+    Returns
+    -------
+    tuple
+        float32 (n, 48, 13), oldest row first, never a NaN; bool (n,), ready. At an out-of-session
+        bar the matrix is that of the bar before it, not ready.
+
+    Raises
+    ------
+    gm.errors.BadArgument
+        If the bars are not 30 minutes, or not in time order.
+    gm.errors.UnknownInstrument
+        If no such instrument is configured.
+
+    Source
+    ------
+    SPEC §3. Ours.
+    """
+    config = find_instrument(instrument)
+    check_spacing(bars["start_ts_ns"])
+    offsets = local_offsets_ns(bars["start_ts_ns"], config)
+    matrices, _, ready = native.strategic_batch(closed_bars(bars), offsets)
+    return matrices, ready
+
+
+class StrategicFeatures:
+    """Strategic matrix of one instrument, one closed 30-minute bar after another.
+
+    Parameters
+    ----------
+    instrument : str
+        Symbol of configs/instruments.yaml.
+
+    Raises
+    ------
+    gm.errors.UnknownInstrument
+        If no such instrument is configured.
+    """
+
+    def __init__(self, instrument: str) -> None:
+        self._instrument = find_instrument(instrument)
+        self._state = native.StrategicState()
+        self._offsets = np.zeros(0, layout.OFFSET_CHANGE)
+        self._offsets_end_ns = 0
+
+    def update(self, bar: np.void | NDArray[np.void] | Mapping[str, Any]) -> None:
+        """Append the row of one closed bar; an out-of-session bar only ends readiness."""
+        closed = np.zeros(1, layout.CLOSED_BAR)
+        for name in closed.dtype.names or ():
+            closed[name] = BAR_MINUTES if name == "minutes" else bar[name]
+        self._state.update(closed, self._local_offset_ns(int(closed["start_ts_ns"][0])))
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """Shape (48, 13), oldest row first: a copy."""
+        return self._state.matrix
+
+    @property
+    def ready(self) -> bool:
+        """Whether each of the 48 rows was appended with every feature warm."""
+        return self._state.is_ready
+
+    @property
+    def reason(self) -> str:
+        """``ready``, ``warming_up``, ``price_not_positive`` or ``out_of_session``."""
+        return self._state.reason
+
+    def snapshot(self) -> bytes:
+        """Whole state; equal bars give equal bytes."""
+        return self._state.snapshot()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become the state of a snapshot.
+
+        Raises
+        ------
+        gm.errors.SchemaMismatch
+            If another feature schema made it.
+        gm.errors.BadArgument
+            If it is damaged. The state is untouched in both cases.
+        """
+        self._state.restore(snapshot)
+
+    def _local_offset_ns(self, ts_ns: int) -> int:
+        if not len(self._offsets) or not self._offsets["ts_ns"][0] <= ts_ns < self._offsets_end_ns:
+            self._offsets_end_ns = ts_ns + _STREAM_NS
+            self._offsets = calendars.offset_table(
+                self._instrument, ts_ns - _DAY_NS, self._offsets_end_ns
+            )
+        return int(_offsets_at(self._offsets, np.array([ts_ns]))[0])
+
+
+def closed_bars(bars: NDArray[np.void]) -> NDArray[np.void]:
+    """Rows of ``gm.layout.CLOSED_BAR`` from rows with the fields of ``gm.read_bars``."""
+    closed = np.zeros(len(bars), layout.CLOSED_BAR)
+    for name in closed.dtype.names or ():
+        closed[name] = BAR_MINUTES if name == "minutes" else bars[name]
+    return closed
+
+
+def local_offsets_ns(
+    start_ts_ns: NDArray[np.int64], instrument: InstrumentConfig | str
+) -> NDArray[np.int64]:
+    """Exchange-local time minus UTC at each moment, from the table that the core gets."""
+    if not len(start_ts_ns):
+        return np.zeros(0, np.int64)
+    first, last = int(start_ts_ns.min()), int(start_ts_ns.max())
+    return _offsets_at(calendars.offset_table(instrument, first, last + 1), start_ts_ns)
+
+
+def _offsets_at(table: NDArray[np.void], ts_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    index = np.searchsorted(table["ts_ns"], ts_ns, side="right") - 1
+    offsets: NDArray[np.int64] = table["offset_ns"][index]
+    return offsets
+
+
+def check_spacing(start_ts_ns: NDArray[np.int64]) -> None:
+    """Refuse bars whose commonest spacing is not 30 minutes, or that come closer than that."""
+    steps = np.diff(start_ts_ns)
+    if len(steps) == 0:
+        return
+    sizes, counts = np.unique(steps, return_counts=True)
+    commonest, shortest = int(sizes[np.argmax(counts)]), int(sizes[0])
+    if commonest != BAR_NS or shortest < BAR_NS:
+        wrong = commonest if commonest != BAR_NS else shortest
+        row = int(np.flatnonzero(steps == wrong)[0]) + 1
+        raise BadArgument(
+            f"bars must be {BAR_MINUTES} minutes and in time order: bar {row} starts "
+            f"{wrong / 60e9:g} minutes after the one before it"
+        )
