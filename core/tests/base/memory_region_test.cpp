@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +34,12 @@ bool is_readable(const std::byte* address) {
     return is_good;
 }
 
+bool are_all_resident(const MemoryRegion& region) {
+    std::vector<unsigned char> pages(region.obtained().bytes / 4096);
+    if (mincore(region.bytes().data(), region.obtained().bytes, pages.data()) != 0) return false;
+    return std::all_of(pages.begin(), pages.end(), [](auto page) { return (page & 1) != 0; });
+}
+
 }  // namespace
 
 TEST_CASE("a region has the size asked for, is zero and aligned") {
@@ -52,9 +60,26 @@ TEST_CASE("a region has the size asked for, is zero and aligned") {
 TEST_CASE("every page is resident before the first use") {
     MemoryRegion region;
     REQUIRE(region.open(4 * kMebibyte).is_ok());
-    std::vector<unsigned char> resident(region.obtained().bytes / 4096);
-    REQUIRE(mincore(region.bytes().data(), region.obtained().bytes, resident.data()) == 0);
-    CHECK(std::all_of(resident.begin(), resident.end(), [](auto page) { return (page & 1) != 0; }));
+    CHECK(are_all_resident(region));
+}
+
+TEST_CASE(
+    "without the right to lock, every page is resident all the same and the report says why") {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {  // rights are given up here and nowhere else
+        const rlimit none = {0, 0};
+        bool is_good = setrlimit(RLIMIT_MEMLOCK, &none) == 0;
+        if (geteuid() == 0) is_good = is_good && setuid(65534) == 0;
+        MemoryRegion region;
+        is_good = is_good && region.open(4 * kMebibyte).is_ok() && are_all_resident(region);
+        is_good = is_good && !region.obtained().is_locked && region.obtained().lock_errno != 0;
+        is_good = is_good && region.obtained().text().find("not locked: ") != std::string::npos;
+        _exit(is_good ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
 
 TEST_CASE("the report is consistent and reads well") {
