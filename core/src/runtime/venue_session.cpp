@@ -148,7 +148,9 @@ bool VenueSession::is_tape_known() const noexcept {
 void VenueSession::take_welcome(const Frame& frame, std::int64_t now_ns) noexcept {
     Welcome welcome;
     std::memcpy(&welcome, frame.payloads, sizeof welcome);
-    if (welcome.refused != 0) {
+    const bool is_foreign =
+        welcome.refused == static_cast<std::uint32_t>(RejectReason::kForeignTape);
+    if (welcome.refused != 0 && !is_foreign) {
         failure_ = fail(Status::kVenueRefused,
                         "the venue refuses epoch " + std::to_string(settings_.epoch) + ": " +
                             reject_text(welcome.refused));
@@ -156,7 +158,7 @@ void VenueSession::take_welcome(const Frame& frame, std::int64_t now_ns) noexcep
     }
     const bool is_same_tape =
         std::memcmp(welcome.tape_id, tape_id_.data(), tape_id_.size()) == 0;
-    if (is_tape_known() && !is_same_tape) {
+    if (is_foreign || (is_tape_known() && !is_same_tape)) {
         failure_ = fail(Status::kJournalForeign,
                         "the journal in " + run_dir_ +
                             " belongs to another tape than the venue's; name a fresh directory "
@@ -188,29 +190,29 @@ void VenueSession::announced(std::int64_t now_ns) noexcept {
 }
 
 // Where a numbered frame stands in its stream: new, seen before, or after a hole.
-Arrival VenueSession::place(const Frame& frame, std::uint64_t& last_sequence,
+FrameUse VenueSession::place(const Frame& frame, std::uint64_t& last_sequence,
                             std::size_t& first_new, LossReason gap) noexcept {
     const std::uint64_t expected = last_sequence + 1;
     const std::uint64_t first = frame.header.first_sequence;
     if (frame.last_sequence() < expected) {
         counters_.repeated_records += frame.header.count;
-        return Arrival::kRepeated;
+        return FrameUse::kRepeated;
     }
     if (first > expected) {
         ++counters_.sequence_gaps;
         lose(gap);
-        return Arrival::kLost;
+        return FrameUse::kLost;
     }
     first_new = static_cast<std::size_t>(expected - first);
     counters_.repeated_records += first_new;
     last_sequence = frame.last_sequence();
-    return Arrival::kRecords;
+    return FrameUse::kRecords;
 }
 
-Arrival VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
+FrameUse VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
                                    std::int64_t now_ns) noexcept {
     const Received received = feed_.receive(feed_buffer_);
-    if (received.result != IoResult::kDone) return Arrival::kNothing;
+    if (received.result != IoResult::kDone) return FrameUse::kNothing;
     ++counters_.feed_frames;
     FrameFault fault = FrameFault::kWrongSize;
     if (received.is_whole) {
@@ -218,10 +220,10 @@ Arrival VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
     }
     if (fault != FrameFault::kNone) {
         ++counters_.frame_faults[static_cast<std::size_t>(fault)];
-        return Arrival::kIgnored;  // the hole that it leaves is seen with the next frame
+        return FrameUse::kIgnored;  // the hole that it leaves is seen with the next frame
     }
     // Before READY these are left over from an older connection: the venue sends them again.
-    if (phase_ != SessionPhase::kReady) return Arrival::kIgnored;
+    if (phase_ != SessionPhase::kReady) return FrameUse::kIgnored;
     heard_ns_ = now_ns;
     if (frame.type() != RecordType::kHeartbeat) {
         return place(frame, last_feed_sequence_, first_new, LossReason::kFeedGap);
@@ -229,17 +231,17 @@ Arrival VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
     has_heartbeats_ = true;
     Heartbeat heartbeat;
     std::memcpy(&heartbeat, frame.payloads, sizeof heartbeat);
-    if (heartbeat.last_feed_sequence <= last_feed_sequence_) return Arrival::kIgnored;
+    if (heartbeat.last_feed_sequence <= last_feed_sequence_) return FrameUse::kIgnored;
     ++counters_.sequence_gaps;  // what was published last never came
     lose(LossReason::kFeedGap);
-    return Arrival::kLost;
+    return FrameUse::kLost;
 }
 
-Arrival VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
+FrameUse VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
                                     std::int64_t now_ns) noexcept {
-    if (!orders_.is_open()) return Arrival::kNothing;
+    if (!orders_.is_open()) return FrameUse::kNothing;
     const Received received = orders_.receive(reply_buffer_);
-    if (received.result != IoResult::kDone) return Arrival::kNothing;
+    if (received.result != IoResult::kDone) return FrameUse::kNothing;
     ++counters_.reply_frames;
     FrameFault fault = FrameFault::kWrongSize;
     if (received.is_whole) {
@@ -248,15 +250,15 @@ Arrival VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
     if (fault != FrameFault::kNone) {
         ++counters_.frame_faults[static_cast<std::size_t>(fault)];
         lose(LossReason::kBadFrame);
-        return Arrival::kLost;
+        return FrameUse::kLost;
     }
     heard_ns_ = now_ns;
     if (frame.type() == RecordType::kWelcome) {
         if (phase_ == SessionPhase::kWelcome) take_welcome(frame, now_ns);
-        return Arrival::kIgnored;
+        return FrameUse::kIgnored;
     }
-    if (frame.type() == RecordType::kHeartbeat) return Arrival::kIgnored;
-    if (phase_ < SessionPhase::kReplies) return Arrival::kIgnored;  // not before WELCOME
+    if (frame.type() == RecordType::kHeartbeat) return FrameUse::kIgnored;
+    if (phase_ < SessionPhase::kReplies) return FrameUse::kIgnored;  // not before WELCOME
     return place(frame, last_reply_sequence_, first_new, LossReason::kReplyGap);
 }
 

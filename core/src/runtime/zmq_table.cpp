@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 
 #include <cstring>
+#include <fstream>
+#include <string_view>
 
 namespace gm {
 namespace {
@@ -76,6 +78,23 @@ Failure resolve_zmq(const std::string& path, ZmqLibrary library, ZmqTable& out) 
     }
     out = table;
     return ok();
+}
+
+Failure find_loaded_zmq(std::string& path) {
+    std::ifstream maps("/proc/self/maps");
+    std::string line;
+    while (std::getline(maps, line)) {  // bounded by the process's mappings
+        const std::size_t begin = line.find('/');
+        if (begin == std::string::npos) continue;
+        const std::string_view file = std::string_view(line).substr(begin);
+        const std::string_view name = file.substr(file.rfind('/') + 1);
+        if (!name.starts_with("libzmq") || name.find(".so") == std::string_view::npos) continue;
+        path = std::string(file);
+        return ok();
+    }
+    return fail(Status::kZmqMissing,
+                "no libzmq is loaded: import zmq first; if pyzmq was built with libzmq inside it, "
+                "take the wheel: pip install --force-reinstall --only-binary :all: pyzmq");
 }
 
 Failure zmq_failure(const ZmqTable& zmq, const std::string& what) {

@@ -68,13 +68,13 @@ struct Fixture {
         feed().to_receive.push_back(
             frame_of(RecordType::kTrade, Source::kVenueFeed, sequence, Trade{}));
     }
-    Arrival receive_reply() { return session.receive_reply(frame, first_new, now_ns); }
-    Arrival receive_feed() { return session.receive_feed(frame, first_new, now_ns); }
+    FrameUse receive_reply() { return session.receive_reply(frame, first_new, now_ns); }
+    FrameUse receive_feed() { return session.receive_feed(frame, first_new, now_ns); }
     // HELLO, WELCOME without old replies, announced.
     void connect() {
         REQUIRE(advance());
         welcome(settings.last_feed_sequence, settings.last_reply_sequence);
-        REQUIRE(receive_reply() == Arrival::kIgnored);
+        REQUIRE(receive_reply() == FrameUse::kIgnored);
         REQUIRE(session.must_announce());
         session.announced(now_ns);
     }
@@ -135,14 +135,14 @@ TEST_CASE_FIXTURE(Fixture, "replies sent again are taken before the engine is to
     welcome(0, 7);
     reply(6);
     reply(7);
-    CHECK(receive_reply() == Arrival::kIgnored);
+    CHECK(receive_reply() == FrameUse::kIgnored);
     CHECK_FALSE(session.must_announce());
-    CHECK(receive_reply() == Arrival::kRecords);
+    CHECK(receive_reply() == FrameUse::kRecords);
     CHECK_FALSE(session.must_announce());
-    CHECK(receive_reply() == Arrival::kRecords);
+    CHECK(receive_reply() == FrameUse::kRecords);
     CHECK(session.must_announce());
     CHECK(session.last_reply_sequence() == 7);
-    CHECK(receive_reply() == Arrival::kNothing);
+    CHECK(receive_reply() == FrameUse::kNothing);
 }
 
 TEST_CASE_FIXTURE(Fixture, "no new order leaves before READY, and queries do") {
@@ -168,7 +168,7 @@ TEST_CASE_FIXTURE(Fixture, "an order of an older connection is dropped for ever"
     advance(20 * kMillisecond);
     CHECK(session.connection() == 2);
     welcome(0, 0);
-    REQUIRE(receive_reply() == Arrival::kIgnored);
+    REQUIRE(receive_reply() == FrameUse::kIgnored);
     session.announced(now_ns);
     REQUIRE(session.send(make_slot(RecordType::kReady, Source::kEngine, 1, 0, Ready{})));
     const std::size_t before = orders().sent.size();
@@ -210,14 +210,14 @@ TEST_CASE_FIXTURE(Fixture, "a repeated frame is not stepped and a partly new one
     ready();
     trade(1);
     trade(1);
-    CHECK(receive_feed() == Arrival::kRecords);
-    CHECK(receive_feed() == Arrival::kRepeated);
+    CHECK(receive_feed() == FrameUse::kRecords);
+    CHECK(receive_feed() == FrameUse::kRepeated);
 
     Bytes two = frame_of(RecordType::kTrade, Source::kVenueFeed, 1, Trade{});
     two.resize(two.size() + kPayloadSize);
     two[8] = 2;  // count
     feed().to_receive.push_back(two);
-    REQUIRE(receive_feed() == Arrival::kRecords);
+    REQUIRE(receive_feed() == FrameUse::kRecords);
     CHECK(first_new == 1);
     CHECK(session.last_feed_sequence() == 2);
 }
@@ -226,15 +226,15 @@ TEST_CASE_FIXTURE(Fixture, "a hole in either stream leads to a new connection th
     open();
     ready();
     trade(1);
-    REQUIRE(receive_feed() == Arrival::kRecords);
+    REQUIRE(receive_feed() == FrameUse::kRecords);
     SUBCASE("feed") {
         trade(3);
-        CHECK(receive_feed() == Arrival::kLost);
+        CHECK(receive_feed() == FrameUse::kLost);
         CHECK(session.last_loss() == LossReason::kFeedGap);
     }
     SUBCASE("replies") {
         reply(2);
-        CHECK(receive_reply() == Arrival::kLost);
+        CHECK(receive_reply() == FrameUse::kLost);
         CHECK(session.last_loss() == LossReason::kReplyGap);
     }
     SUBCASE("heartbeat") {
@@ -242,7 +242,7 @@ TEST_CASE_FIXTURE(Fixture, "a hole in either stream leads to a new connection th
         heartbeat.last_feed_sequence = 2;
         feed().to_receive.push_back(
             frame_of(RecordType::kHeartbeat, Source::kVenueFeed, 0, heartbeat));
-        CHECK(receive_feed() == Arrival::kLost);
+        CHECK(receive_feed() == FrameUse::kLost);
     }
     CHECK(session.counters().sequence_gaps == 1);
     advance(20 * kMillisecond);
@@ -255,7 +255,7 @@ TEST_CASE_FIXTURE(Fixture, "feed frames before READY are left to the venue to se
     open();
     connect();
     trade(1);
-    CHECK(receive_feed() == Arrival::kIgnored);
+    CHECK(receive_feed() == FrameUse::kIgnored);
     CHECK(session.last_feed_sequence() == 0);
 }
 
@@ -264,12 +264,12 @@ TEST_CASE_FIXTURE(Fixture, "a bad frame is dropped on the feed and ends the orde
     ready();
     feed().to_receive.push_back({1, 2, 3});
     feed().to_receive.push_back(Bytes(kFrameSizeMax + 64, 0));
-    CHECK(receive_feed() == Arrival::kIgnored);
-    CHECK(receive_feed() == Arrival::kIgnored);
+    CHECK(receive_feed() == FrameUse::kIgnored);
+    CHECK(receive_feed() == FrameUse::kIgnored);
     const auto size_fault = static_cast<std::size_t>(FrameFault::kWrongSize);
     CHECK(session.counters().frame_faults[size_fault] == 2);
     orders().to_receive.push_back({1, 2, 3});
-    CHECK(receive_reply() == Arrival::kLost);
+    CHECK(receive_reply() == FrameUse::kLost);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a venue of another tape or another run is refused, naming --run-dir") {
@@ -288,7 +288,7 @@ TEST_CASE_FIXTURE(Fixture, "a venue of another tape or another run is refused, n
         status = Status::kVenueRefused;
         named = "later epoch";
     }
-    CHECK(receive_reply() == Arrival::kIgnored);
+    CHECK(receive_reply() == FrameUse::kIgnored);
     CHECK(session.failure().status == status);
     CHECK(session.failure().text.find(named) != std::string::npos);
     CHECK_FALSE(session.must_announce());
@@ -303,7 +303,7 @@ TEST_CASE_FIXTURE(Fixture, "an answer that does not come ends the connection") {
     }
     SUBCASE("replies") {
         welcome(0, 7);
-        REQUIRE(receive_reply() == Arrival::kIgnored);
+        REQUIRE(receive_reply() == FrameUse::kIgnored);
         CHECK_FALSE(advance(10'001 * kMillisecond));
         CHECK(session.last_loss() == LossReason::kReconcileLate);
     }
@@ -313,7 +313,7 @@ TEST_CASE_FIXTURE(Fixture, "DONE tells the positions and the messages of this co
     open();
     ready();
     trade(1);
-    REQUIRE(receive_feed() == Arrival::kRecords);
+    REQUIRE(receive_feed() == FrameUse::kRecords);
     REQUIRE(send_order(1));
     REQUIRE(session.send_done());
     const auto done = sent(orders().sent.size() - 1).slot(0, 0).as<Done>();

@@ -56,7 +56,7 @@ struct SessionSettings {
 };
 
 // What receive_feed() or receive_reply() found.
-enum class Arrival : std::uint8_t {
+enum class FrameUse : std::uint8_t {
     kNothing = 0,
     kRecords = 1,   // frame.slot(i) for i from `first_new`: to be stepped
     kRepeated = 2,  // consumed before; in lockstep it is answered with DONE all the same
@@ -91,9 +91,9 @@ class VenueSession {
     [[nodiscard]] bool advance(std::int64_t now_ns) noexcept;
 
     // Read at most one frame.
-    [[nodiscard]] Arrival receive_feed(Frame& frame, std::size_t& first_new,
+    [[nodiscard]] FrameUse receive_feed(Frame& frame, std::size_t& first_new,
                                        std::int64_t now_ns) noexcept;
-    [[nodiscard]] Arrival receive_reply(Frame& frame, std::size_t& first_new,
+    [[nodiscard]] FrameUse receive_reply(Frame& frame, std::size_t& first_new,
                                         std::int64_t now_ns) noexcept;
 
     // All replies that the venue had were taken: io tells the engine kConnected, once.
@@ -135,7 +135,7 @@ class VenueSession {
     [[nodiscard]] bool is_peer_gone() noexcept;
     void take_welcome(const Frame& frame, std::int64_t now_ns) noexcept;
     [[nodiscard]] bool is_tape_known() const noexcept;
-    [[nodiscard]] Arrival place(const Frame& frame, std::uint64_t& last_sequence,
+    [[nodiscard]] FrameUse place(const Frame& frame, std::uint64_t& last_sequence,
                                 std::size_t& first_new, LossReason gap) noexcept;
     [[nodiscard]] IoResult send_record(RecordType type, const std::uint8_t* payload) noexcept;
     template <typename P>

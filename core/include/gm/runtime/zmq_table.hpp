@@ -53,6 +53,10 @@ enum class ZmqLibrary : unsigned char {
 // found and the needed version. The library stays loaded until the process ends.
 Failure resolve_zmq(const std::string& path, ZmqLibrary library, ZmqTable& out);
 
+// Cold. The path of the libzmq that this process has loaded, from its memory map. A pyzmq that was
+// built with libzmq inside it has none: an error that names the fix.
+Failure find_loaded_zmq(std::string& path);
+
 // Cold. kZmqFailed with what libzmq says about the last error of this thread.
 Failure zmq_failure(const ZmqTable& zmq, const std::string& what);
 

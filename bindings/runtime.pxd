@@ -1,0 +1,219 @@
+"""What bindings/runtime.pyx sees of the core."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+from status cimport Failure
+
+
+cdef extern from "gm/runtime/zmq_table.hpp" namespace "gm" nogil:
+    cdef enum class ZmqLibrary(uint8_t):
+        kAlreadyLoaded
+
+    cdef cppclass ZmqTable:
+        ZmqTable() noexcept
+
+    Failure resolve_zmq(const string& path, ZmqLibrary library, ZmqTable& out)
+    Failure find_loaded_zmq(string& path)
+
+
+cdef extern from "gm/runtime/endpoints.hpp" namespace "gm" nogil:
+    cdef cppclass CoreEndpoints "gm::Endpoints":
+        string run_dir
+        string runtime_dir
+        string feed
+        string orders
+        string commands
+        string dropcopy
+        string control
+        string ring_path
+        string status_path
+        string settings_path
+
+    Failure find_core_endpoints "gm::find_endpoints"(
+        const string& run_dir, const string& runtime_directory, CoreEndpoints& out)
+    Failure make_directories(const CoreEndpoints& endpoints)
+
+
+cdef extern from "gm/runtime/frame.hpp" namespace "gm" nogil:
+    cdef enum class FrameFault(uint8_t):
+        kNone
+
+    const char* describe_fault "gm::describe"(FrameFault fault) noexcept
+
+
+cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
+    cdef enum class Phase(uint64_t):
+        kStarting
+
+    const char* describe_phase "gm::describe"(Phase phase) noexcept
+    const char* stage_name(size_t stage) noexcept
+
+    cdef struct IoStatus:
+        Phase phase
+        uint64_t pid
+        int64_t started_wall_ns
+        int64_t heartbeat_wall_ns
+        uint64_t is_lockstep
+        uint64_t is_threaded
+        uint64_t connection
+        uint64_t inputs_pushed
+        uint64_t feed_frames
+        uint64_t reply_frames
+        uint64_t repeated_records
+        uint64_t sequence_gaps
+        uint64_t reconnects
+        uint64_t orders_sent
+        uint64_t orders_dropped
+        uint64_t drop_copy_sent
+        uint64_t control_requests
+        uint64_t command_refusals
+        uint64_t frame_faults[8]
+        uint64_t failure_status
+        uint8_t tape_id[32]
+
+    cdef struct EngineStatus:
+        uint64_t state
+        uint64_t epoch
+        uint64_t inputs_consumed
+        uint64_t last_input_sequence
+        uint64_t last_feed_sequence
+        uint64_t last_reply_sequence
+        int64_t now_ns
+        int64_t next_deadline_ns
+        uint64_t awaiting_queries
+        uint64_t open_orders
+        uint64_t instruments
+        uint64_t drop_copy_lost
+        uint64_t decisions
+        uint64_t orders
+        uint64_t fills
+        uint64_t venue_rejects
+        uint64_t duplicates
+        uint64_t gaps
+        uint64_t reader_refusals
+        uint64_t bad_transitions
+        uint64_t refusals[32]
+
+    cdef struct JournalStatus:
+        uint64_t published
+        uint64_t drained
+        uint64_t synced
+        uint64_t blocks
+        uint64_t sync_ns_max
+        uint64_t failure_status
+        uint64_t ring_free
+        uint64_t ring_capacity
+
+    cdef struct InstrumentStatus:
+        char symbol[16]
+        int64_t position_lots
+        int64_t realised_micros
+        int64_t commission_micros
+        int64_t round_trips
+        int64_t last_price_ticks
+        int64_t last_price_ts_ns
+        uint64_t is_ready
+        uint64_t not_ready_reason
+        uint64_t kill_level
+        uint64_t bars_30m
+        uint64_t bars_5m
+        uint64_t quarantined
+        int64_t held_bars
+
+    cdef struct StageStatus:
+        uint64_t count
+        uint64_t sum_ns
+        uint64_t p50_ns
+        uint64_t p99_ns
+        uint64_t max_ns
+
+    cdef struct StagesStatus:
+        StageStatus stages[7]
+
+    const size_t kStagesShown
+    const size_t kFrameFaults
+
+    cdef cppclass StatusReading:
+        StatusReading()
+        IoStatus io
+        EngineStatus engine
+        JournalStatus journal
+        StagesStatus stages
+        vector[InstrumentStatus] instruments
+        string memory
+        string failure
+
+    cdef cppclass StatusPage:
+        StatusPage()
+        Failure open(const string& path)
+        cbool read(StatusReading& out)
+
+
+cdef extern from "gm/runtime/replay.hpp" namespace "gm" nogil:
+    cdef cppclass ReplayReport:
+        ReplayReport()
+        uint64_t records
+        uint64_t inputs
+        uint64_t outputs
+        int64_t last_ts_ns
+        uint32_t epoch
+        cbool has_ended
+        cbool is_clean
+        vector[uint64_t] missing  # of slots; only its size is read here
+
+    Failure replay_run(const string& run_dir, const string& output_dir, ReplayReport& report)
+
+
+cdef extern from "gm/journal/drain.hpp" namespace "gm" nogil:
+    cdef cppclass DrainReport:
+        uint64_t drained
+        uint64_t duplicates
+        cbool ring_was_new
+
+
+cdef extern from "gm/runtime/engine_runner.hpp" namespace "gm" nogil:
+    cdef enum class Driver(uint8_t):
+        kInline
+        kThreaded
+
+
+cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
+    cdef cppclass Block "std::span<const std::uint8_t>":
+        Block(const uint8_t* data, size_t size) noexcept
+
+    cdef cppclass CoreSettings:
+        CoreSettings()
+        string run_dir
+        string runtime_directory
+        Driver driver
+        int64_t idle_spin_ns
+        int io_cpu
+        int engine_cpu
+        int journal_cpu
+        uint64_t journal_segment_bytes
+        int64_t stop_within_ns
+
+    cdef cppclass StartReport:
+        ReplayReport replay
+        DrainReport drain
+        uint64_t torn_bytes
+        uint32_t epoch
+        int64_t replay_ns
+        int64_t open_ns
+
+    cdef cppclass RunningCore "gm::Core":
+        RunningCore()
+        Failure open(Block settings_block, const CoreSettings& settings, const ZmqTable& zmq,
+                     void* context)
+        Failure start()
+        void request_stop() noexcept
+        cbool wait(int64_t timeout_ns) noexcept
+        void close() noexcept
+        Phase phase() noexcept
+        Failure failure()
+        const CoreEndpoints& endpoints() noexcept
+        const StartReport& report() noexcept
+        cbool read_status(StatusReading& out)

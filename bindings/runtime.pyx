@@ -1,0 +1,277 @@
+# distutils: language = c++
+# cython: boundscheck=False, wraparound=False, embedsignature=True
+"""The running engine and what it shows of itself: core, endpoints, status page, replay."""
+
+import os
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
+from libcpp.memory cimport make_unique, unique_ptr
+from libcpp.string cimport string
+
+include "status.pxi"
+
+DRIVERS = ("inline", "threaded")
+
+
+def libzmq_path() -> str:
+    """Path of the libzmq that pyzmq has brought into this process.
+
+    Raises
+    ------
+    gm.errors.ZmqMissing
+        If pyzmq was built with libzmq inside it; the text names the fix.
+    """
+    import zmq  # noqa: F401  loads the library
+
+    cdef string path
+    check_failure(find_loaded_zmq(path))
+    return path.decode()
+
+
+def find_endpoints(str run_dir, *, bint make=False) -> dict:
+    """Where the processes of a run directory meet: paths and ipc:// addresses by name.
+
+    Parameters
+    ----------
+    run_dir : str
+        The value of ``--run-dir``. RUNTIME_DIRECTORY of the environment is taken into account.
+    make : bool
+        Make both directories, the runtime directory with mode 0700.
+
+    Raises
+    ------
+    gm.errors.CoreError
+        If a socket path is over 107 bytes, or a directory cannot be had or is not private.
+    """
+    cdef CoreEndpoints found = endpoints_of(run_dir)
+    if make:
+        check_failure(make_directories(found))
+    return endpoints_dict(found)
+
+
+def read_status(str run_dir) -> dict:
+    """What the engine of a run directory shows on its status page; it may be dead.
+
+    Raises
+    ------
+    gm.errors.CoreError
+        If there is no page, or it is of another build.
+    """
+    cdef CoreEndpoints found = endpoints_of(run_dir)
+    cdef unique_ptr[StatusPage] page = make_unique[StatusPage]()
+    check_failure(page.get().open(found.status_path))
+    cdef StatusReading reading
+    cdef bint is_whole = page.get().read(reading)
+    return reading_dict(reading, is_whole)
+
+
+def replay(str run_dir, str output_dir) -> dict:
+    """Replay a run's journal into another directory and compare both byte for byte.
+
+    Raises
+    ------
+    gm.errors.CoreError
+        If a record differs (its journal sequence is named), or the journal cannot be read.
+    """
+    cdef string source = run_dir.encode()
+    cdef string target = output_dir.encode()
+    cdef ReplayReport report
+    cdef Failure failure
+    with nogil:
+        failure = replay_run(source, target, report)
+    check_failure(failure)
+    return replay_dict(report)
+
+
+cdef class Core:
+    """The engine with its threads. The constructor recovers what the run directory holds.
+
+    Parameters
+    ----------
+    settings : bytes
+        The settings block (gm/config). A journal written under another one is refused.
+    run_dir : str
+    library : str
+        ``libzmq_path()``.
+    context : int
+        ``zmq.Context().underlying``; must outlive this object.
+    driver : "inline" or "threaded"
+    idle_spin_us : int, us
+        How long an idle engine thread spins before it sleeps.
+    io_cpu, engine_cpu, journal_cpu : int
+        Cores to pin the threads to; -1: none.
+    journal_segment_bytes : int
+    stop_within_ms : int, ms
+        How long a stop waits for cancels to be answered.
+
+    Raises
+    ------
+    gm.errors.CoreError
+        If the run directory is in use, its journal is corrupt, foreign, or does not replay.
+    """
+
+    cdef unique_ptr[ZmqTable] zmq
+    cdef unique_ptr[RunningCore] core
+
+    def __cinit__(
+        self,
+        bytes settings,
+        str run_dir,
+        str library,
+        uintptr_t context,
+        *,
+        str driver="inline",
+        int64_t idle_spin_us=50,
+        int io_cpu=-1,
+        int engine_cpu=-1,
+        int journal_cpu=-1,
+        uint64_t journal_segment_bytes=256 << 20,
+        int64_t stop_within_ms=2000,
+    ):
+        if driver not in DRIVERS:
+            raise ValueError(f"driver must be one of {', '.join(DRIVERS)}: {driver}")
+        cdef CoreSettings core_settings
+        core_settings.run_dir = run_dir.encode()
+        core_settings.runtime_directory = os.environ.get("RUNTIME_DIRECTORY", "").encode()
+        core_settings.driver = Driver.kThreaded if driver == "threaded" else Driver.kInline
+        core_settings.idle_spin_ns = idle_spin_us * 1000
+        core_settings.io_cpu = io_cpu
+        core_settings.engine_cpu = engine_cpu
+        core_settings.journal_cpu = journal_cpu
+        core_settings.journal_segment_bytes = journal_segment_bytes
+        core_settings.stop_within_ns = stop_within_ms * 1_000_000
+        self.zmq = make_unique[ZmqTable]()
+        self.core = make_unique[RunningCore]()
+        check_failure(resolve_zmq(library.encode(), ZmqLibrary.kAlreadyLoaded, self.zmq.get()[0]))
+        cdef const uint8_t* data = <const uint8_t*><const char*>settings
+        cdef size_t size = len(settings)
+        cdef Failure failure
+        with nogil:
+            failure = self.core.get().open(Block(data, size), core_settings, self.zmq.get()[0],
+                                           <void*>context)
+        check_failure(failure)
+
+    def start(self) -> None:
+        """Start the threads: connect, reconcile, trade."""
+        check_failure(self.core.get().start())
+
+    def request_stop(self) -> None:
+        """No new orders, cancel what rests, drain, sync. From any thread or a signal handler."""
+        self.core.get().request_stop()
+
+    def wait(self, double timeout_s) -> bool:
+        """Wait until the core has stopped or failed; False after the timeout.
+
+        Raises
+        ------
+        gm.errors.CoreError
+            What the core failed with.
+        """
+        cdef bint is_over
+        cdef int64_t timeout_ns = <int64_t>(timeout_s * 1e9)
+        with nogil:
+            is_over = self.core.get().wait(timeout_ns)
+        if is_over:
+            check_failure(self.core.get().failure())
+        return is_over
+
+    def close(self) -> None:
+        """Stop if need be and join the threads: the journal is synced, the lock is free."""
+        with nogil:
+            self.core.get().close()
+
+    def __dealloc__(self):
+        if self.core:
+            with nogil:
+                self.core.get().close()
+
+    @property
+    def phase(self) -> str:
+        """starting, replaying, connecting, reconciling, ready, stopping, ended, stopped, failed."""
+        return describe_phase(self.core.get().phase()).decode()
+
+    @property
+    def endpoints(self) -> dict:
+        """As find_endpoints()."""
+        return endpoints_dict(self.core.get().endpoints())
+
+    def status(self) -> dict:
+        """As read_status()."""
+        cdef StatusReading reading
+        cdef bint is_whole = self.core.get().read_status(reading)
+        return reading_dict(reading, is_whole)
+
+    def report(self) -> dict:
+        """What this start found and did."""
+        cdef const StartReport* report = &self.core.get().report()
+        return {
+            "epoch": report.epoch,
+            "replay": replay_dict(report.replay),
+            "drained": report.drain.drained,
+            "duplicates": report.drain.duplicates,
+            "ring_was_new": report.drain.ring_was_new,
+            "torn_bytes": report.torn_bytes,
+            "replay_ns": report.replay_ns,
+            "open_ns": report.open_ns,
+        }
+
+
+cdef CoreEndpoints endpoints_of(str run_dir) except *:
+    cdef CoreEndpoints found
+    check_failure(find_core_endpoints(
+        run_dir.encode(), os.environ.get("RUNTIME_DIRECTORY", "").encode(), found))
+    return found
+
+
+cdef dict endpoints_dict(const CoreEndpoints& found):
+    return {
+        "run_dir": found.run_dir.decode(),
+        "runtime_dir": found.runtime_dir.decode(),
+        "feed": found.feed.decode(),
+        "orders": found.orders.decode(),
+        "commands": found.commands.decode(),
+        "dropcopy": found.dropcopy.decode(),
+        "control": found.control.decode(),
+        "ring_path": found.ring_path.decode(),
+        "status_path": found.status_path.decode(),
+        "settings_path": found.settings_path.decode(),
+    }
+
+
+cdef dict replay_dict(const ReplayReport& report):
+    return {
+        "records": report.records,
+        "inputs": report.inputs,
+        "outputs": report.outputs,
+        "epoch": report.epoch,
+        "last_ts_ns": report.last_ts_ns,
+        "has_ended": report.has_ended,
+        "is_clean": report.is_clean,
+        "is_complete": report.missing.empty(),
+    }
+
+
+cdef dict reading_dict(const StatusReading& reading, bint is_whole):
+    cdef size_t i
+    io = dict(reading.io)
+    io["phase"] = describe_phase(reading.io.phase).decode()
+    io["tape_id"] = bytes(io["tape_id"]).hex()
+    io["frame_faults"] = {
+        describe_fault(<FrameFault><uint8_t>i).decode(): reading.io.frame_faults[i]
+        for i in range(1, kFrameFaults)
+    }
+    instruments = [dict(reading.instruments[i]) for i in range(reading.instruments.size())]
+    for row in instruments:
+        row["symbol"] = row["symbol"].decode()
+    return {
+        "is_whole": is_whole,
+        "io": io,
+        "engine": dict(reading.engine),
+        "journal": dict(reading.journal),
+        "stages": {
+            stage_name(i).decode(): dict(reading.stages.stages[i]) for i in range(kStagesShown)
+        },
+        "instruments": instruments,
+        "memory": reading.memory.decode("utf-8", "replace"),
+        "failure": reading.failure.decode("utf-8", "replace"),
+    }

@@ -1,0 +1,103 @@
+// The running engine: files, rings and threads, put together in the order that makes a start a
+// recovery.
+//
+// open(): lock -> settings -> drain the ring -> replay -> epoch + 1, synced. start(): HELLO and the
+// rest of the reconciliation, in the io thread, until the venue goes on with the feed. There is no
+// other way to start. One object a process run; not moved.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "gm/base/status.hpp"
+#include "gm/engine/engine.hpp"
+#include "gm/journal/run_lock.hpp"
+#include "gm/runtime/io_loop.hpp"
+#include "gm/runtime/replay.hpp"
+
+namespace gm {
+
+struct CoreSettings {
+    std::string run_dir;
+    std::string runtime_directory;  // value of RUNTIME_DIRECTORY, or empty
+    Driver driver = Driver::kInline;
+    std::int64_t idle_spin_ns = 50'000;
+    int io_cpu = -1;                // -1: wherever the kernel likes
+    int engine_cpu = -1;
+    int journal_cpu = -1;
+    std::uint64_t journal_segment_bytes = kSegmentBytesDefault;
+    std::int64_t stop_within_ns = 2'000'000'000;
+    std::uint64_t die_after_inputs = 0;  // kill campaigns: see IoSettings
+};
+
+// What a start found and did.
+struct StartReport {
+    ReplayReport replay;
+    DrainReport drain;
+    std::uint64_t torn_bytes = 0;  // cut from the end of the last segment
+    std::uint32_t epoch = 0;       // of this start
+    std::int64_t replay_ns = 0;
+    std::int64_t open_ns = 0;
+};
+
+class Core {
+ public:
+    Core() = default;
+    ~Core() { close(); }
+    Core(const Core&) = delete;
+    Core& operator=(const Core&) = delete;
+
+    // Cold: recovers what the run directory holds. Table and context must outlive the core.
+    Failure open(std::span<const std::uint8_t> settings_block, const CoreSettings& settings,
+                 const ZmqTable& zmq, void* context);
+    Failure start();
+    // Any thread. No new orders, cancel what rests, drain, sync; wait() tells when.
+    void request_stop() noexcept;
+    // Returns when the core has stopped or failed, or after the timeout: true when it has.
+    [[nodiscard]] bool wait(std::int64_t timeout_ns) noexcept;
+    // Stops if need be, joins the threads, leaves the journal synced and the lock free.
+    void close() noexcept;
+
+    [[nodiscard]] Phase phase() const noexcept;
+    [[nodiscard]] bool is_ready() const noexcept { return phase() == Phase::kReady; }
+    // END was consumed, synced, and answered.
+    [[nodiscard]] bool has_ended() const noexcept { return phase() == Phase::kEnded; }
+    [[nodiscard]] Failure failure() const;
+    [[nodiscard]] const Endpoints& endpoints() const noexcept { return endpoints_; }
+    [[nodiscard]] const StartReport& report() const noexcept { return report_; }
+    [[nodiscard]] bool read_status(StatusReading& out) const { return page_.read(out); }
+
+ private:
+    Failure recover(const CoreSettings& settings);
+    Failure open_journal(const CoreSettings& settings);
+    Failure begin_epoch();
+    Failure save_settings(std::span<const std::uint8_t> block) const;
+    Failure open_rings();
+    void write_phase(Phase phase) noexcept;
+
+    static constexpr std::size_t kOrderSlots = 8 * Engine::kStepRecordsMax;
+    static constexpr std::size_t kDropCopySlots = 16 * Engine::kStepRecordsMax;
+
+    CoreSettings settings_;
+    Settings engine_settings_;
+    Endpoints endpoints_;
+    RunLock lock_;
+    StatusPage page_;
+    SegmentWriter segments_;
+    JournalRing ring_;
+    SpscRing<Slot> orders_;
+    SpscRing<Slot> drop_copy_;
+    Engine engine_;
+    EngineRunner runner_;
+    JournalThread journal_;
+    IoLoop io_;
+    Thread io_thread_;
+    StartReport report_;
+    std::atomic<bool> is_io_open_{false};
+    bool is_open_ = false;
+};
+
+}  // namespace gm

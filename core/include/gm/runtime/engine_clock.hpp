@@ -1,0 +1,53 @@
+// The time that io stamps on inputs: engine time.
+//
+// In lockstep it is the venue's simulated time. Free-running, a live venue's stamps are near our
+// wall clock and the receive stamp is the wall clock's. A venue that replays an old tape by the
+// clock is far from it: then its own stamps set the time, and between them it goes on at the pace
+// of the wall clock. Never runs backward. io thread only; reads no clock itself.
+#pragma once
+
+#include <cstdint>
+
+namespace gm {
+
+class EngineClock {
+ public:
+    explicit EngineClock(std::int64_t last_ns = 0) noexcept : last_ns_(last_ns) {}
+
+    // With each WELCOME. The first frame after it tells a live venue from a replayed tape.
+    void set_lockstep(bool is_lockstep) noexcept {
+        pace_ = is_lockstep ? Pace::kLockstep : Pace::kNotKnown;
+    }
+
+    // A frame whose writer says that it happened at source_ts_ns.
+    [[nodiscard]] std::int64_t of_frame(std::int64_t source_ts_ns, std::int64_t wall_ns) noexcept {
+        if (pace_ == Pace::kLockstep) return reach(source_ts_ns);
+        std::int64_t ahead_ns = 0;
+        const bool is_absurd = __builtin_sub_overflow(source_ts_ns, wall_ns, &ahead_ns);
+        if (pace_ == Pace::kNotKnown) {
+            const bool is_near = ahead_ns <= kSkewNsMax && ahead_ns >= -kSkewNsMax;
+            pace_ = is_near || is_absurd ? Pace::kLive : Pace::kTape;
+        }
+        if (pace_ == Pace::kTape && !is_absurd) offset_ns_ = ahead_ns;
+        return reach(wall_ns + offset_ns_);
+    }
+    // A record that io makes.
+    [[nodiscard]] std::int64_t now(std::int64_t wall_ns) noexcept {
+        return pace_ == Pace::kLockstep ? last_ns_ : reach(wall_ns + offset_ns_);
+    }
+
+ private:
+    enum class Pace : std::uint8_t { kLockstep, kNotKnown, kLive, kTape };
+    static constexpr std::int64_t kSkewNsMax = 60'000'000'000;
+
+    std::int64_t reach(std::int64_t ts_ns) noexcept {
+        if (ts_ns > last_ns_) last_ns_ = ts_ns;
+        return last_ns_;
+    }
+
+    std::int64_t last_ns_;
+    std::int64_t offset_ns_ = 0;
+    Pace pace_ = Pace::kLockstep;
+};
+
+}  // namespace gm

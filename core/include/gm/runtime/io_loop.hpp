@@ -1,0 +1,128 @@
+// The io thread: every ZeroMQ socket of the engine, and the order in which things happen on them.
+//
+// Each wake-up serves the order ring to empty, the session, replies and feed (at most 64 frames),
+// control, at most 16 trader messages, the drop copy, then waits in zmq_poll; it never spins on
+// sockets. In lockstep every frame is a step of its own: submit, wait until the engine has
+// consumed it, empty the order ring, DONE. Inline and threaded differ only in who steps.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "gm/base/counters.hpp"
+#include "gm/base/status.hpp"
+#include "gm/runtime/engine_clock.hpp"
+#include "gm/runtime/engine_runner.hpp"
+#include "gm/runtime/journal_thread.hpp"
+#include "gm/runtime/service_ports.hpp"
+#include "gm/runtime/status_page.hpp"
+#include "gm/runtime/venue_session.hpp"
+
+namespace gm {
+
+// What io works with; all of it outlives the loop.
+struct IoParts {
+    const ZmqTable* zmq = nullptr;
+    void* context = nullptr;
+    EngineRunner* runner = nullptr;
+    JournalThread* journal_thread = nullptr;
+    JournalRing* journal = nullptr;
+    SpscRing<Slot>* orders = nullptr;
+    SpscRing<Slot>* drop_copy = nullptr;
+    StatusPage* page = nullptr;
+};
+
+struct IoSettings {
+    Endpoints endpoints;
+    SessionSettings session;
+    std::int64_t last_ts_ns = 0;   // engine time at the end of recovery
+    bool has_ended = false;        // END is in the journal
+    bool is_threaded = false;
+    std::int64_t stop_within_ns = 2'000'000'000;
+    // Kill campaigns: _exit(137) once so many inputs were submitted, before their orders leave.
+    std::uint64_t die_after_inputs = 0;
+};
+
+class IoLoop {
+ public:
+    IoLoop() = default;
+    ~IoLoop();
+    IoLoop(const IoLoop&) = delete;
+    IoLoop& operator=(const IoLoop&) = delete;
+
+    Failure open(const IoParts& parts, const IoSettings& settings);
+    void run();  // the io thread's body
+
+    // Any thread.
+    void request_stop() noexcept;
+    [[nodiscard]] Phase phase() const noexcept { return phase_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool is_end_consumed() const noexcept {
+        return is_end_consumed_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] Failure failure() const;
+    // One thread at a time: percentiles of the stages, for the status page.
+    void write_stages() noexcept;
+
+ private:
+    static constexpr int kFeedFramesMax = 64;
+    static constexpr int kReplyFramesMax = 64;
+    static constexpr std::size_t kCommandsMax = 16;
+    static constexpr std::size_t kDropCopyMax = 256;
+
+    void serve();
+    void keep_connected();
+    void announce();
+    bool receive_replies();
+    bool receive_feed();
+    void submit_frame(const Frame& frame, std::size_t first_new);
+    void submit(const Slot& input);
+    void submit_event(RecordType type, std::uint32_t reason);
+    void settle();
+    void complete_step();
+    bool flush_orders();
+    void on_lost();
+    void fire_timer();
+    void serve_control();
+    void advance_stop();
+    void fail_with(Failure failure);
+    void set_phase(Phase phase) noexcept;
+    void update_phase() noexcept;
+    void write_status(bool is_forced);
+    void wait();
+    [[nodiscard]] long timeout_ms();
+    [[nodiscard]] std::string status_json() const;
+
+    IoParts parts_;
+    IoSettings settings_;
+    VenueSession session_;
+    ServicePorts ports_;
+    EngineClock clock_;
+    double ns_per_tick_ = 1.0;
+    int wake_event_ = -1;          // an eventfd: request_stop() ends a wait in zmq_poll
+
+    bool is_announced_ = false;    // kConnected was submitted for this connection
+    bool owes_done_ = false;
+    bool end_submitted_ = false;   // END was submitted, its step is not complete
+    bool is_stop_submitted_ = false;
+    bool has_more_ = false;        // a limit ended the reading, not an empty socket
+    bool is_finished_ = false;
+    std::int64_t now_ns_ = 0;      // monotonic, of this wake-up
+    std::int64_t wall_ns_ = 0;
+    std::int64_t stop_by_ns_ = INT64_MAX;
+    std::int64_t timer_ns_ = 0;
+    std::int64_t status_ns_ = 0;
+    std::int64_t opened_ns_ = 0;
+    IoStatus status_{};
+    Histogram decode_ticks_;
+    Histogram encode_ticks_;
+
+    std::atomic<Phase> phase_{Phase::kStarting};
+    std::atomic<bool> is_end_consumed_{false};
+    std::atomic<bool> must_stop_{false};
+    mutable std::mutex failure_mutex_;  // cold: taken once to write, then by readers
+    Failure failure_;
+};
+
+}  // namespace gm

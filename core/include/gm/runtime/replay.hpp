@@ -1,0 +1,47 @@
+// The engine once more, from its journal: every input stepped again, every output compared byte
+// for byte with what was written down. Recovery and `gm replay` are this one function.
+//
+// At the end of the journal of a process that was killed, outputs of the last input may be missing.
+// They are made again and reported; recovery appends them, and nobody ever sends them: the orders
+// among them are of an epoch that is over, and the queries of the next one will tell.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "gm/base/status.hpp"
+#include "gm/engine/engine.hpp"
+#include "gm/journal/journal_reader.hpp"
+#include "gm/journal/segments.hpp"
+
+namespace gm {
+
+struct ReplayReport {
+    std::uint64_t records = 0;        // in the journal
+    std::uint64_t inputs = 0;
+    std::uint64_t outputs = 0;
+    std::uint64_t io_sequence = 0;    // of the last record that io made
+    std::int64_t last_ts_ns = 0;      // engine time at the end
+    std::uint32_t epoch = 0;          // of the last start
+    bool has_ended = false;           // END was consumed
+    bool is_clean = true;             // the last life ended with STOP or END, or there was none
+    std::vector<Slot> missing;        // outputs that the process did not live to write
+};
+
+// Replays the journal in `folder` through `engine`, which was opened with `settings` and has not
+// stepped. kReplayDiverged names the first journal sequence that differs; kJournalForeign: the
+// journal was written under other settings. `copy` may be null; else it gets every record as the
+// replay made it, sealed in blocks as the journal's.
+Failure replay_journal(const std::string& folder, const Settings& settings, Engine& engine,
+                       SegmentWriter* copy, ReplayReport& report);
+
+// `gm replay`: replays <run_dir>/journal under <run_dir>/settings.bin into <output_dir>/journal
+// and compares the two journals' files byte for byte, as far as records go.
+Failure replay_run(const std::string& run_dir, const std::string& output_dir,
+                   ReplayReport& report);
+
+// Cold. Reads a file whole.
+Failure read_file(const std::string& path, std::vector<std::uint8_t>& out);
+
+}  // namespace gm

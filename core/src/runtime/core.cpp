@@ -1,0 +1,220 @@
+#include "gm/runtime/core.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <system_error>
+
+#include "gm/base/clock.hpp"
+
+namespace gm {
+namespace {
+
+constexpr std::int64_t kWaitStepNs = 1'000'000;
+
+Failure file_failure(const std::string& what, int error) {
+    return fail(Status::kSystemCallFailed, what + ": " + std::generic_category().message(error));
+}
+
+// Whole or not at all, also after a loss of power.
+Failure write_durably(const std::string& path, std::span<const std::uint8_t> bytes) {
+    const std::string draft = path + ".new";
+    const int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) return file_failure("open " + draft, errno);
+    std::size_t at = 0;
+    while (at < bytes.size()) {  // bounded: each write takes something or fails
+        const ssize_t written = ::write(file, bytes.data() + at, bytes.size() - at);
+        if (written <= 0) break;
+        at += static_cast<std::size_t>(written);
+    }
+    const bool is_written = at == bytes.size() && fsync(file) == 0;
+    const int error = errno;
+    ::close(file);
+    if (!is_written) return file_failure("write " + draft, error);
+    if (rename(draft.c_str(), path.c_str()) != 0) return file_failure("rename " + draft, errno);
+    return ok();
+}
+
+}  // namespace
+
+Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSettings& settings,
+                   const ZmqTable& zmq, void* context) {
+    const std::int64_t begin_ns = monotonic_ns();
+    settings_ = settings;
+    Failure failure = load_settings(settings_block, engine_settings_);
+    if (failure.is_ok()) {
+        failure = find_endpoints(settings.run_dir, settings.runtime_directory, endpoints_);
+    }
+    if (failure.is_ok()) failure = make_directories(endpoints_);
+    if (failure.is_ok()) failure = lock_.acquire(endpoints_.run_dir);
+    if (!failure.is_ok()) return failure;
+    failure = page_.create(endpoints_.status_path, engine_settings_.instruments.size());
+    if (!failure.is_ok()) return failure;
+    is_open_ = true;
+    write_phase(Phase::kReplaying);
+
+    failure = recover(settings);
+    if (failure.is_ok()) failure = save_settings(settings_block);
+    if (failure.is_ok()) failure = begin_epoch();
+    if (failure.is_ok()) {
+        IoSettings io;
+        io.endpoints = endpoints_;
+        io.session.epoch = report_.epoch;
+        io.session.last_feed_sequence = engine_.last_feed_sequence();
+        io.session.last_reply_sequence = engine_.last_reply_sequence();
+        io.session.tape_id = engine_.tape_id();
+        io.last_ts_ns = engine_.now_ns();
+        io.has_ended = report_.replay.has_ended;
+        io.is_threaded = settings.driver == Driver::kThreaded;
+        io.stop_within_ns = settings.stop_within_ns;
+        io.die_after_inputs = settings.die_after_inputs;
+        failure = io_.open({&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_,
+                            &page_},
+                           io);
+    }
+    report_.open_ns = monotonic_ns() - begin_ns;
+    if (!failure.is_ok()) {
+        page_.write_failure(failure.text);
+        write_phase(Phase::kFailed);
+        close();
+        return failure;
+    }
+    is_io_open_.store(true, std::memory_order_release);
+    return ok();
+}
+
+Failure Core::recover(const CoreSettings& settings) {
+    Failure failure = open_journal(settings);
+    if (failure.is_ok()) failure = open_rings();
+    if (failure.is_ok()) failure = engine_.open(engine_settings_);
+    if (!failure.is_ok()) return failure;
+    const std::int64_t begin_ns = monotonic_ns();
+    failure = replay_journal(journal_folder(endpoints_.run_dir), engine_settings_, engine_, nullptr,
+                             report_.replay);
+    report_.replay_ns = monotonic_ns() - begin_ns;
+    if (!failure.is_ok()) return failure;
+    // The process died inside a step: what it owed to the journal is written now. The orders
+    // among it were never handed to anybody.
+    for (Slot& slot : report_.replay.missing) ring_.append(slot);
+    report_.epoch = report_.replay.epoch + 1;
+    return ok();
+}
+
+Failure Core::open_journal(const CoreSettings& settings) {
+    SegmentSettings segment_settings;
+    segment_settings.run_directory = endpoints_.run_dir;
+    segment_settings.segment_bytes = settings.journal_segment_bytes;
+    Failure failure = segments_.open(segment_settings);
+    if (!failure.is_ok()) return failure;
+    report_.torn_bytes = segments_.torn_bytes();
+    if (segments_.last_sequence() == 0) {
+        // A fresh run directory of a name that had a ring before: that journal is no more.
+        std::error_code error;
+        JournalRing old;
+        const bool is_there = std::filesystem::exists(endpoints_.ring_path, error);
+        if (is_there && (!old.open(endpoints_.ring_path).is_ok() ||
+                         (old.journal_id() != 0 && old.journal_id() != segments_.journal_id()))) {
+            old.close();
+            std::filesystem::remove(endpoints_.ring_path, error);
+        }
+    }
+    failure = ring_.open(endpoints_.ring_path);
+    if (failure.is_ok()) failure = drain_ring_into_segments(ring_, segments_, report_.drain);
+    return failure;
+}
+
+Failure Core::open_rings() {
+    Failure failure = orders_.open(kOrderSlots);
+    if (failure.is_ok()) failure = drop_copy_.open(kDropCopySlots);
+    return failure;
+}
+
+// The first input of this life. On the disk before anybody hears of it.
+Failure Core::begin_epoch() {
+    RunnerSettings runner;
+    runner.driver = settings_.driver;
+    runner.idle_spin_ns = settings_.idle_spin_ns;
+    runner.engine_cpu = settings_.engine_cpu;
+    runner.io_sequence = report_.replay.io_sequence;
+    runner.instruments = engine_settings_.instruments;
+    Failure failure = runner_.open(engine_, ring_, orders_, drop_copy_, page_, runner);
+    if (failure.is_ok()) {
+        failure = journal_.start(ring_, segments_, page_, settings_.journal_cpu,
+                                 {[this] { runner_.halt(); }, [this] { io_.write_stages(); }});
+    }
+    if (failure.is_ok()) failure = runner_.start();
+    if (!failure.is_ok()) return failure;
+    page_.write_memory("order ring: " + orders_.obtained().text() +
+                       "; drop-copy ring: " + drop_copy_.obtained().text() +
+                       (settings_.driver == Driver::kThreaded
+                            ? "; feed ring: " + runner_.feed_memory().text()
+                            : std::string()));
+    Epoch epoch{};
+    epoch.epoch = report_.epoch;
+    epoch.clean = report_.replay.is_clean ? 1 : 0;
+    std::memcpy(epoch.settings_sha256, engine_settings_.sha256, sizeof epoch.settings_sha256);
+    runner_.submit(make_slot(RecordType::kEpoch, Source::kIo, 0, report_.replay.last_ts_ns, epoch));
+    while (!runner_.is_caught_up()) {  // one step
+    }
+    return journal_.wait_synced(ring_.published()) ? ok() : journal_.failure();
+}
+
+// settings.bin lies beside the journal that was made with it: replay needs nothing else.
+Failure Core::save_settings(std::span<const std::uint8_t> block) const {
+    std::vector<std::uint8_t> saved;
+    const bool is_saved = read_file(endpoints_.settings_path, saved).is_ok() &&
+                          std::ranges::equal(saved, block);
+    return is_saved ? ok() : write_durably(endpoints_.settings_path, block);
+}
+
+Failure Core::start() {
+    return io_thread_.start("gm-io", settings_.io_cpu, [this] { io_.run(); });
+}
+
+void Core::request_stop() noexcept { io_.request_stop(); }
+
+bool Core::wait(std::int64_t timeout_ns) noexcept {
+    const std::int64_t until_ns = monotonic_ns() + timeout_ns;
+    for (;;) {  // bounded by the timeout
+        const Phase now = phase();
+        if (now == Phase::kStopped || now == Phase::kFailed) return true;
+        const std::int64_t left_ns = until_ns - monotonic_ns();
+        if (left_ns <= 0) return false;
+        const timespec step{0, std::min(left_ns, kWaitStepNs)};
+        nanosleep(&step, nullptr);
+    }
+}
+
+void Core::close() noexcept {
+    if (!is_open_) return;
+    is_open_ = false;
+    if (io_thread_.is_running()) {
+        io_.request_stop();
+        io_thread_.join();
+    }
+    runner_.stop();
+    runner_.write_status(true);
+    journal_.stop();
+    lock_.release();
+}
+
+Phase Core::phase() const noexcept {
+    return is_io_open_.load(std::memory_order_acquire) ? io_.phase() : Phase::kReplaying;
+}
+
+Failure Core::failure() const { return io_.failure(); }
+
+void Core::write_phase(Phase phase) noexcept {
+    IoStatus status{};
+    status.phase = phase;
+    status.pid = static_cast<std::uint64_t>(getpid());
+    status.started_wall_ns = status.heartbeat_wall_ns = wall_ns();
+    page_.write_io(status);
+}
+
+}  // namespace gm

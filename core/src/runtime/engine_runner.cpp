@@ -1,0 +1,261 @@
+#include "gm/runtime/engine_runner.hpp"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+namespace gm {
+namespace {
+
+constexpr std::int64_t kStatusEveryNs = 5'000'000;
+constexpr std::int64_t kSleepNsMax = 100'000'000;  // a lost wake-up costs this, not for ever
+constexpr int kSpinsBeforeYield = 64;
+
+void pause_cpu() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                std::int64_t timeout_ns) noexcept {
+    const timespec timeout{timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
+    syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected,
+            &timeout, nullptr, 0);
+}
+
+void futex_wake(std::atomic<std::uint32_t>& word) noexcept {
+    syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAKE_PRIVATE, 1, nullptr,
+            nullptr, 0);
+}
+
+void copy_totals(const EngineTotals& totals, EngineStatus& status) noexcept {
+    status.decisions = totals.decisions;
+    status.orders = totals.orders;
+    status.fills = totals.fills;
+    status.venue_rejects = totals.venue_rejects;
+    status.duplicates = totals.duplicates;
+    status.gaps = totals.gaps;
+    status.reader_refusals = totals.reader_refusals;
+    status.bad_transitions = totals.bad_transitions;
+    static_assert(sizeof status.refusals == sizeof totals.refusals);
+    std::memcpy(status.refusals, totals.refusals.data(), sizeof status.refusals);
+}
+
+InstrumentStatus status_of(const Desk& desk, const Instrument& instrument) noexcept {
+    InstrumentStatus status{};
+    std::memcpy(status.symbol, instrument.symbol, sizeof status.symbol);
+    status.position_lots = desk.position.lots;
+    status.realised_micros = desk.position.realised_micros;
+    status.commission_micros = desk.position.commission_micros;
+    status.round_trips = desk.position.round_trips;
+    status.last_price_ticks = desk.market.last_good_price_ticks();
+    status.last_price_ts_ns = desk.market.last_good_ts_ns();
+    status.is_ready = desk.features.is_ready() ? 1 : 0;
+    status.not_ready_reason = static_cast<std::uint64_t>(desk.features.reason());
+    status.kill_level = static_cast<std::uint64_t>(desk.level);
+    status.bars_30m = desk.closed_bars_30m;
+    status.bars_5m = desk.closed_bars_5m;
+    status.quarantined = desk.quarantined;
+    status.held_bars = desk.held_bars;
+    return status;
+}
+
+}  // namespace
+
+Failure EngineRunner::open(Engine& engine, JournalRing& journal, SpscRing<Slot>& orders,
+                           SpscRing<Slot>& drop_copy, StatusPage& page,
+                           const RunnerSettings& settings) {
+    engine_ = &engine;
+    journal_ = &journal;
+    page_ = &page;
+    settings_ = settings;
+    io_sequence_ = settings.io_sequence;
+    outputs_.emplace(journal, orders, &drop_copy);
+    ns_per_tick_ = TickScale::calibrate().ns_per_tick();
+    engine.watch(&stage_times_);
+    publish();
+    if (settings.driver == Driver::kInline) return ok();
+    return feed_.open(settings.feed_ring_slots);
+}
+
+Failure EngineRunner::start() {
+    must_stop_.store(false, std::memory_order_release);
+    if (settings_.driver == Driver::kInline) return ok();
+    return thread_.start("gm-engine", settings_.engine_cpu, [this] { run(); });
+}
+
+void EngineRunner::stop() noexcept {
+    must_stop_.store(true, std::memory_order_release);
+    if (!thread_.is_running()) return;
+    sleeps_.exchange(0, std::memory_order_acq_rel);
+    futex_wake(sleeps_);
+    thread_.join();
+}
+
+std::size_t EngineRunner::room() noexcept {
+    if (settings_.driver == Driver::kThreaded) return feed_.free();
+    return journal_->has_room(Engine::kStepRecordsMax) ? SIZE_MAX : 0;
+}
+
+void EngineRunner::submit(const Slot& input) noexcept {
+    ++submitted_;
+    if (settings_.driver == Driver::kInline) {
+        consume(input);
+        ++stepped_;
+        publish();
+        return;
+    }
+    if (feed_.push(input) != Status::kOk) __builtin_trap();  // io did not ask for room()
+    // Both sides only exchange this word, so of two exchanges the later sees what came before the
+    // earlier: either the engine sees the record, or io sees the announced sleep.
+    if (sleeps_.exchange(0, std::memory_order_acq_rel) == 1) futex_wake(sleeps_);
+}
+
+bool EngineRunner::is_caught_up() noexcept { return consumed() == submitted_; }
+
+EngineView EngineRunner::view() const noexcept {
+    EngineView view;  // relaxed: consumed() was read before, and it pairs with publish()
+    view.next_deadline_ns = next_deadline_ns_.load(std::memory_order_relaxed);
+    view.open_orders = open_orders_.load(std::memory_order_relaxed);
+    view.state = state_.load(std::memory_order_relaxed);
+    view.is_gapped = is_gapped_.load(std::memory_order_relaxed);
+    return view;
+}
+
+void EngineRunner::idle() noexcept {
+    if (settings_.driver == Driver::kThreaded) return;
+    engine_->prepare();
+    write_status(false);
+}
+
+// Room for the worst case of a step. The journal thread makes it, or has failed for good.
+bool EngineRunner::wait_for_journal() noexcept {
+    int spins = 0;
+    while (!journal_->has_room(Engine::kStepRecordsMax)) {  // bounded by halt()
+        if (is_halted() || must_stop_.load(std::memory_order_acquire)) return false;
+        if (++spins % kSpinsBeforeYield == 0) sched_yield();
+        pause_cpu();
+    }
+    return true;
+}
+
+void EngineRunner::step(const Slot& input) noexcept {
+    if (is_halted() || !wait_for_journal()) return;
+    const std::uint64_t begin = ticks();
+    if (static_cast<Source>(input.header.source) != Source::kIo) {
+        engine_->step(input, *outputs_);
+    } else {
+        // Numbered here, where the order of consumption is known. A TIMER with nothing due is not
+        // journalled and takes no number.
+        Slot numbered = input;
+        numbered.header.first_sequence = io_sequence_ + 1;
+        numbered.header.epoch = engine_->epoch();
+        const std::uint64_t before = engine_->last_input_sequence();
+        engine_->step(numbered, *outputs_);
+        io_sequence_ += engine_->last_input_sequence() - before;
+    }
+    step_ticks_.record(ticks() - begin);
+    if (outputs_->unsent() > 0) halt();  // io is gone or hangs: nothing may be decided any more
+}
+
+void EngineRunner::consume(const Slot& input) noexcept {
+    if (is_lockstep_.load(std::memory_order_relaxed)) {
+        // A deadline that lies before this record fires first, at its own time.
+        for (int i = 0; i < kTimersMax; ++i) {
+            const std::int64_t deadline_ns = engine_->next_deadline_ns();
+            if (deadline_ns >= input.header.receive_ts_ns) break;
+            Timer timer{};
+            timer.deadline_ns = deadline_ns;
+            step(make_slot(RecordType::kTimer, Source::kIo, 0, deadline_ns, timer));
+            if (engine_->next_deadline_ns() <= deadline_ns) break;  // it cannot be served
+        }
+    }
+    step(input);
+    is_status_old_ = true;
+}
+
+void EngineRunner::publish() noexcept {
+    next_deadline_ns_.store(engine_->next_deadline_ns(), std::memory_order_relaxed);
+    open_orders_.store(engine_->open_orders(), std::memory_order_relaxed);
+    state_.store(engine_->state(), std::memory_order_relaxed);
+    is_gapped_.store(engine_->is_gapped(), std::memory_order_relaxed);
+    // Release: pairs with consumed(). The orders of the step are in the ring before this.
+    consumed_.store(stepped_, std::memory_order_release);
+}
+
+void EngineRunner::run() noexcept {
+    const auto spin_ticks = static_cast<std::uint64_t>(
+        static_cast<double>(settings_.idle_spin_ns) / ns_per_tick_);
+    std::uint64_t idle_since = ticks();
+    bool is_idle = false;
+    while (!must_stop_.load(std::memory_order_acquire)) {
+        const Slot* input = feed_.front();
+        if (input != nullptr) {
+            consume(*input);
+            feed_.pop();
+            ++stepped_;
+            publish();
+            is_idle = false;
+            continue;
+        }
+        if (!is_idle) {
+            is_idle = true;
+            engine_->prepare();
+            write_status(false);
+            idle_since = ticks();
+        }
+        if (ticks() - idle_since < spin_ticks) {
+            pause_cpu();
+            continue;
+        }
+        write_status(true);
+        sleep();
+        idle_since = ticks();
+    }
+    write_status(true);
+}
+
+void EngineRunner::sleep() noexcept {
+    sleeps_.exchange(1, std::memory_order_acq_rel);
+    if (feed_.front() == nullptr && !must_stop_.load(std::memory_order_acquire)) {
+        futex_wait(sleeps_, 1, kSleepNsMax);
+    }
+    sleeps_.exchange(0, std::memory_order_acq_rel);
+}
+
+void EngineRunner::write_status(bool is_forced) noexcept {
+    if (!is_status_old_) return;
+    const std::uint64_t now = ticks();
+    const double since_ns = static_cast<double>(now - status_ticks_) * ns_per_tick_;
+    if (!is_forced && since_ns < static_cast<double>(kStatusEveryNs)) return;
+    status_ticks_ = now;
+    is_status_old_ = false;
+
+    EngineStatus status{};
+    status.state = static_cast<std::uint64_t>(engine_->state());
+    status.epoch = engine_->epoch();
+    status.inputs_consumed = stepped_;
+    status.last_input_sequence = engine_->last_input_sequence();
+    status.last_feed_sequence = engine_->last_feed_sequence();
+    status.last_reply_sequence = engine_->last_reply_sequence();
+    status.now_ns = engine_->now_ns();
+    status.next_deadline_ns = engine_->next_deadline_ns();
+    status.awaiting_queries = engine_->awaiting_queries();
+    status.open_orders = engine_->open_orders();
+    status.instruments = engine_->desks().size();
+    status.drop_copy_lost = outputs_->drop_copy_lost();
+    copy_totals(engine_->totals(), status);
+    page_->write_engine(status);
+    const auto desks = engine_->desks();
+    for (std::size_t i = 0; i < desks.size(); ++i) {
+        page_->write_instrument(i, status_of(desks[i], settings_.instruments[i]));
+    }
+}
+
+}  // namespace gm

@@ -1,0 +1,153 @@
+#include "gm/runtime/status_page.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <system_error>
+
+namespace gm {
+namespace {
+
+constexpr std::size_t kInstrumentsMax = 4096;
+
+Failure file_failure(const char* what, const std::string& path, int error) {
+    return fail(Status::kSystemCallFailed,
+                std::string(what) + " " + path + ": " + std::generic_category().message(error));
+}
+
+}  // namespace
+
+const char* describe(Phase phase) noexcept {
+    switch (phase) {
+        case Phase::kStarting: return "starting";
+        case Phase::kReplaying: return "replaying";
+        case Phase::kConnecting: return "connecting";
+        case Phase::kReconciling: return "reconciling";
+        case Phase::kReady: return "ready";
+        case Phase::kStopping: return "stopping";
+        case Phase::kEnded: return "ended";
+        case Phase::kStopped: return "stopped";
+        case Phase::kFailed: return "failed";
+    }
+    return "unknown";
+}
+
+const char* stage_name(std::size_t stage) noexcept {
+    constexpr const char* kNames[] = {"decode", "step",   "encode", "market",
+                                      "features", "policy", "order"};
+    static_assert(std::size(kNames) == kStagesShown);
+    return stage < kStagesShown ? kNames[stage] : "unknown";
+}
+
+Failure StatusPage::create(const std::string& path, std::size_t instruments) {
+    close();
+    if (instruments > kInstrumentsMax) {
+        return fail(Status::kBadArgument, "instruments of a status page: " +
+                                              std::to_string(instruments) + ", at most " +
+                                              std::to_string(kInstrumentsMax));
+    }
+    // A new file under the old name: a reader never sees this page half made.
+    const std::string draft = path + ".new";
+    const int file = ::open(draft.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) return file_failure("open", draft, errno);
+    const std::size_t size = size_for(instruments);
+    // Reserved, not sparse: a full tmpfs is an error here and not SIGBUS later.
+    const int reserve_error = posix_fallocate(file, 0, static_cast<off_t>(size));
+    void* mapping = reserve_error == 0
+                        ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+                        : MAP_FAILED;
+    const int map_error = errno;
+    ::close(file);
+    if (reserve_error != 0) return file_failure("posix_fallocate", draft, reserve_error);
+    if (mapping == MAP_FAILED) return file_failure("mmap", draft, map_error);
+    header_ = static_cast<Header*>(mapping);  // all zero: every seqlock is empty and readable
+    size_ = size;
+    header_->magic = kStatusMagic;
+    header_->schema = kStatusSchema;
+    header_->instruments = instruments;
+    header_->size = size;
+    if (rename(draft.c_str(), path.c_str()) != 0) {
+        const int error = errno;
+        close();
+        return file_failure("rename", draft, error);
+    }
+    return ok();
+}
+
+Failure StatusPage::open(const std::string& path) {
+    close();
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return file_failure("open", path, errno);
+    struct stat found {};
+    const bool is_sized = fstat(file, &found) == 0 &&
+                          static_cast<std::size_t>(found.st_size) >= sizeof(Header);
+    const std::size_t size = is_sized ? static_cast<std::size_t>(found.st_size) : 0;
+    void* mapping =
+        is_sized ? mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0) : MAP_FAILED;
+    ::close(file);
+    if (mapping == MAP_FAILED) {
+        return fail(Status::kSchemaMismatch, path + " is not a status page: " +
+                                                 std::to_string(size) + " bytes");
+    }
+    header_ = static_cast<Header*>(mapping);
+    size_ = size;
+    const bool is_ours = header_->magic == kStatusMagic && header_->schema == kStatusSchema &&
+                         header_->instruments <= kInstrumentsMax &&
+                         size_for(header_->instruments) == size;
+    if (!is_ours) {
+        close();
+        return fail(Status::kSchemaMismatch,
+                    path + " is not a status page of schema " + std::to_string(kStatusSchema));
+    }
+    return ok();
+}
+
+void StatusPage::close() noexcept {
+    if (header_ == nullptr) return;
+    munmap(header_, size_);
+    header_ = nullptr;
+    size_ = 0;
+}
+
+void StatusPage::write_instrument(std::size_t at, const InstrumentStatus& status) noexcept {
+    if (at < header_->instruments) locks()[at].write(status);
+}
+
+StatusPage::Text StatusPage::text_of(const std::string& text) noexcept {
+    Text out{};
+    std::memcpy(out.bytes, text.data(), std::min(text.size(), sizeof out.bytes - 1));
+    return out;
+}
+
+void StatusPage::write_memory(const std::string& text) noexcept {
+    header_->memory.write(text_of(text));
+}
+
+void StatusPage::write_failure(const std::string& text) noexcept {
+    header_->failure.write(text_of(text));
+}
+
+bool StatusPage::read(StatusReading& out) const {
+    Text memory{};
+    Text failure{};
+    bool is_whole = header_->io.read(out.io) && header_->engine.read(out.engine) &&
+                    header_->journal.read(out.journal) && header_->stages.read(out.stages) &&
+                    header_->memory.read(memory) && header_->failure.read(failure);
+    memory.bytes[kTextSize - 1] = 0;
+    failure.bytes[kTextSize - 1] = 0;
+    out.memory = memory.bytes;
+    out.failure = failure.bytes;
+    out.instruments.assign(header_->instruments, InstrumentStatus{});
+    for (std::size_t i = 0; i < out.instruments.size(); ++i) {
+        is_whole = locks()[i].read(out.instruments[i]) && is_whole;
+    }
+    return is_whole;
+}
+
+}  // namespace gm
