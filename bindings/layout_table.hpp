@@ -31,9 +31,9 @@ struct FieldRow {
     const char* structure;
     const char* name;
     std::size_t offset;
-    std::size_t size;          // of the whole field, an array's too
+    std::size_t size;  // of the whole field, an array's too
     std::size_t element_size;
-    char kind;                 // as NumPy: i, u, f, S (text), V (struct)
+    char kind;  // as NumPy: i, u, f, S (text), V (struct)
 };
 
 struct EnumeratorRow {
@@ -60,7 +60,7 @@ constexpr char kind_of() {
 
 template <typename Field>
 constexpr FieldRow field_row(const char* structure, const char* name, std::size_t offset) {
-    return {structure, name, offset, sizeof(Field), sizeof(std::remove_all_extents_t<Field>),
+    return {structure,       name, offset, sizeof(Field), sizeof(std::remove_all_extents_t<Field>),
             kind_of<Field>()};
 }
 

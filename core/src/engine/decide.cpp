@@ -14,15 +14,16 @@ std::int64_t weekday(std::int64_t local_ts_ns) noexcept {
     return day < 0 ? day + 7 : day;
 }
 
-std::int64_t direction(Action action) noexcept { return 1 - static_cast<std::int64_t>(action); }
+std::int64_t direction(Action action) noexcept {
+    return 1 - static_cast<std::int64_t>(action);
+}
 
 }  // namespace
 
 // SPEC §5: synergy confidence and direction (none until synergies exist), volatility_30, hour_sin,
 // hour_cos of the newest row, weekday/6 of the bar's exchange-local start.
 PolicyContext Engine::context_of(const Desk& desk) const noexcept {
-    const float* row =
-        desk.features.matrix() + (kStrategicRows - 1) * kStrategicColumns;
+    const float* row = desk.features.matrix() + (kStrategicRows - 1) * kStrategicColumns;
     const std::int64_t start = desk.last_bar_start_ts_ns;
     const std::int64_t day = weekday(start + desk.market.local_offset_ns(start));
     PolicyContext context;
@@ -62,7 +63,8 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
         entries = desk.market.entries_allowed();
         wanted = direction(values.action) * settings_.sizing[at].target_lots;
     }
-    const bool opposes = acts && desk.position.lots != 0 && (wanted > 0) != (desk.position.lots > 0);
+    const bool opposes =
+        acts && desk.position.lots != 0 && (wanted > 0) != (desk.position.lots > 0);
     auto reason = OrderReason::kDecision;
     if (acts && entries && (opposes || !must_exit)) {
         desk.target_lots = wanted;

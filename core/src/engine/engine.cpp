@@ -38,11 +38,11 @@ Failure Engine::open(const Settings& settings) {
         const Instrument& instrument = settings.instruments[i];
         const auto sessions = std::span(settings.sessions)
                                   .subspan(instrument.session_first, instrument.session_count);
-        const auto offsets = std::span(settings.offsets)
-                                 .subspan(instrument.offset_first, instrument.offset_count);
-        Failure failure = desks_[i].market.open(instrument, sessions, offsets,
-                                                settings.sizing[i].feed_bar_ns,
-                                                settings.header.confirmed_clean_bars);
+        const auto offsets =
+            std::span(settings.offsets).subspan(instrument.offset_first, instrument.offset_count);
+        Failure failure =
+            desks_[i].market.open(instrument, sessions, offsets, settings.sizing[i].feed_bar_ns,
+                                  settings.header.confirmed_clean_bars);
         if (!failure.is_ok()) return failure;
         desks_[i].features.open();
     }
@@ -119,14 +119,16 @@ void Engine::on_feed(const Slot& input, Outputs& out) noexcept {
 void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
     if (bar.instrument >= desks_.size()) return;
     Market& market = desks_[bar.instrument].market;
-    if (is_refused(bar.instrument, market.on_open(bar, stamp_.now_ns), bar.start_ts_ns, out)) return;
+    if (is_refused(bar.instrument, market.on_open(bar, stamp_.now_ns), bar.start_ts_ns, out))
+        return;
     advance(bar.instrument, out);
 }
 
 void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
     if (bar.instrument >= desks_.size()) return;
     Market& market = desks_[bar.instrument].market;
-    if (is_refused(bar.instrument, market.on_close(bar, stamp_.now_ns), bar.start_ts_ns, out)) return;
+    if (is_refused(bar.instrument, market.on_close(bar, stamp_.now_ns), bar.start_ts_ns, out))
+        return;
     advance(bar.instrument, out);
     flatten_before_close(bar.instrument, bar, out);
 }

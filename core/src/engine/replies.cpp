@@ -185,8 +185,7 @@ void Engine::lose_sight(Outputs& out) noexcept {
     orders_.for_each_open([&](Order& order) {
         order.is_queried = false;
         const OrderState previous = order.state;
-        if (orders_.apply(order, OrderEvent::kTimeout) == Status::kOk &&
-            order.state != previous) {
+        if (orders_.apply(order, OrderEvent::kTimeout) == Status::kOk && order.state != previous) {
             write_order_update(order, previous, out);
         }
     });

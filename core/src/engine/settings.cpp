@@ -51,9 +51,9 @@ class Reader {
 
 Failure check_header(const SettingsHeader& header) {
     if (header.magic != kSettingsMagic || header.schema != kSchema) {
-        return fail(Status::kBadSettings,
-                    "not a settings block of schema " + std::to_string(kSchema) + ": schema " +
-                        std::to_string(header.schema));
+        return fail(Status::kBadSettings, "not a settings block of schema " +
+                                              std::to_string(kSchema) + ": schema " +
+                                              std::to_string(header.schema));
     }
     if (header.instrument_count == 0 || header.instrument_count > kInstrumentsMax ||
         header.session_count > kRowsMax || header.offset_count > kRowsMax ||
@@ -67,7 +67,8 @@ Failure check_header(const SettingsHeader& header) {
                     "threshold must lie in (0, 1]: " + std::to_string(header.threshold));
     }
     if (header.order_timeout_ns <= 0 || header.order_valid_for_ns <= 0) {
-        return fail(Status::kBadSettings, "order_timeout_ns and order_valid_for_ns must be positive");
+        return fail(Status::kBadSettings,
+                    "order_timeout_ns and order_valid_for_ns must be positive");
     }
     return ok();
 }
@@ -88,8 +89,8 @@ Failure check_rows(const Settings& settings) {
         }
         if (settings.sizing[i].target_lots <= 0) {
             return fail(Status::kBadSettings,
-                        std::string("target_lots of ") + row.symbol + " must be positive: " +
-                            std::to_string(settings.sizing[i].target_lots));
+                        std::string("target_lots of ") + row.symbol +
+                            " must be positive: " + std::to_string(settings.sizing[i].target_lots));
         }
     }
     return ok();
@@ -121,8 +122,8 @@ Failure load_settings(std::span<const std::uint8_t> block, Settings& out) {
         failure = reader.read("onnx", settings.agents[i].onnx_size, settings.onnx.emplace_back());
     }
     if (failure.is_ok() && reader.left() != 0) {
-        failure = fail(Status::kBadSettings, "bytes after the end of the settings: " +
-                                                 std::to_string(reader.left()));
+        failure = fail(Status::kBadSettings,
+                       "bytes after the end of the settings: " + std::to_string(reader.left()));
     }
     if (!failure.is_ok()) return failure;
     const Sha256Digest digest = sha256(block.data(), block.size());

@@ -123,14 +123,16 @@ std::optional<RiskToken> Gate::check(const NewOrder& order, const GateContext& c
     return RiskToken(order);
 }
 
-bool Gate::may_cancel(std::int64_t now_ns) noexcept { return cancel_bucket_.take(now_ns); }
+bool Gate::may_cancel(std::int64_t now_ns) noexcept {
+    return cancel_bucket_.take(now_ns);
+}
 
 // R01 to R04.
 void Gate::check_permission(const NewOrder& order, const GateContext& context, const Desk& desk,
                             Findings& findings) noexcept {
     const bool reducing = is_reducing(context.exposure, order.side, order.quantity_lots);
-    const bool killed = context.level >= KillLevel::kHalted ||
-                        (context.level == KillLevel::kReducing && !reducing);
+    const bool killed =
+        context.level >= KillLevel::kHalted || (context.level == KillLevel::kReducing && !reducing);
     findings.fail_if(killed, GateCode::kKilled, static_cast<std::int64_t>(context.level), 0);
     findings.fail_if(!context.is_ready, GateCode::kNotReady, 0, 1);
 
@@ -174,8 +176,7 @@ void Gate::check_value(const NewOrder& order, const GateContext& context, const 
     }
 
     std::int64_t age_ns = INT64_MAX;
-    if (!context.has_reference ||
-        sub_overflows(context.now_ns, context.reference_ts_ns, age_ns)) {
+    if (!context.has_reference || sub_overflows(context.now_ns, context.reference_ts_ns, age_ns)) {
         age_ns = INT64_MAX;
     }
     findings.fail_if(age_ns > limits.reference_age_ns_max || context.is_gapped,
@@ -187,11 +188,10 @@ void Gate::check_position(const NewOrder& order, const GateContext& context, con
                           Findings& findings) noexcept {
     Exposure after = context.exposure;
     std::int64_t worst = INT64_MAX;
-    const bool counted = reserve(after, order.side, order.quantity_lots) &&
-                         worst_case_lots(after, worst);
+    const bool counted =
+        reserve(after, order.side, order.quantity_lots) && worst_case_lots(after, worst);
     if (!counted) worst = INT64_MAX;
-    const bool reducing =
-        counted && is_reducing(context.exposure, order.side, order.quantity_lots);
+    const bool reducing = counted && is_reducing(context.exposure, order.side, order.quantity_lots);
     findings.fail_if(worst > desk.limits.position_lots_max && !reducing, GateCode::kPosition, worst,
                      desk.limits.position_lots_max);
 }

@@ -73,9 +73,8 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.is_threaded = settings.driver == Driver::kThreaded;
         io.stop_within_ns = settings.stop_within_ns;
         io.die_after_inputs = settings.die_after_inputs;
-        failure = io_.open({&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_,
-                            &page_},
-                           io);
+        failure = io_.open(
+            {&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_, &page_}, io);
     }
     report_.open_ns = monotonic_ns() - begin_ns;
     if (!failure.is_ok()) {
@@ -167,8 +166,8 @@ Failure Core::begin_epoch() {
 // settings.bin lies beside the journal that was made with it: replay needs nothing else.
 Failure Core::save_settings(std::span<const std::uint8_t> block) const {
     std::vector<std::uint8_t> saved;
-    const bool is_saved = read_file(endpoints_.settings_path, saved).is_ok() &&
-                          std::ranges::equal(saved, block);
+    const bool is_saved =
+        read_file(endpoints_.settings_path, saved).is_ok() && std::ranges::equal(saved, block);
     return is_saved ? ok() : write_durably(endpoints_.settings_path, block);
 }
 
@@ -176,7 +175,9 @@ Failure Core::start() {
     return io_thread_.start("gm-io", settings_.io_cpu, [this] { io_.run(); });
 }
 
-void Core::request_stop() noexcept { io_.request_stop(); }
+void Core::request_stop() noexcept {
+    io_.request_stop();
+}
 
 bool Core::wait(std::int64_t timeout_ns) noexcept {
     const std::int64_t until_ns = monotonic_ns() + timeout_ns;
@@ -207,7 +208,9 @@ Phase Core::phase() const noexcept {
     return is_io_open_.load(std::memory_order_acquire) ? io_.phase() : Phase::kReplaying;
 }
 
-Failure Core::failure() const { return io_.failure(); }
+Failure Core::failure() const {
+    return io_.failure();
+}
 
 void Core::write_phase(Phase phase) noexcept {
     IoStatus status{};

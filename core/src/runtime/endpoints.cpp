@@ -48,7 +48,7 @@ Failure system_failure(const std::string& what, const std::string& path) {
 }
 
 Failure check_private(const std::string& path) {
-    struct stat found {};
+    struct stat found{};
     if (lstat(path.c_str(), &found) != 0) return system_failure("lstat", path);
     if (!S_ISDIR(found.st_mode)) {
         return fail(Status::kBadArgument, "runtime directory is not a directory: " + path);
@@ -59,8 +59,10 @@ Failure check_private(const std::string& path) {
                                               std::to_string(geteuid()) + ": " + path);
     }
     if ((found.st_mode & 077) != 0) {
-        return fail(Status::kBadArgument, "runtime directory is open to others (mode must be "
-                                          "0700): " + path);
+        return fail(Status::kBadArgument,
+                    "runtime directory is open to others (mode must be "
+                    "0700): " +
+                        path);
     }
     return ok();
 }
@@ -96,8 +98,7 @@ Failure find_endpoints(const std::string& run_dir, const std::string& runtime_di
         if (path.size() > kSocketPathSizeMax) {
             return fail(Status::kBadArgument, "socket path has " + std::to_string(path.size()) +
                                                   " bytes, at most " +
-                                                  std::to_string(kSocketPathSizeMax) + ": " +
-                                                  path);
+                                                  std::to_string(kSocketPathSizeMax) + ": " + path);
         }
     }
     found.ring_path = base + "journal.ring";
@@ -111,8 +112,8 @@ Failure make_directories(const Endpoints& endpoints) {
     std::error_code error;
     std::filesystem::create_directories(endpoints.run_dir, error);
     if (error) {
-        return fail(Status::kSystemCallFailed, "cannot make run_dir " + endpoints.run_dir + ": " +
-                                                   error.message());
+        return fail(Status::kSystemCallFailed,
+                    "cannot make run_dir " + endpoints.run_dir + ": " + error.message());
     }
     if (mkdir(endpoints.runtime_dir.c_str(), kOwnerOnly) != 0 && errno != EEXIST) {
         return system_failure("mkdir", endpoints.runtime_dir);

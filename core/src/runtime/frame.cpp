@@ -70,8 +70,7 @@ bool is_numbered(RecordType type) noexcept {
     }
 }
 
-FrameFault decode_frame(std::span<const std::uint8_t> bytes, FrameRole role,
-                        Frame& out) noexcept {
+FrameFault decode_frame(std::span<const std::uint8_t> bytes, FrameRole role, Frame& out) noexcept {
     if (bytes.size() < kOneRecordFrameSize) return FrameFault::kWrongSize;
     RecordHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);

@@ -21,7 +21,7 @@ constexpr long kQuietMsMax = 100;  // heartbeat of the io loop
 constexpr long kSoonMs = 5;        // reopening, stopping
 constexpr std::int64_t kEndedWaitNs = 2'000'000'000;
 constexpr int kKilledExit = 137;
-constexpr int kLingerMs = 1000;    // the last DONE must leave
+constexpr int kLingerMs = 1000;  // the last DONE must leave
 
 }  // namespace
 
@@ -88,8 +88,8 @@ void IoLoop::serve() {
 // ---- the session
 
 void IoLoop::keep_connected() {
-    const bool is_over = is_end_consumed() && session_.phase() == SessionPhase::kClosed &&
-                         session_.connection() > 0;
+    const bool is_over =
+        is_end_consumed() && session_.phase() == SessionPhase::kClosed && session_.connection() > 0;
     if (is_over) return;  // the venue has gone after its END
     if (parts_.runner->is_caught_up() && parts_.runner->view().is_gapped && is_announced_) {
         session_.lose(LossReason::kEngineGap);
@@ -118,8 +118,7 @@ void IoLoop::on_lost() {
     owes_done_ = false;
     if (!is_announced_) return;
     is_announced_ = false;
-    submit_event(RecordType::kDisconnected,
-                 static_cast<std::uint32_t>(session_.last_loss()));
+    submit_event(RecordType::kDisconnected, static_cast<std::uint32_t>(session_.last_loss()));
 }
 
 void IoLoop::submit_event(RecordType type, std::uint32_t reason) {
@@ -206,8 +205,7 @@ bool IoLoop::flush_orders() {
 // Brings the open step to its end if the engine gets there within 200 us.
 void IoLoop::settle() {
     const std::uint64_t begin = ticks();
-    const auto spin = static_cast<std::uint64_t>(static_cast<double>(kSettleSpinNs) /
-                                                 ns_per_tick_);
+    const auto spin = static_cast<std::uint64_t>(static_cast<double>(kSettleSpinNs) / ns_per_tick_);
     bool is_caught_up = parts_.runner->is_caught_up();
     while (!is_caught_up && ticks() - begin < spin) {
         if (!flush_orders()) return on_lost();
@@ -342,8 +340,8 @@ void IoLoop::wait() {
     const auto venue = session_.poll_items();
     const auto ports = ports_.poll_items();
     std::array<ZmqPollItem, VenueSession::kPollItems + ServicePorts::kPollItems + 1> items{
-        venue[0], venue[1], venue[2], ports[0], ports[1],
-        ZmqPollItem{nullptr, wake_event_, kZmqPollIn, 0}};
+        venue[0], venue[1], venue[2],
+        ports[0], ports[1], ZmqPollItem{nullptr, wake_event_, kZmqPollIn, 0}};
     if (poll_sockets(*parts_.zmq, items, timeout_ms()) < 0) {
         fail_with(fail(Status::kZmqFailed, "the ZeroMQ context was terminated under the engine"));
     }

@@ -47,8 +47,8 @@ class Replayer {
         const std::span<const Slot> made = ring_.front();
         if (made.empty()) return diverged(record, "the replay does not take this input");
         if (std::memcmp(&made[0], &record, kComparedSize) != 0) {
-            return diverged(record, "the replay made a record of type " +
-                                        std::to_string(made[0].header.type));
+            return diverged(
+                record, "the replay made a record of type " + std::to_string(made[0].header.type));
         }
         last_made_ = made[0];
         ring_.pop(1);
@@ -145,8 +145,8 @@ Failure read_file(const std::string& path, std::vector<std::uint8_t>& out) {
         const std::size_t got = std::fread(piece.data(), 1, piece.size(), file.get());
         out.insert(out.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(got));
         if (out.size() > kFileSizeMax + kFileSizeMax) {
-            return fail(Status::kBadArgument, path + " is over " +
-                                                  std::to_string(2 * kFileSizeMax) + " bytes");
+            return fail(Status::kBadArgument,
+                        path + " is over " + std::to_string(2 * kFileSizeMax) + " bytes");
         }
         if (got < piece.size()) break;
     }

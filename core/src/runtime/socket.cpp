@@ -48,7 +48,9 @@ SocketOptions order_router_options() noexcept {
     return options;
 }
 
-SocketOptions feed_publisher_options() noexcept { return SocketOptions{}; }
+SocketOptions feed_publisher_options() noexcept {
+    return SocketOptions{};
+}
 
 SocketOptions feed_subscriber_options() noexcept {
     SocketOptions options;
@@ -60,7 +62,9 @@ SocketOptions feed_subscriber_options() noexcept {
     return options;
 }
 
-SocketOptions drop_copy_publisher_options() noexcept { return SocketOptions{}; }
+SocketOptions drop_copy_publisher_options() noexcept {
+    return SocketOptions{};
+}
 
 SocketOptions service_router_options() noexcept {
     SocketOptions options;
@@ -113,9 +117,8 @@ Failure Socket::open(const ZmqTable& zmq, void* context, SocketKind kind,
     for (const Setting& setting : settings) {
         if (!setting.is_set) continue;
         if (zmq.setsockopt(socket_, setting.option, &setting.value, sizeof setting.value) != 0) {
-            Failure failure = zmq_failure(
-                zmq, "zmq_setsockopt " + std::to_string(setting.option) + " to " +
-                         std::to_string(setting.value));
+            Failure failure = zmq_failure(zmq, "zmq_setsockopt " + std::to_string(setting.option) +
+                                                   " to " + std::to_string(setting.value));
             close();
             return failure;
         }
@@ -164,12 +167,9 @@ void Socket::close() noexcept {
 IoResult Socket::result_of_error() const noexcept {
     switch (zmq_->error_number()) {
         case EAGAIN:
-        case EINTR:
-            return IoResult::kAgain;
-        case EHOSTUNREACH:
-            return IoResult::kUnreachable;
-        default:
-            return IoResult::kFailed;
+        case EINTR: return IoResult::kAgain;
+        case EHOSTUNREACH: return IoResult::kUnreachable;
+        default: return IoResult::kFailed;
     }
 }
 
@@ -184,7 +184,9 @@ IoResult Socket::send_part(std::span<const std::uint8_t> part, int flags) noexce
     return sent >= 0 ? IoResult::kDone : result_of_error();
 }
 
-IoResult Socket::send(std::span<const std::uint8_t> body) noexcept { return send_part(body, 0); }
+IoResult Socket::send(std::span<const std::uint8_t> body) noexcept {
+    return send_part(body, 0);
+}
 
 IoResult Socket::send_to(const Peer& peer, std::span<const std::uint8_t> body) noexcept {
     const IoResult named = send_part({peer.bytes.data(), peer.size}, kSendMore);
@@ -206,7 +208,9 @@ Received Socket::receive_body(std::span<std::uint8_t> body) noexcept {
     return received;
 }
 
-Received Socket::receive(std::span<std::uint8_t> body) noexcept { return receive_body(body); }
+Received Socket::receive(std::span<std::uint8_t> body) noexcept {
+    return receive_body(body);
+}
 
 Received Socket::receive_from(Peer& peer, std::span<std::uint8_t> body) noexcept {
     const int size = zmq_->recv(socket_, peer.bytes.data(), peer.bytes.size(), kDoNotWait);

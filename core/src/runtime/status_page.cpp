@@ -39,7 +39,7 @@ const char* describe(Phase phase) noexcept {
 }
 
 const char* stage_name(std::size_t stage) noexcept {
-    constexpr const char* kNames[] = {"decode", "step",   "encode", "market",
+    constexpr const char* kNames[] = {"decode",   "step",   "encode", "market",
                                       "features", "policy", "order"};
     static_assert(std::size(kNames) == kStagesShown);
     return stage < kStagesShown ? kNames[stage] : "unknown";
@@ -48,9 +48,9 @@ const char* stage_name(std::size_t stage) noexcept {
 Failure StatusPage::create(const std::string& path, std::size_t instruments) {
     close();
     if (instruments > kInstrumentsMax) {
-        return fail(Status::kBadArgument, "instruments of a status page: " +
-                                              std::to_string(instruments) + ", at most " +
-                                              std::to_string(kInstrumentsMax));
+        return fail(Status::kBadArgument,
+                    "instruments of a status page: " + std::to_string(instruments) + ", at most " +
+                        std::to_string(kInstrumentsMax));
     }
     // A new file under the old name: a reader never sees this page half made.
     const std::string draft = path + ".new";
@@ -84,16 +84,15 @@ Failure StatusPage::open(const std::string& path) {
     close();
     const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) return file_failure("open", path, errno);
-    struct stat found {};
-    const bool is_sized = fstat(file, &found) == 0 &&
-                          static_cast<std::size_t>(found.st_size) >= sizeof(Header);
+    struct stat found{};
+    const bool is_sized =
+        fstat(file, &found) == 0 && static_cast<std::size_t>(found.st_size) >= sizeof(Header);
     const std::size_t size = is_sized ? static_cast<std::size_t>(found.st_size) : 0;
-    void* mapping =
-        is_sized ? mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0) : MAP_FAILED;
+    void* mapping = is_sized ? mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0) : MAP_FAILED;
     ::close(file);
     if (mapping == MAP_FAILED) {
-        return fail(Status::kSchemaMismatch, path + " is not a status page: " +
-                                                 std::to_string(size) + " bytes");
+        return fail(Status::kSchemaMismatch,
+                    path + " is not a status page: " + std::to_string(size) + " bytes");
     }
     header_ = static_cast<Header*>(mapping);
     size_ = size;

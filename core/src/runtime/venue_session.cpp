@@ -151,13 +151,12 @@ void VenueSession::take_welcome(const Frame& frame, std::int64_t now_ns) noexcep
     const bool is_foreign =
         welcome.refused == static_cast<std::uint32_t>(RejectReason::kForeignTape);
     if (welcome.refused != 0 && !is_foreign) {
-        failure_ = fail(Status::kVenueRefused,
-                        "the venue refuses epoch " + std::to_string(settings_.epoch) + ": " +
-                            reject_text(welcome.refused));
+        failure_ = fail(Status::kVenueRefused, "the venue refuses epoch " +
+                                                   std::to_string(settings_.epoch) + ": " +
+                                                   reject_text(welcome.refused));
         return;
     }
-    const bool is_same_tape =
-        std::memcmp(welcome.tape_id, tape_id_.data(), tape_id_.size()) == 0;
+    const bool is_same_tape = std::memcmp(welcome.tape_id, tape_id_.data(), tape_id_.size()) == 0;
     if (is_foreign || (is_tape_known() && !is_same_tape)) {
         failure_ = fail(Status::kJournalForeign,
                         "the journal in " + run_dir_ +
@@ -191,7 +190,7 @@ void VenueSession::announced(std::int64_t now_ns) noexcept {
 
 // Where a numbered frame stands in its stream: new, seen before, or after a hole.
 FrameUse VenueSession::place(const Frame& frame, std::uint64_t& last_sequence,
-                            std::size_t& first_new, LossReason gap) noexcept {
+                             std::size_t& first_new, LossReason gap) noexcept {
     const std::uint64_t expected = last_sequence + 1;
     const std::uint64_t first = frame.header.first_sequence;
     if (frame.last_sequence() < expected) {
@@ -210,7 +209,7 @@ FrameUse VenueSession::place(const Frame& frame, std::uint64_t& last_sequence,
 }
 
 FrameUse VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
-                                   std::int64_t now_ns) noexcept {
+                                    std::int64_t now_ns) noexcept {
     const Received received = feed_.receive(feed_buffer_);
     if (received.result != IoResult::kDone) return FrameUse::kNothing;
     ++counters_.feed_frames;
@@ -238,7 +237,7 @@ FrameUse VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
 }
 
 FrameUse VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
-                                    std::int64_t now_ns) noexcept {
+                                     std::int64_t now_ns) noexcept {
     if (!orders_.is_open()) return FrameUse::kNothing;
     const Received received = orders_.receive(reply_buffer_);
     if (received.result != IoResult::kDone) return FrameUse::kNothing;
@@ -264,8 +263,15 @@ FrameUse VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
 
 IoResult VenueSession::send_record(RecordType type, const std::uint8_t* payload) noexcept {
     Slot slot{};
-    slot.header = {kMagic, kSchema, static_cast<std::uint16_t>(type), 1,
-                   static_cast<std::uint16_t>(Source::kIo), settings_.epoch, 0, 0, 0};
+    slot.header = {kMagic,
+                   kSchema,
+                   static_cast<std::uint16_t>(type),
+                   1,
+                   static_cast<std::uint16_t>(Source::kIo),
+                   settings_.epoch,
+                   0,
+                   0,
+                   0};
     std::memcpy(slot.payload, payload, kPayloadSize);
     std::array<std::uint8_t, kOneRecordFrameSize> bytes;
     return orders_.send(encode_frame(slot, bytes));

@@ -9,7 +9,6 @@ using gm::test::Rig;
 
 namespace {
 
-
 // Bars until the engine wants an order; it is left unanswered.
 NewOrder first_order(Rig& rig) {
     rig.is_manual = true;

@@ -161,8 +161,10 @@ class Rig {
     std::vector<NewOrder> take_orders() {
         std::vector<NewOrder> sent;
         for (const Slot* slot = orders.front(); slot != nullptr; slot = orders.front()) {
-            if (slot->type() == RecordType::kNewOrder) sent.push_back(slot->as<NewOrder>());
-            else messages.push_back(*slot);
+            if (slot->type() == RecordType::kNewOrder)
+                sent.push_back(slot->as<NewOrder>());
+            else
+                messages.push_back(*slot);
             orders.pop();
         }
         return sent;

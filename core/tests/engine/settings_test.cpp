@@ -76,13 +76,17 @@ TEST_CASE("counts, slices and numbers out of range are refused by name") {
     };
     CHECK(refused([](Settings& s) { s.header.threshold = 0.0; }).find("threshold") == 0);
     CHECK(refused([](Settings& s) { s.header.threshold = std::nan(""); }).find("threshold") == 0);
-    CHECK(refused([](Settings& s) { s.instruments[0].session_count = 2; })
-              .find("session table of BTC-PERP") == 0);
-    CHECK(refused([](Settings& s) { s.instruments[0].offset_first = 0xffffffff; })
-              .find("session table of BTC-PERP") == 0);
-    CHECK(refused([](Settings& s) { s.sizing[0].target_lots = 0; })
-              .find("target_lots of BTC-PERP must be positive: 0") == 0);
-    CHECK(refused([](Settings& s) { std::memset(s.instruments[0].symbol, 'x', 16); })
-              .find("symbol or currency of instrument 0") == 0);
+    CHECK(refused([](Settings& s) {
+              s.instruments[0].session_count = 2;
+          }).find("session table of BTC-PERP") == 0);
+    CHECK(refused([](Settings& s) {
+              s.instruments[0].offset_first = 0xffffffff;
+          }).find("session table of BTC-PERP") == 0);
+    CHECK(refused([](Settings& s) {
+              s.sizing[0].target_lots = 0;
+          }).find("target_lots of BTC-PERP must be positive: 0") == 0);
+    CHECK(refused([](Settings& s) {
+              std::memset(s.instruments[0].symbol, 'x', 16);
+          }).find("symbol or currency of instrument 0") == 0);
     CHECK(refused([](Settings& s) { s.header.magic = 1; }).find("not a settings block") == 0);
 }

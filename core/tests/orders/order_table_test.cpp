@@ -32,25 +32,49 @@ OrderTable make_table() {
 
 TEST_CASE("the whole transition table, cell by cell") {
     const std::map<S, std::map<E, S>> allowed = {
-        {S::kIntent, {{E::kSend, S::kSent}, {E::kAck, S::kLive}, {E::kReject, S::kRejected},
-                      {E::kTimeout, S::kUnknown}, {E::kReportAbsent, S::kNever},
-                      {E::kReportLive, S::kLive}, {E::kCancelled, S::kCancelled},
-                      {E::kExpired, S::kExpired}}},
-        {S::kSent, {{E::kAck, S::kLive}, {E::kReject, S::kRejected}, {E::kTimeout, S::kUnknown},
-                    {E::kReportAbsent, S::kNever}, {E::kReportLive, S::kLive},
-                    {E::kCancelled, S::kCancelled}, {E::kExpired, S::kExpired}}},
-        {S::kUnknown, {{E::kAck, S::kLive}, {E::kReject, S::kRejected}, {E::kTimeout, S::kUnknown},
-                       {E::kReportAbsent, S::kNever}, {E::kReportLive, S::kLive},
-                       {E::kCancelled, S::kCancelled}, {E::kExpired, S::kExpired}}},
-        {S::kLive, {{E::kCancelSent, S::kPendingCancel}, {E::kReportLive, S::kLive},
-                    {E::kTimeout, S::kLive}, {E::kCancelled, S::kCancelled},
-                    {E::kExpired, S::kExpired}}},
-        {S::kPartial, {{E::kCancelSent, S::kPendingCancel}, {E::kReportLive, S::kPartial},
-                       {E::kTimeout, S::kPartial}, {E::kCancelled, S::kCancelled},
-                       {E::kExpired, S::kExpired}}},
-        {S::kPendingCancel, {{E::kCancelSent, S::kPendingCancel},
-                             {E::kReportLive, S::kPendingCancel}, {E::kTimeout, S::kPendingCancel},
-                             {E::kCancelled, S::kCancelled}, {E::kExpired, S::kExpired}}},
+        {S::kIntent,
+         {{E::kSend, S::kSent},
+          {E::kAck, S::kLive},
+          {E::kReject, S::kRejected},
+          {E::kTimeout, S::kUnknown},
+          {E::kReportAbsent, S::kNever},
+          {E::kReportLive, S::kLive},
+          {E::kCancelled, S::kCancelled},
+          {E::kExpired, S::kExpired}}},
+        {S::kSent,
+         {{E::kAck, S::kLive},
+          {E::kReject, S::kRejected},
+          {E::kTimeout, S::kUnknown},
+          {E::kReportAbsent, S::kNever},
+          {E::kReportLive, S::kLive},
+          {E::kCancelled, S::kCancelled},
+          {E::kExpired, S::kExpired}}},
+        {S::kUnknown,
+         {{E::kAck, S::kLive},
+          {E::kReject, S::kRejected},
+          {E::kTimeout, S::kUnknown},
+          {E::kReportAbsent, S::kNever},
+          {E::kReportLive, S::kLive},
+          {E::kCancelled, S::kCancelled},
+          {E::kExpired, S::kExpired}}},
+        {S::kLive,
+         {{E::kCancelSent, S::kPendingCancel},
+          {E::kReportLive, S::kLive},
+          {E::kTimeout, S::kLive},
+          {E::kCancelled, S::kCancelled},
+          {E::kExpired, S::kExpired}}},
+        {S::kPartial,
+         {{E::kCancelSent, S::kPendingCancel},
+          {E::kReportLive, S::kPartial},
+          {E::kTimeout, S::kPartial},
+          {E::kCancelled, S::kCancelled},
+          {E::kExpired, S::kExpired}}},
+        {S::kPendingCancel,
+         {{E::kCancelSent, S::kPendingCancel},
+          {E::kReportLive, S::kPendingCancel},
+          {E::kTimeout, S::kPendingCancel},
+          {E::kCancelled, S::kCancelled},
+          {E::kExpired, S::kExpired}}},
     };
     for (int state = 0; state <= static_cast<int>(S::kDenied); ++state) {
         for (int event = 0; event <= static_cast<int>(E::kReportLive); ++event) {
@@ -100,8 +124,8 @@ TEST_CASE("a fill whose leaves do not add up changes nothing") {
     OrderTable table = make_table();
     Order* order = table.insert(request(1));
     REQUIRE(table.apply(*order, E::kSend) == Status::kOk);
-    for (const auto& [lots, leaves] : std::initializer_list<std::pair<int, int>>{
-             {4, 5}, {11, -1}, {0, 10}, {-1, 11}}) {
+    for (const auto& [lots, leaves] :
+         std::initializer_list<std::pair<int, int>>{{4, 5}, {11, -1}, {0, 10}, {-1, 11}}) {
         CHECK(table.apply_fill(*order, lots, leaves) == Status::kBadTransition);
     }
     REQUIRE(table.apply_fill(*order, 4, 6) == Status::kOk);

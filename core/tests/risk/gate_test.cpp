@@ -40,7 +40,9 @@ Limits limits() {
     return l;
 }
 
-AccountLimits account() { return {100, 100, 100, 100, {}}; }
+AccountLimits account() {
+    return {100, 100, 100, 100, {}};
+}
 
 Gate make_gate(const Limits& l = limits()) {
     Gate gate;
@@ -68,7 +70,9 @@ GateContext context(std::int64_t reference_ticks = 40'000) {
     return c;
 }
 
-std::uint32_t bit(GateCode code) { return 1U << (static_cast<unsigned>(code) - 1U); }
+std::uint32_t bit(GateCode code) {
+    return 1U << (static_cast<unsigned>(code) - 1U);
+}
 
 Verdict ask(Gate& gate, const NewOrder& order, const GateContext& c) {
     Verdict verdict;
@@ -238,9 +242,9 @@ TEST_CASE("the first failure decides and the mask holds all of them") {
     c.is_gapped = true;
     const Verdict verdict = ask_once(market_order(1, Side::kBuy, 5000), c);
     CHECK(verdict.code == GateCode::kNotReady);
-    CHECK(verdict.mask == (bit(GateCode::kNotReady) | bit(GateCode::kMaxQuantity) |
-                           bit(GateCode::kMaxNotional) | bit(GateCode::kStaleReference) |
-                           bit(GateCode::kPosition)));
+    CHECK(verdict.mask ==
+          (bit(GateCode::kNotReady) | bit(GateCode::kMaxQuantity) | bit(GateCode::kMaxNotional) |
+           bit(GateCode::kStaleReference) | bit(GateCode::kPosition)));
 }
 
 TEST_CASE("a missing or zero limit is refused by name at open") {
@@ -283,8 +287,7 @@ TEST_CASE("property: whatever passes leaves the worst case within the limit or n
         std::int64_t worst = 0;
         REQUIRE(reserve(after, side, order.quantity_lots));
         REQUIRE(worst_case_lots(after, worst));
-        CHECK((worst <= l.position_lots_max ||
-               is_reducing(c.exposure, side, order.quantity_lots)));
+        CHECK((worst <= l.position_lots_max || is_reducing(c.exposure, side, order.quantity_lots)));
     }
     CHECK(passed > 100);
 }

@@ -75,7 +75,7 @@ TEST_CASE("directories are made once, private, and a foreign or open one is refu
     REQUIRE(find_endpoints(folder.path + "/a/b", folder.path + "/run", found).is_ok());
     REQUIRE(make_directories(found).is_ok());
     REQUIRE(make_directories(found).is_ok());
-    struct stat made {};
+    struct stat made{};
     REQUIRE(stat(found.runtime_dir.c_str(), &made) == 0);
     CHECK((made.st_mode & 0777) == 0700);
     CHECK(std::filesystem::is_directory(found.run_dir));

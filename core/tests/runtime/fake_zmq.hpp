@@ -20,7 +20,7 @@ struct FakeSocket {
     int kind = 0;
     std::string endpoint;
     bool is_open = true;
-    bool takes_messages = true;      // false: send answers EAGAIN
+    bool takes_messages = true;  // false: send answers EAGAIN
     std::deque<Bytes> to_receive;
     std::vector<Bytes> sent;
 };
@@ -39,7 +39,9 @@ struct FakeContext {
     }
 };
 
-inline FakeSocket& as_fake(void* socket) { return *static_cast<FakeSocket*>(socket); }
+inline FakeSocket& as_fake(void* socket) {
+    return *static_cast<FakeSocket*>(socket);
+}
 
 inline ZmqTable fake_zmq_table() {
     ZmqTable zmq;

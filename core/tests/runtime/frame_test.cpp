@@ -16,9 +16,15 @@ namespace {
 using namespace gm;
 
 std::vector<std::uint8_t> feed_frame(std::uint16_t count, std::uint64_t first_sequence) {
-    RecordHeader header{kMagic, kSchema, static_cast<std::uint16_t>(RecordType::kTrade), count,
-                        static_cast<std::uint16_t>(Source::kVenueFeed), 7, first_sequence,
-                        1'000, 0};
+    RecordHeader header{kMagic,
+                        kSchema,
+                        static_cast<std::uint16_t>(RecordType::kTrade),
+                        count,
+                        static_cast<std::uint16_t>(Source::kVenueFeed),
+                        7,
+                        first_sequence,
+                        1'000,
+                        0};
     std::vector<std::uint8_t> bytes(sizeof header + count * kPayloadSize);
     std::memcpy(bytes.data(), &header, sizeof header);
     for (std::uint16_t i = 0; i < count; ++i) {

@@ -280,9 +280,15 @@ TEST_CASE_FIXTURE(Fixture, "a venue of another tape or another run is refused, n
     REQUIRE(advance());
     auto status = Status::kJournalForeign;
     std::string named = "--run-dir";
-    SUBCASE("tape") { welcome(10, 10, 1, 8); }
-    SUBCASE("replies it has not written") { welcome(10, 3); }
-    SUBCASE("feed it has not published") { welcome(3, 10); }
+    SUBCASE("tape") {
+        welcome(10, 10, 1, 8);
+    }
+    SUBCASE("replies it has not written") {
+        welcome(10, 3);
+    }
+    SUBCASE("feed it has not published") {
+        welcome(3, 10);
+    }
     SUBCASE("it refuses us") {
         welcome(10, 10, 1, 9, static_cast<std::uint32_t>(RejectReason::kOldEpoch));
         status = Status::kVenueRefused;

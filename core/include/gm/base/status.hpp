@@ -64,7 +64,9 @@ struct [[nodiscard]] Failure {
     [[nodiscard]] bool is_ok() const noexcept { return status == Status::kOk; }
 };
 
-[[nodiscard]] inline Failure ok() { return {}; }
+[[nodiscard]] inline Failure ok() {
+    return {};
+}
 [[nodiscard]] inline Failure fail(Status status, std::string text) {
     return {status, std::move(text)};
 }

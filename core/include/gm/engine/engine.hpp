@@ -29,9 +29,9 @@ struct EngineTotals {
     std::uint64_t fills = 0;
     std::array<std::uint64_t, 32> refusals{};  // by GateCode
     std::uint64_t venue_rejects = 0;
-    std::uint64_t duplicates = 0;      // inputs that had been consumed before: dropped
-    std::uint64_t gaps = 0;            // sequence numbers that were missing
-    std::uint64_t reader_refusals = 0; // QUARANTINE records of the venue
+    std::uint64_t duplicates = 0;       // inputs that had been consumed before: dropped
+    std::uint64_t gaps = 0;             // sequence numbers that were missing
+    std::uint64_t reader_refusals = 0;  // QUARANTINE records of the venue
     std::uint64_t bad_transitions = 0;
 };
 
@@ -42,14 +42,14 @@ struct Desk {
     EnsembleState policy{};
     Position position;
     std::int64_t target_lots = 0;
-    std::int64_t held_bars = 0;        // closed 30-minute bars since the fill that opened or turned
+    std::int64_t held_bars = 0;  // closed 30-minute bars since the fill that opened or turned
     std::uint64_t closed_bars_30m = 0;
     std::uint64_t closed_bars_5m = 0;
     std::uint64_t quarantined = 0;
     std::int64_t last_bar_start_ts_ns = 0;
     KillLevel level = KillLevel::kActive;  // raised when this instrument's orders make no sense
-    bool must_decide = false;          // a 30-minute bar closed in this step
-    bool must_prepare = false;         // the known part of the next matrix is not computed yet
+    bool must_decide = false;              // a 30-minute bar closed in this step
+    bool must_prepare = false;             // the known part of the next matrix is not computed yet
     bool was_ready = false;
 };
 

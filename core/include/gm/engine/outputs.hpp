@@ -17,8 +17,8 @@ namespace gm {
 
 // The envelope of everything that one step writes.
 struct Stamp {
-    std::uint64_t input_sequence;  // of the input that is being consumed
-    std::uint64_t output_sequence; // of the last output; grows with each
+    std::uint64_t input_sequence;   // of the input that is being consumed
+    std::uint64_t output_sequence;  // of the last output; grows with each
     std::int64_t now_ns;
     std::uint32_t epoch;
 };

@@ -43,18 +43,18 @@ struct SettingsHeader {
 static_assert(sizeof(SettingsHeader) == 192 && offsetof(SettingsHeader, threshold) == 32);
 
 struct Sizing {
-    std::int64_t target_lots;         // q: act-long +q, act-short -q
-    std::int64_t feed_bar_ns;         // size of the bars on the feed; 0: ticks
+    std::int64_t target_lots;  // q: act-long +q, act-short -q
+    std::int64_t feed_bar_ns;  // size of the bars on the feed; 0: ticks
     std::uint8_t reserved[48];
 };
 static_assert(sizeof(Sizing) == 64);
 
 struct AgentSettings {
     char name[16];
-    double weight;                    // ensemble weight before softmax
+    double weight;  // ensemble weight before softmax
     double temperature;
-    std::uint32_t column_mask;        // bit c: column c of the matrix, in ascending order
-    std::uint32_t context_count;      // 0 or 6 values after the rows
+    std::uint32_t column_mask;    // bit c: column c of the matrix, in ascending order
+    std::uint32_t context_count;  // 0 or 6 values after the rows
     std::uint64_t onnx_size;
     std::uint8_t reserved[16];
 };

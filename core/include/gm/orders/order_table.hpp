@@ -49,8 +49,7 @@ struct Order {
 }
 
 // The next state, or kAbsent where the event is not allowed. A fill is judged by its leaves.
-[[nodiscard]] OrderState next_state(OrderState state, OrderEvent event,
-                                    bool is_complete) noexcept;
+[[nodiscard]] OrderState next_state(OrderState state, OrderEvent event, bool is_complete) noexcept;
 
 class OrderTable {
  public:
@@ -99,8 +98,8 @@ class OrderTable {
     void release(const Order& order, std::int64_t lots) noexcept;
     void move_to(Order& order, OrderState next) noexcept;
 
-    std::vector<Order> orders_;          // kPlaces, used round and round
-    std::vector<std::uint32_t> open_;    // places of open orders, oldest first
+    std::vector<Order> orders_;        // kPlaces, used round and round
+    std::vector<std::uint32_t> open_;  // places of open orders, oldest first
     std::size_t open_count_ = 0;
     std::size_t next_place_ = 0;
     std::vector<Exposure> exposure_;

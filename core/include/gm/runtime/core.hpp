@@ -25,7 +25,7 @@ struct CoreSettings {
     std::string runtime_directory;  // value of RUNTIME_DIRECTORY, or empty
     Driver driver = Driver::kInline;
     std::int64_t idle_spin_ns = 50'000;
-    int io_cpu = -1;                // -1: wherever the kernel likes
+    int io_cpu = -1;  // -1: wherever the kernel likes
     int engine_cpu = -1;
     int journal_cpu = -1;
     std::uint64_t journal_segment_bytes = kSegmentBytesDefault;

@@ -30,7 +30,7 @@ struct RunnerSettings {
     std::size_t feed_ring_slots = 4096;
     std::int64_t idle_spin_ns = 50'000;
     int engine_cpu = -1;
-    std::uint64_t io_sequence = 0;  // of the last io record in the journal
+    std::uint64_t io_sequence = 0;            // of the last io record in the journal
     std::span<const Instrument> instruments;  // for the status page
 };
 

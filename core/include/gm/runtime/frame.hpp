@@ -25,11 +25,11 @@ enum class FrameRole : std::uint8_t {
 // Why a frame was refused. Numbers go to counters and metrics.
 enum class FrameFault : std::uint8_t {
     kNone = 0,
-    kWrongSize = 1,      // not a header and `count` payloads, or not one message part
+    kWrongSize = 1,  // not a header and `count` payloads, or not one message part
     kWrongMagic = 2,
     kWrongSchema = 3,
-    kWrongCount = 4,     // 0 or over 512
-    kWrongType = 5,      // unknown, or not allowed on this socket
+    kWrongCount = 4,  // 0 or over 512
+    kWrongType = 5,   // unknown, or not allowed on this socket
     kWrongSource = 6,
     kWrongSequence = 7,  // 0 where numbers begin at 1, or it would wrap
 };
@@ -40,9 +40,7 @@ struct Frame {
     RecordHeader header;
     const std::uint8_t* payloads;  // into the caller's bytes
 
-    [[nodiscard]] RecordType type() const noexcept {
-        return static_cast<RecordType>(header.type);
-    }
+    [[nodiscard]] RecordType type() const noexcept { return static_cast<RecordType>(header.type); }
     [[nodiscard]] std::uint64_t last_sequence() const noexcept {
         return header.first_sequence + header.count - 1;
     }

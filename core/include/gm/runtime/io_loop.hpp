@@ -37,8 +37,8 @@ struct IoParts {
 struct IoSettings {
     Endpoints endpoints;
     SessionSettings session;
-    std::int64_t last_ts_ns = 0;   // engine time at the end of recovery
-    bool has_ended = false;        // END is in the journal
+    std::int64_t last_ts_ns = 0;  // engine time at the end of recovery
+    bool has_ended = false;       // END is in the journal
     bool is_threaded = false;
     std::int64_t stop_within_ns = 2'000'000'000;
     // Kill campaigns: _exit(137) once so many inputs were submitted, before their orders leave.
@@ -100,15 +100,15 @@ class IoLoop {
     ServicePorts ports_;
     EngineClock clock_;
     double ns_per_tick_ = 1.0;
-    int wake_event_ = -1;          // an eventfd: request_stop() ends a wait in zmq_poll
+    int wake_event_ = -1;  // an eventfd: request_stop() ends a wait in zmq_poll
 
-    bool is_announced_ = false;    // kConnected was submitted for this connection
+    bool is_announced_ = false;  // kConnected was submitted for this connection
     bool owes_done_ = false;
-    bool end_submitted_ = false;   // END was submitted, its step is not complete
+    bool end_submitted_ = false;  // END was submitted, its step is not complete
     bool is_stop_submitted_ = false;
-    bool has_more_ = false;        // a limit ended the reading, not an empty socket
+    bool has_more_ = false;  // a limit ended the reading, not an empty socket
     bool is_finished_ = false;
-    std::int64_t now_ns_ = 0;      // monotonic, of this wake-up
+    std::int64_t now_ns_ = 0;  // monotonic, of this wake-up
     std::int64_t wall_ns_ = 0;
     std::int64_t stop_by_ns_ = INT64_MAX;
     std::int64_t timer_ns_ = 0;

@@ -24,7 +24,7 @@ class JournalThread {
     JournalThread(const JournalThread&) = delete;
     JournalThread& operator=(const JournalThread&) = delete;
 
-    struct Calls {  // on this thread
+    struct Calls {                         // on this thread
         std::function<void()> on_failure;  // once
         std::function<void()> every_second;
     };

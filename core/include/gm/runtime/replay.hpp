@@ -18,15 +18,15 @@
 namespace gm {
 
 struct ReplayReport {
-    std::uint64_t records = 0;        // in the journal
+    std::uint64_t records = 0;  // in the journal
     std::uint64_t inputs = 0;
     std::uint64_t outputs = 0;
-    std::uint64_t io_sequence = 0;    // of the last record that io made
-    std::int64_t last_ts_ns = 0;      // engine time at the end
-    std::uint32_t epoch = 0;          // of the last start
-    bool has_ended = false;           // END was consumed
-    bool is_clean = true;             // the last life ended with STOP or END, or there was none
-    std::vector<Slot> missing;        // outputs that the process did not live to write
+    std::uint64_t io_sequence = 0;  // of the last record that io made
+    std::int64_t last_ts_ns = 0;    // engine time at the end
+    std::uint32_t epoch = 0;        // of the last start
+    bool has_ended = false;         // END was consumed
+    bool is_clean = true;           // the last life ended with STOP or END, or there was none
+    std::vector<Slot> missing;      // outputs that the process did not live to write
 };
 
 // Replays the journal in `folder` through `engine`, which was opened with `settings` and has not
@@ -38,8 +38,7 @@ Failure replay_journal(const std::string& folder, const Settings& settings, Engi
 
 // `gm replay`: replays <run_dir>/journal under <run_dir>/settings.bin into <output_dir>/journal
 // and compares the two journals' files byte for byte, as far as records go.
-Failure replay_run(const std::string& run_dir, const std::string& output_dir,
-                   ReplayReport& report);
+Failure replay_run(const std::string& run_dir, const std::string& output_dir, ReplayReport& report);
 
 // Cold. Reads a file whole.
 Failure read_file(const std::string& path, std::vector<std::uint8_t>& out);

@@ -18,8 +18,7 @@
 namespace gm {
 
 // The largest message that is one of ours: header and 512 payloads. MAXMSGSIZE (64 KiB) is above.
-inline constexpr std::size_t kFrameSizeMax =
-    sizeof(RecordHeader) + kFrameRecordsMax * kPayloadSize;
+inline constexpr std::size_t kFrameSizeMax = sizeof(RecordHeader) + kFrameRecordsMax * kPayloadSize;
 
 enum class SocketKind : int { kPair = 0, kSub = 2, kDealer = 5, kRouter = 6, kXpub = 9 };
 
@@ -34,22 +33,22 @@ struct SocketOptions {
     int heartbeat_timeout_ms = -1;
     int reconnect_interval_ms = -1;
     int reconnect_interval_max_ms = -1;
-    bool is_immediate = false;        // queue only to peers that are connected
+    bool is_immediate = false;         // queue only to peers that are connected
     bool is_router_mandatory = false;  // an absent peer is an answer, not a dropped message
     bool subscribes_to_all = false;
 };
 
 // Order session. A DEALER queues while its peer is away and would deliver stale orders after a
 // reconnect: IMMEDIATE, 64 messages at most, no linger, 200/600 ms heartbeats.
-[[nodiscard]] SocketOptions order_session_options() noexcept;      // engine, DEALER
-[[nodiscard]] SocketOptions order_router_options() noexcept;       // venue, ROUTER
+[[nodiscard]] SocketOptions order_session_options() noexcept;  // engine, DEALER
+[[nodiscard]] SocketOptions order_router_options() noexcept;   // venue, ROUTER
 // Feed. In lockstep the venue publishes the open frame again when its DONE is 100 ms away: a
 // subscriber that connected a moment ago may have missed it. The engine answers a repeated frame
 // with DONE without stepping.
-[[nodiscard]] SocketOptions feed_publisher_options() noexcept;     // venue, XPUB
-[[nodiscard]] SocketOptions feed_subscriber_options() noexcept;    // engine, SUB
+[[nodiscard]] SocketOptions feed_publisher_options() noexcept;       // venue, XPUB
+[[nodiscard]] SocketOptions feed_subscriber_options() noexcept;      // engine, SUB
 [[nodiscard]] SocketOptions drop_copy_publisher_options() noexcept;  // engine, XPUB
-[[nodiscard]] SocketOptions service_router_options() noexcept;     // commands, control: ROUTER
+[[nodiscard]] SocketOptions service_router_options() noexcept;       // commands, control: ROUTER
 
 enum class IoResult : std::uint8_t {
     kDone = 0,
@@ -82,13 +81,12 @@ class Socket {
     Socket& operator=(Socket&& other) noexcept;
 
     // Cold. The table must outlive the socket.
-    Failure open(const ZmqTable& zmq, void* context, SocketKind kind,
-                 const SocketOptions& options);
+    Failure open(const ZmqTable& zmq, void* context, SocketKind kind, const SocketOptions& options);
     Failure bind(const std::string& endpoint);
     Failure connect(const std::string& endpoint);
     // Events of the connection come to a PAIR that connects to `endpoint` (inproc).
     Failure monitor(const std::string& endpoint, int events);
-    void close() noexcept;  // drops what is queued (linger 0)
+    void close() noexcept;                     // drops what is queued (linger 0)
     void close_after(int linger_ms) noexcept;  // what is queued may still leave
 
     [[nodiscard]] bool is_open() const noexcept { return socket_ != nullptr; }

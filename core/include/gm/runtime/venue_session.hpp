@@ -22,31 +22,31 @@
 namespace gm {
 
 enum class SessionPhase : std::uint8_t {
-    kClosed = 0,    // until the next attempt
-    kHello = 1,     // socket open, HELLO not taken yet: the venue may not be there
-    kWelcome = 2,   // HELLO sent
-    kReplies = 3,   // the venue sends again what was not consumed
-    kQueries = 4,   // the engine asks for the fate of each open order
-    kReady = 5,     // READY sent: the feed runs
+    kClosed = 0,   // until the next attempt
+    kHello = 1,    // socket open, HELLO not taken yet: the venue may not be there
+    kWelcome = 2,  // HELLO sent
+    kReplies = 3,  // the venue sends again what was not consumed
+    kQueries = 4,  // the engine asks for the fate of each open order
+    kReady = 5,    // READY sent: the feed runs
 };
 
 // Why a connection was lost. Payload `reason` of kDisconnected.
 enum class LossReason : std::uint32_t {
     kNone = 0,
-    kSendRefused = 1,   // the venue takes no message
-    kPeerGone = 2,      // libzmq: disconnected, or no heartbeat
+    kSendRefused = 1,  // the venue takes no message
+    kPeerGone = 2,     // libzmq: disconnected, or no heartbeat
     kReplyGap = 3,
     kFeedGap = 4,
     kSilence = 5,
     kWelcomeLate = 6,
-    kBadFrame = 7,      // on the order session; a bad feed frame is counted and dropped
+    kBadFrame = 7,  // on the order session; a bad feed frame is counted and dropped
     kReconcileLate = 8,
-    kEngineGap = 9,     // the engine saw a gap that io did not
+    kEngineGap = 9,  // the engine saw a gap that io did not
 };
 
 struct SessionSettings {
     std::uint32_t epoch = 0;
-    std::uint64_t last_feed_sequence = 0;   // consumed in former lives
+    std::uint64_t last_feed_sequence = 0;  // consumed in former lives
     std::uint64_t last_reply_sequence = 0;
     std::array<std::uint8_t, 32> tape_id{};  // zero: the journal knows none yet
     std::int64_t reopen_after_ns = 10'000'000;
@@ -92,9 +92,9 @@ class VenueSession {
 
     // Read at most one frame.
     [[nodiscard]] FrameUse receive_feed(Frame& frame, std::size_t& first_new,
-                                       std::int64_t now_ns) noexcept;
-    [[nodiscard]] FrameUse receive_reply(Frame& frame, std::size_t& first_new,
                                         std::int64_t now_ns) noexcept;
+    [[nodiscard]] FrameUse receive_reply(Frame& frame, std::size_t& first_new,
+                                         std::int64_t now_ns) noexcept;
 
     // All replies that the venue had were taken: io tells the engine kConnected, once.
     [[nodiscard]] bool must_announce() const noexcept {
@@ -114,15 +114,11 @@ class VenueSession {
     [[nodiscard]] bool is_lockstep() const noexcept { return is_lockstep_; }
     [[nodiscard]] LossReason last_loss() const noexcept { return last_loss_; }
     [[nodiscard]] std::uint32_t connection() const noexcept { return connection_; }
-    [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept {
-        return last_feed_sequence_;
-    }
+    [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept { return last_feed_sequence_; }
     [[nodiscard]] std::uint64_t last_reply_sequence() const noexcept {
         return last_reply_sequence_;
     }
-    [[nodiscard]] const std::array<std::uint8_t, 32>& tape_id() const noexcept {
-        return tape_id_;
-    }
+    [[nodiscard]] const std::array<std::uint8_t, 32>& tape_id() const noexcept { return tape_id_; }
     [[nodiscard]] const SessionCounters& counters() const noexcept { return counters_; }
 
     // For poll_sockets(): feed, order session, its monitor. A closed socket waits for nothing.
@@ -136,7 +132,7 @@ class VenueSession {
     void take_welcome(const Frame& frame, std::int64_t now_ns) noexcept;
     [[nodiscard]] bool is_tape_known() const noexcept;
     [[nodiscard]] FrameUse place(const Frame& frame, std::uint64_t& last_sequence,
-                                std::size_t& first_new, LossReason gap) noexcept;
+                                 std::size_t& first_new, LossReason gap) noexcept;
     [[nodiscard]] IoResult send_record(RecordType type, const std::uint8_t* payload) noexcept;
     template <typename P>
     [[nodiscard]] IoResult send_payload(RecordType type, const P& payload) noexcept;
@@ -157,9 +153,9 @@ class VenueSession {
     bool has_heartbeats_ = false;
     std::int64_t phase_since_ns_ = 0;
     std::int64_t heard_ns_ = 0;
-    std::int64_t now_ns_ = 0;             // of the last advance()
-    std::uint64_t replies_due_ = 0;       // WELCOME: the last reply that the venue has written
-    std::uint64_t orders_sent_ = 0;       // in this connection
+    std::int64_t now_ns_ = 0;        // of the last advance()
+    std::uint64_t replies_due_ = 0;  // WELCOME: the last reply that the venue has written
+    std::uint64_t orders_sent_ = 0;  // in this connection
     std::uint64_t last_feed_sequence_ = 0;
     std::uint64_t last_reply_sequence_ = 0;
     std::array<std::uint8_t, 32> tape_id_{};

@@ -36,7 +36,7 @@ enum class OrderReason : std::uint8_t { kDecision = 0, kMaxHold = 1, kSessionEnd
 // Why the venue refused.
 enum class RejectReason : std::uint32_t {
     kNone = 0,
-    kRandom = 1,         // the simulator's own dice: an exchange rejects for no reason of ours
+    kRandom = 1,  // the simulator's own dice: an exchange rejects for no reason of ours
     kOldEpoch = 2,
     kOldConnection = 3,
     kPastValidity = 4,
@@ -44,7 +44,7 @@ enum class RejectReason : std::uint32_t {
     kTombstoned = 6,
     kMalformed = 7,
     kMarketClosed = 8,
-    kForeignTape = 9,    // Welcome only: the engine's journal belongs to another tape
+    kForeignTape = 9,  // Welcome only: the engine's journal belongs to another tape
 };
 
 struct OrderId {
@@ -227,7 +227,7 @@ struct Timer {
 // First input of every start. The engine's epoch from here on.
 struct Epoch {
     std::uint32_t epoch;
-    std::uint32_t clean;              // 1: the run before it ended by itself
+    std::uint32_t clean;  // 1: the run before it ended by itself
     std::uint8_t settings_sha256[32];
     std::uint8_t reserved[24];
 };
@@ -248,9 +248,9 @@ struct Decision {
     std::int64_t bar_start_ts_ns;
     std::uint32_t instrument;
     Action action;
-    std::uint8_t acts;      // 1: confident enough and not neutral
-    std::uint8_t profile;   // 0 strategic_only
-    std::uint8_t agents;    // bit i: agent i took part
+    std::uint8_t acts;     // 1: confident enough and not neutral
+    std::uint8_t profile;  // 0 strategic_only
+    std::uint8_t agents;   // bit i: agent i took part
     float agent_probability[kAgentsMax][kActions];
     float probability[kActions];
 };
@@ -260,12 +260,12 @@ struct Refusal {
     std::int64_t decision_bar_start_ts_ns;
     std::int64_t quantity_lots;
     std::int64_t price_ticks;
-    std::int64_t value;     // what was measured, in the unit of the code
-    std::int64_t limit;     // what it was held against
-    std::uint32_t mask;     // bit n-1: code Rn failed
+    std::int64_t value;  // what was measured, in the unit of the code
+    std::int64_t limit;  // what it was held against
+    std::uint32_t mask;  // bit n-1: code Rn failed
     std::uint16_t instrument;
     Side side;
-    std::uint8_t code;      // the first failure in the fixed order of evaluation
+    std::uint8_t code;  // the first failure in the fixed order of evaluation
 };
 
 struct OrderUpdate {
@@ -285,7 +285,7 @@ struct OrderUpdate {
 
 struct PositionUpdate {
     std::int64_t position_lots;
-    std::int64_t cost_low;   // total cost in ticks x lots, 128 bits
+    std::int64_t cost_low;  // total cost in ticks x lots, 128 bits
     std::int64_t cost_high;
     std::int64_t realised_micros;
     std::int64_t unrealised_micros;
@@ -296,8 +296,13 @@ struct PositionUpdate {
 };
 
 // The engine's own state changed: readiness of one instrument or of all (instrument 0xffffffff).
-enum class EngineState : std::uint8_t { kRecovering = 0, kReady = 1, kStopping = 2, kEnded = 3,
-                                        kHalted = 4 };
+enum class EngineState : std::uint8_t {
+    kRecovering = 0,
+    kReady = 1,
+    kStopping = 2,
+    kEnded = 3,
+    kHalted = 4
+};
 struct StateUpdate {
     std::uint32_t instrument;
     EngineState state;
@@ -317,7 +322,7 @@ struct BlockDigest {
     std::uint8_t sha256[32];  // of the previous digest and the slots since then
     std::uint64_t first_journal_sequence;
     std::uint64_t last_journal_sequence;
-    std::uint64_t block;      // from 1
+    std::uint64_t block;  // from 1
     std::uint8_t reserved[8];
 };
 

@@ -63,19 +63,25 @@ enum class RecordType : std::uint16_t {
 };
 
 // Who wrote a record (RecordHeader::source).
-enum class Source : std::uint16_t { kVenueFeed = 1, kVenueOrders = 2, kIo = 3, kEngine = 4,
-                                    kOperator = 5, kJournal = 6 };
+enum class Source : std::uint16_t {
+    kVenueFeed = 1,
+    kVenueOrders = 2,
+    kIo = 3,
+    kEngine = 4,
+    kOperator = 5,
+    kJournal = 6
+};
 
 struct RecordHeader {
     std::uint32_t magic;
     std::uint16_t schema;
     std::uint16_t type;
-    std::uint16_t count;            // payloads that follow; 1 in a slot
+    std::uint16_t count;  // payloads that follow; 1 in a slot
     std::uint16_t source;
-    std::uint32_t epoch;            // of the writer: it grows with every start
-    std::uint64_t first_sequence;   // per source, from 1
-    std::int64_t source_ts_ns;      // when the writer says it happened
-    std::int64_t receive_ts_ns;     // when io took it in; lockstep: the venue's simulated time
+    std::uint32_t epoch;           // of the writer: it grows with every start
+    std::uint64_t first_sequence;  // per source, from 1
+    std::int64_t source_ts_ns;     // when the writer says it happened
+    std::int64_t receive_ts_ns;    // when io took it in; lockstep: the venue's simulated time
 };
 static_assert(sizeof(RecordHeader) == 40 && alignof(RecordHeader) == 8);
 static_assert(offsetof(RecordHeader, first_sequence) == 16);
@@ -93,9 +99,7 @@ struct alignas(kCacheLineSize) Slot {
     std::uint8_t payload[kPayloadSize];
     SlotTrailer trailer;
 
-    [[nodiscard]] RecordType type() const noexcept {
-        return static_cast<RecordType>(header.type);
-    }
+    [[nodiscard]] RecordType type() const noexcept { return static_cast<RecordType>(header.type); }
     // The payload as P. A copy, so that no alias rule is bent; the compiler sees through it.
     template <typename P>
     [[nodiscard]] P as() const noexcept {
@@ -115,8 +119,15 @@ template <typename P>
                                     std::int64_t ts_ns, const P& payload) noexcept {
     static_assert(sizeof(P) == kPayloadSize && std::is_trivially_copyable_v<P>);
     Slot slot{};
-    slot.header = {kMagic, kSchema, static_cast<std::uint16_t>(type), 1,
-                   static_cast<std::uint16_t>(source), 0, sequence, ts_ns, ts_ns};
+    slot.header = {kMagic,
+                   kSchema,
+                   static_cast<std::uint16_t>(type),
+                   1,
+                   static_cast<std::uint16_t>(source),
+                   0,
+                   sequence,
+                   ts_ns,
+                   ts_ns};
     std::memcpy(slot.payload, &payload, sizeof payload);
     return slot;
 }
