@@ -15,8 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm import layout
-from gm._native.market import quarantine_reason_name
-from gm.layout import Action, OrderReason, OrderState, OrderType, RecordType, RejectReason, Side
+from gm.layout import (
+    Action,
+    OrderReason,
+    OrderState,
+    OrderType,
+    QuarantineReason,
+    RecordType,
+    RejectReason,
+    Side,
+)
 
 Slots = NDArray[np.void]
 Row = tuple[Any, ...]
@@ -222,7 +230,7 @@ class Recorder:
                 "reader",
                 int(record["line"]),
                 None,
-                quarantine_reason_name(int(record["reason"])),
+                QuarantineReason(int(record["reason"])).name.lower(),
             )
             for sequence, ts_ns, record in _rows(slots, "QUARANTINE")
         )
@@ -237,7 +245,7 @@ class Recorder:
                 "engine",
                 None,
                 int(record["start_ts_ns"]),
-                quarantine_reason_name(int(record["reason"])),
+                QuarantineReason(int(record["reason"])).name.lower(),
             )
             for sequence, ts_ns, record in _rows(slots, "BAR_QUARANTINED")
         )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm import layout
-from gm.layout import RecordType
+from gm.layout import QuarantineReason, RecordType
 
 Slots = NDArray[np.void]
 # decision bar start, instrument, side, type, price_ticks, quantity_lots
@@ -100,14 +100,12 @@ class SummaryCounter:
         )
 
     def _count_quarantine(self, slots: Slots, types: NDArray[Any]) -> None:
-        from gm._native.market import quarantine_reason_name
-
         for kind, dtype in (
             (RecordType.QUARANTINE, layout.QUARANTINE),
             (RecordType.BAR_QUARANTINED, layout.BAR_QUARANTINED),
         ):
             for refused in _payloads(slots, types, kind, dtype):
-                _count(self._quarantined, quarantine_reason_name(int(refused["reason"])))
+                _count(self._quarantined, QuarantineReason(int(refused["reason"])).name.lower())
 
 
 def summarise(batches: Iterable[Slots], symbols: Sequence[str]) -> Summary:

@@ -1,0 +1,222 @@
+"""What a report shows, gathered from a run directory: database, journal and last status."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gm import layout
+from gm.layout import RecordType
+
+MICROS = 1_000_000
+NS_PER_DAY = 86_400_000_000_000
+# More points than this tell a person nothing.
+POINTS_MAX = 1500
+CANDLES_MAX = 420
+
+Slots = NDArray[np.void]
+Row = tuple[Any, ...]
+
+
+class InstrumentData(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument of a run. Prices in ticks, money in currency units."""
+
+    symbol: str
+    equity_ts_ns: list[int]
+    equity: list[float]
+    drawdown: list[float]
+    candles: list[tuple[int, float, float, float, float]]
+    trades: list[tuple[int, float, bool, str]]
+    decisions: list[Row]
+    shares: list[tuple[int, tuple[float, float, float]]]
+    decision_count: int
+    acting_count: int
+    order_states: list[tuple[str, int]]
+    refusals: list[tuple[str, int]]
+    quarantine: list[tuple[str, str, int]]
+    realised: float
+    unrealised: float
+    commission: float
+    round_trips: int
+    position_lots: int
+
+
+class Candles:
+    """Collects CLOSE records of one instrument and merges neighbours until they fit a screen."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.void]] = []
+
+    def add(self, bars: NDArray[np.void]) -> None:
+        """Take in CLOSE payloads in time order."""
+        if len(bars):
+            self._parts.append(bars)
+
+    def merged(self, tick_size: float) -> list[tuple[int, float, float, float, float]]:
+        """Give at most CANDLES_MAX candles of equal width: (start, open, high, low, close)."""
+        if not self._parts:
+            return []
+        bars = np.concatenate(self._parts)
+        bars = bars[np.argsort(bars["start_ts_ns"], kind="stable")]
+        span = int(bars["start_ts_ns"][-1] - bars["start_ts_ns"][0]) + 1
+        half_hour = 1_800_000_000_000
+        width = max(half_hour, -(-span // CANDLES_MAX // half_hour) * half_hour)
+        bucket = bars["start_ts_ns"] // width
+        first = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
+        last = np.r_[first[1:], len(bars)] - 1
+        high = np.maximum.reduceat(bars["high_ticks"], first) * tick_size
+        low = np.minimum.reduceat(bars["low_ticks"], first) * tick_size
+        starts = (bucket[first] * width).tolist()
+        opens = (bars["open_ticks"][first] * tick_size).tolist()
+        closes = (bars["close_ticks"][last] * tick_size).tolist()
+        return list(zip(starts, opens, high.tolist(), low.tolist(), closes, strict=True))
+
+
+def good_closes(slots: Slots, refused: set[tuple[int, int]]) -> NDArray[np.void]:
+    """CLOSE payloads of a batch, less those that the engine refused.
+
+    ``refused`` holds (instrument, bar start).
+    """
+    chosen = slots["header"]["type"] == RecordType.BAR_CLOSE
+    bars = np.ascontiguousarray(slots["payload"][chosen]).view(layout.BAR_CLOSE).reshape(-1)
+    if not refused or not len(bars):
+        return bars
+    keys = zip(bars["instrument"].tolist(), bars["start_ts_ns"].tolist(), strict=True)
+    return bars[[key not in refused for key in keys]]
+
+
+def gather(
+    database: sqlite3.Connection, symbol: str, tick_size: float, candles: Candles
+) -> InstrumentData:
+    """Read one instrument's figures.
+
+    Parameters
+    ----------
+    database : sqlite3.Connection
+        ``gm.db`` of the run.
+    symbol : str
+        The instrument.
+    tick_size : float
+        For drawing only.
+    candles : Candles
+        Filled from the journal.
+
+    Returns
+    -------
+    InstrumentData
+        Series thinned to what a screen shows; totals exact.
+
+    Source
+    ------
+    Ours.
+    """
+    times, equity = _equity(database, symbol)
+    peak = np.maximum.accumulate(equity) if len(equity) else equity
+    keep = _thin(len(times))
+    last = database.execute(
+        "SELECT realised_micros, unrealised_micros, commission_micros, round_trips, position_lots "
+        "FROM positions WHERE instrument = ? ORDER BY journal_sequence DESC LIMIT 1",
+        (symbol,),
+    ).fetchone() or (0, 0, 0, 0, 0)
+    shares = database.execute(
+        "SELECT bar_start_ts_ns, probability_long, probability_neutral, probability_short "
+        "FROM decisions WHERE instrument = ? ORDER BY journal_sequence",
+        (symbol,),
+    ).fetchall()
+    return InstrumentData(
+        symbol=symbol,
+        equity_ts_ns=times[keep].tolist(),
+        equity=equity[keep].tolist(),
+        drawdown=(equity - peak)[keep].tolist(),
+        candles=candles.merged(tick_size),
+        trades=_trades(database, symbol, tick_size),
+        decisions=database.execute(
+            "SELECT bar_start_ts_ns, action, acts, probability_long, probability_neutral, "
+            "probability_short, agent_probabilities FROM decisions WHERE instrument = ? "
+            "ORDER BY acts DESC, journal_sequence DESC LIMIT 40",
+            (symbol,),
+        ).fetchall(),
+        shares=[(row[0], row[1:]) for row in (shares[i] for i in _thin(len(shares)))],
+        decision_count=len(shares),
+        acting_count=_one(database, "SELECT sum(acts) FROM decisions WHERE instrument = ?", symbol),
+        order_states=_counts(database, "orders", "state", symbol),
+        refusals=_counts(database, "refusals", "code", symbol),
+        quarantine=database.execute(
+            "SELECT refused_by, reason, count(*) FROM quarantine WHERE instrument = ? "
+            "GROUP BY refused_by, reason ORDER BY 3 DESC",
+            (symbol,),
+        ).fetchall(),
+        realised=last[0] / MICROS,
+        unrealised=last[1] / MICROS,
+        commission=last[2] / MICROS,
+        round_trips=last[3],
+        position_lots=last[4],
+    )
+
+
+def read_database(run_dir: Path) -> sqlite3.Connection:
+    """Open the run's database for reading only."""
+    path = run_dir / "gm.db"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no database: has this directory seen a run?")
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+
+def refused_bars(database: sqlite3.Connection, symbols: Iterable[str]) -> set[tuple[int, int]]:
+    """Give (instrument number, bar start) of each bar that the engine refused."""
+    number = {symbol: at for at, symbol in enumerate(symbols)}
+    rows = database.execute(
+        "SELECT instrument, bar_start_ts_ns FROM quarantine WHERE refused_by = 'engine'"
+    )
+    return {(number[symbol], start) for symbol, start in rows if symbol in number}
+
+
+def _equity(
+    database: sqlite3.Connection, symbol: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    rows = database.execute(
+        "SELECT ts_ns, realised_micros + unrealised_micros - commission_micros FROM positions "
+        "WHERE instrument = ? ORDER BY journal_sequence",
+        (symbol,),
+    ).fetchall()
+    table = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1] / MICROS
+
+
+def _trades(
+    database: sqlite3.Connection, symbol: str, tick_size: float
+) -> list[tuple[int, float, bool, str]]:
+    rows = database.execute(
+        "SELECT f.ts_ns, f.price_ticks, f.side, f.quantity_lots, o.reason FROM fills f "
+        "LEFT JOIN orders o USING (order_id) WHERE f.instrument = ? ORDER BY f.journal_sequence",
+        (symbol,),
+    ).fetchall()
+    return [
+        (ts, price * tick_size, side == "buy", f"{side} {lots:,} lots at {price:,} ticks ({reason})")
+        for ts, price, side, lots, reason in (rows[i] for i in _thin(len(rows)))
+    ]
+
+
+def _counts(
+    database: sqlite3.Connection, table: str, column: str, symbol: str
+) -> list[tuple[str, int]]:
+    return database.execute(
+        f"SELECT {column}, count(*) FROM {table} WHERE instrument = ? "
+        f"GROUP BY {column} ORDER BY {column}",
+        (symbol,),
+    ).fetchall()
+
+
+def _one(database: sqlite3.Connection, query: str, symbol: str) -> int:
+    (value,) = database.execute(query, (symbol,)).fetchone()
+    return int(value or 0)
+
+
+def _thin(count: int) -> NDArray[np.int64]:
+    if count <= POINTS_MAX:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, POINTS_MAX).astype(np.int64))
