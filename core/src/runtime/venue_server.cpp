@@ -1,0 +1,355 @@
+#include "gm/runtime/venue_server.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "gm/base/clock.hpp"
+
+namespace gm {
+namespace {
+
+constexpr long kIdleMsMax = 50;  // how late stop() may be noticed
+constexpr int kMessagesPerTurn = 64;
+constexpr int kCatchUpFramesPerTurn = 64;
+constexpr std::int64_t kNsPerMs = 1'000'000;
+constexpr std::int64_t kSpeedPermilleMax = 1'000'000'000;
+
+}  // namespace
+
+Failure VenueServer::open(const ZmqTable& zmq, void* context, const VenueServerSettings& settings,
+                          Venue& venue) {
+    if (settings.speed_permille < 0 || settings.speed_permille > kSpeedPermilleMax) {
+        return fail(Status::kBadSettings, "speed_permille must be 0 to " +
+                                              std::to_string(kSpeedPermilleMax) + ": " +
+                                              std::to_string(settings.speed_permille));
+    }
+    zmq_ = &zmq;
+    venue_ = &venue;
+    settings_ = settings;
+    buffer_.resize(kFrameSizeMax);
+    Failure failure = feed_.open(zmq, context, SocketKind::kXpub, feed_publisher_options());
+    if (failure.is_ok()) failure = feed_.bind(settings.feed_endpoint);
+    if (failure.is_ok()) {
+        failure = orders_.open(zmq, context, SocketKind::kRouter, order_router_options());
+    }
+    if (failure.is_ok()) failure = orders_.bind(settings.orders_endpoint);
+    return failure;
+}
+
+Failure VenueServer::run() {
+    Failure failure = ok();
+    while (!is_stopped_.load(std::memory_order_relaxed) && !is_finished_) {
+        bool has_read = read_subscriptions();
+        for (int i = 0; i < kMessagesPerTurn && read_message(); ++i) has_read = true;
+        const std::int64_t now_ns = monotonic_ns();
+        const bool is_ending = finish_at_ns_ != INT64_MAX;
+        if (is_ending && has_read) finish_at_ns_ = now_ns + settings_.linger_ns;
+        advance(now_ns);
+        failure = venue_->failure();
+        if (!failure.is_ok()) break;
+        if (has_read && !has_failed_) continue;
+        std::array<ZmqPollItem, 2> items{orders_.poll_item(), feed_.poll_item()};
+        if (has_failed_ || poll_sockets(*zmq_, items, timeout_ms(now_ns)) < 0) {
+            failure = fail(Status::kZmqFailed, "the venue's sockets were closed under it");
+            break;
+        }
+    }
+    orders_.close();
+    feed_.close();
+    return failure;
+}
+
+// ---- what goes out
+
+void VenueServer::advance(std::int64_t now_ns) noexcept {
+    if (settings_.speed_permille == 0) {
+        advance_lockstep(now_ns);
+    } else {
+        advance_free(now_ns);
+    }
+    if (now_ns >= finish_at_ns_ && step_ == Step::kNone) is_finished_ = true;
+}
+
+void VenueServer::advance_lockstep(std::int64_t now_ns) noexcept {
+    if (!session_.is_open) return;
+    Slot slot{};
+    if (step_ != Step::kNone) {
+        // The subscriber may have connected just too late for it.
+        if (step_ == Step::kFeed && now_ns - step_since_ns_ >= settings_.resend_after_ns &&
+            venue_->feed(step_sequence_, slot)) {
+            ++counters_.repeated_feed_frames;
+            step_since_ns_ = now_ns;
+            publish(slot);
+        }
+        return;
+    }
+    if (venue_->reply(session_.reply_sequence + 1, slot)) {
+        return begin_step(Step::kReply, slot, now_ns);
+    }
+    if (!session_.is_ready || !has_subscriber_) return;
+    if (venue_->feed(session_.feed_sequence + 1, slot)) {
+        // Published to an engine that did not live to consume it: before it is, nothing matches.
+        ++counters_.repeated_feed_frames;
+        return begin_step(Step::kFeed, slot, now_ns);
+    }
+    if (venue_->next_reply(session_.reply_sequence, slot)) {
+        return begin_step(Step::kReply, slot, now_ns);
+    }
+    if (venue_->next_feed(slot)) return begin_step(Step::kFeed, slot, now_ns);
+    notice_end(true, now_ns);
+}
+
+void VenueServer::begin_step(Step step, const Slot& slot, std::int64_t now_ns) noexcept {
+    step_ = step;
+    step_sequence_ = slot.header.first_sequence;
+    step_since_ns_ = now_ns;
+    if (step == Step::kFeed) {
+        publish(slot);
+    } else {
+        send_reply(slot);
+    }
+}
+
+void VenueServer::advance_free(std::int64_t now_ns) noexcept {
+    if (session_.is_open) catch_up();
+    if (!has_started_) {
+        has_started_ = session_.is_ready && has_subscriber_;
+        if (!has_started_) return;
+        started_ns_ = now_ns;
+        started_ts_ns_ = venue_->next_feed_ts_ns();
+    }
+    Slot slot{};
+    if (!venue_->is_ended() && now_ns >= due_ns()) {
+        if (venue_->next_feed(slot) && !session_.is_ready) publish(slot);
+        // The whole event at once: nobody is waited for.
+        while (venue_->next_reply(venue_->last_reply_sequence(), slot)) {
+        }
+        if (session_.is_open) catch_up();
+    }
+    send_heartbeat(now_ns);
+    notice_end(venue_->is_ended(), now_ns);
+}
+
+// Sends the session what it has not been sent: replies always, feed events once it is ready.
+void VenueServer::catch_up() noexcept {
+    Slot slot{};
+    for (int i = 0; i < kCatchUpFramesPerTurn && session_.is_open &&
+                    venue_->reply(session_.reply_sequence + 1, slot);
+         ++i) {
+        send_reply(slot);
+        ++session_.reply_sequence;
+    }
+    for (int i = 0; i < kCatchUpFramesPerTurn && session_.is_ready &&
+                    venue_->feed(session_.feed_sequence + 1, slot);
+         ++i) {
+        publish(slot);
+        ++session_.feed_sequence;
+    }
+}
+
+// An engine that dies now may come back for what it did not consume.
+void VenueServer::notice_end(bool is_consumed, std::int64_t now_ns) noexcept {
+    if (!venue_->is_ended() || !is_consumed || finish_at_ns_ != INT64_MAX) return;
+    finish_at_ns_ = now_ns + settings_.linger_ns;
+}
+
+std::int64_t VenueServer::due_ns() const noexcept {
+    const Int128 ahead_ns = Int128{venue_->next_feed_ts_ns()} - started_ts_ns_;
+    const Int128 due = started_ns_ + ahead_ns * 1000 / settings_.speed_permille;
+    return static_cast<std::int64_t>(std::min(due, Int128{INT64_MAX}));
+}
+
+long VenueServer::timeout_ms(std::int64_t now_ns) const noexcept {
+    std::int64_t until_ns = now_ns + kIdleMsMax * kNsPerMs;
+    if (finish_at_ns_ < until_ns) until_ns = finish_at_ns_;
+    if (step_ == Step::kFeed) {
+        until_ns = std::min(until_ns, step_since_ns_ + settings_.resend_after_ns);
+    }
+    const bool is_behind =
+        has_started_ && session_.is_ready && session_.feed_sequence < venue_->last_feed_sequence();
+    if (is_behind) return 0;
+    if (has_started_ && !venue_->is_ended()) until_ns = std::min(until_ns, due_ns());
+    const std::int64_t left_ns = std::max<std::int64_t>(0, until_ns - now_ns);
+    return static_cast<long>(ceil_div(left_ns, kNsPerMs));
+}
+
+void VenueServer::publish(const Slot& slot) noexcept {
+    std::array<std::uint8_t, kOneRecordFrameSize> bytes{};
+    ++counters_.feed_frames;
+    if (feed_.send(encode_frame(slot, bytes)) == IoResult::kFailed) has_failed_ = true;
+}
+
+void VenueServer::send_reply(const Slot& slot) noexcept {
+    ++counters_.reply_frames;
+    if (slot.header.first_sequence <= session_.reply_sequence) ++counters_.repeated_reply_frames;
+    send_to_peer(session_.peer, slot);
+}
+
+// A peer that cannot take a message is gone: what it did not get, its heir will ask for.
+void VenueServer::send_to_peer(const Peer& peer, const Slot& slot) noexcept {
+    std::array<std::uint8_t, kOneRecordFrameSize> bytes{};
+    const IoResult result = orders_.send_to(peer, encode_frame(slot, bytes));
+    if (result == IoResult::kDone) return;
+    if (result == IoResult::kFailed) has_failed_ = true;
+    if (!session_.is_open || !(peer == session_.peer)) return;
+    ++counters_.lost_sessions;
+    session_.is_open = false;
+    session_.is_ready = false;
+    step_ = Step::kNone;
+}
+
+void VenueServer::send_heartbeat(std::int64_t now_ns) noexcept {
+    if (now_ns < heartbeat_due_ns_) return;
+    heartbeat_due_ns_ = now_ns + settings_.heartbeat_ns;
+    Heartbeat heartbeat{};
+    // Not what a session that is catching up has not been sent yet: it would see a gap.
+    heartbeat.last_feed_sequence =
+        session_.is_ready ? session_.feed_sequence : venue_->last_feed_sequence();
+    heartbeat.last_reply_sequence = venue_->last_reply_sequence();
+    publish(make_slot(RecordType::kHeartbeat, Source::kVenueFeed, 0, venue_->now_ns(), heartbeat));
+}
+
+// ---- what comes in
+
+// libzmq reports the first subscription and the end of the last.
+bool VenueServer::read_subscriptions() noexcept {
+    const Received received = feed_.receive(buffer_);
+    if (received.result == IoResult::kFailed) has_failed_ = true;
+    if (received.result != IoResult::kDone) return false;
+    if (received.is_whole && received.size > 0) has_subscriber_ = buffer_[0] == 1;
+    return true;
+}
+
+bool VenueServer::read_message() noexcept {
+    Peer peer{};
+    const Received received = orders_.receive_from(peer, buffer_);
+    if (received.result == IoResult::kFailed) has_failed_ = true;
+    if (received.result != IoResult::kDone) return false;
+    Frame frame{};
+    FrameFault fault = FrameFault::kWrongSize;
+    if (received.is_whole) {
+        fault = decode_frame({buffer_.data(), received.size}, FrameRole::kToVenue, frame);
+    }
+    if (fault != FrameFault::kNone) {
+        ++counters_.frame_faults[static_cast<std::size_t>(fault)];
+        return true;
+    }
+    for (std::size_t i = 0; i < frame.header.count; ++i) {
+        take_record(peer, frame.slot(i, frame.header.receive_ts_ns));
+    }
+    return true;
+}
+
+void VenueServer::take_record(const Peer& peer, const Slot& slot) noexcept {
+    if (slot.type() == RecordType::kHello) return take_hello(peer, slot.as<Hello>());
+    const bool is_current = session_.is_open && peer == session_.peer;
+    if (!is_current) ++counters_.foreign_messages;
+    switch (slot.type()) {
+        case RecordType::kReady:
+            if (is_current) take_ready(slot.as<Ready>());
+            return;
+        case RecordType::kDone:
+            if (is_current) take_done(slot.as<Done>());
+            return;
+        default: return take_order(is_current, slot);
+    }
+}
+
+void VenueServer::take_hello(const Peer& peer, const Hello& hello) noexcept {
+    static constexpr std::uint8_t kNoTape[32] = {};
+    const bool is_same_tape =
+        std::memcmp(hello.tape_id, kNoTape, sizeof kNoTape) == 0 ||
+        std::memcmp(hello.tape_id, settings_.tape_id.data(), sizeof kNoTape) == 0;
+    const bool is_known = hello.epoch == session_.epoch && hello.connection == session_.connection;
+    RejectReason refused = RejectReason::kNone;
+    if (hello.epoch == 0 || hello.connection == 0) {
+        refused = RejectReason::kMalformed;
+    } else if (!is_same_tape) {
+        refused = RejectReason::kForeignTape;
+    } else if (hello.epoch < session_.epoch) {
+        refused = RejectReason::kOldEpoch;
+    } else if (venue_->is_stale(hello.epoch, hello.connection) ||
+               (is_known && !(peer == session_.peer))) {
+        refused = RejectReason::kOldConnection;  // or a second engine under the same numbers
+    }
+    const bool is_ours = hello.last_feed_sequence <= venue_->last_feed_sequence() &&
+                         hello.last_reply_sequence <= venue_->last_reply_sequence();
+    if (refused != RejectReason::kNone || !is_ours) {
+        // Of one that has consumed more than was ever written here: WELCOME's numbers tell it.
+        ++counters_.refused_sessions;
+        return welcome(peer, refused);
+    }
+    ++counters_.sessions;
+    session_ = Session{};
+    session_.peer = peer;
+    session_.epoch = hello.epoch;
+    session_.connection = hello.connection;
+    session_.is_open = true;
+    session_.feed_sequence = hello.last_feed_sequence;
+    session_.reply_sequence = hello.last_reply_sequence;
+    step_ = Step::kNone;  // consumed, or to be sent again
+    venue_->on_session(hello.epoch, hello.connection);
+    welcome(peer, RejectReason::kNone);
+}
+
+void VenueServer::welcome(const Peer& peer, RejectReason refused) noexcept {
+    Welcome welcome{};
+    welcome.last_feed_sequence = venue_->last_feed_sequence();
+    welcome.last_reply_sequence = venue_->last_reply_sequence();
+    std::memcpy(welcome.tape_id, settings_.tape_id.data(), sizeof welcome.tape_id);
+    welcome.lockstep = settings_.speed_permille == 0 ? 1 : 0;
+    welcome.refused = static_cast<std::uint32_t>(refused);
+    send_to_peer(
+        peer, make_slot(RecordType::kWelcome, Source::kVenueOrders, 0, venue_->now_ns(), welcome));
+}
+
+void VenueServer::take_ready(const Ready& ready) noexcept {
+    session_.is_ready = true;
+    advance_to(ready.last_feed_sequence, ready.last_reply_sequence);
+}
+
+void VenueServer::take_done(const Done& done) noexcept {
+    if (done.orders_sent != session_.orders_received) ++counters_.order_gaps;
+    if (settings_.speed_permille == 0) advance_to(done.feed_sequence, done.reply_sequence);
+}
+
+// Nobody has consumed more than was written, whatever he says.
+void VenueServer::advance_to(std::uint64_t feed_sequence, std::uint64_t reply_sequence) noexcept {
+    session_.feed_sequence =
+        std::max(session_.feed_sequence, std::min(feed_sequence, venue_->last_feed_sequence()));
+    session_.reply_sequence =
+        std::max(session_.reply_sequence, std::min(reply_sequence, venue_->last_reply_sequence()));
+    const bool is_consumed = (step_ == Step::kFeed && session_.feed_sequence >= step_sequence_) ||
+                             (step_ == Step::kReply && session_.reply_sequence >= step_sequence_);
+    if (is_consumed) step_ = Step::kNone;
+}
+
+// A message of any other peer is stale, whatever numbers it carries.
+void VenueServer::take_order(bool is_current, const Slot& slot) noexcept {
+    if (session_.epoch == 0) return;  // nobody has said HELLO yet
+    if (is_current) ++session_.orders_received;
+    Sender sender{};
+    sender.epoch = is_current ? slot.header.epoch : 0;
+    sender.received_ts_ns = settings_.speed_permille == 0 ? venue_->now_ns() : wall_ns();
+    switch (slot.type()) {
+        case RecordType::kNewOrder: {
+            const auto order = slot.as<NewOrder>();
+            sender.connection = order.connection;
+            return venue_->on_order(order, sender);
+        }
+        case RecordType::kCancelOrder: {
+            const auto cancel = slot.as<CancelOrder>();
+            sender.connection = cancel.connection;
+            return venue_->on_cancel(cancel, sender);
+        }
+        case RecordType::kQueryOrder: {
+            const auto query = slot.as<QueryOrder>();
+            sender.connection = query.connection;
+            return venue_->on_query(query, sender);
+        }
+        default: return;
+    }
+}
+
+}  // namespace gm
