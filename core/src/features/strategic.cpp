@@ -82,8 +82,8 @@ void StrategicFeatures::write_kernel_columns(const ClosedBar& bar) noexcept {
 }
 
 void StrategicFeatures::write_clock_columns(std::int64_t local_ns) noexcept {
-    std::int64_t time_of_day_ns = local_ns % kDayNs;
-    if (time_of_day_ns < 0) time_of_day_ns += kDayNs;
+    // Negative before 1970: the same point of the circle.
+    const std::int64_t time_of_day_ns = local_ns % kDayNs;
     const double angle =
         kTwoPi * (static_cast<double>(time_of_day_ns) / static_cast<double>(kDayNs));
     row_[kHourSin] = elementary::sin(angle);
