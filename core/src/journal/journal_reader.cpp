@@ -1,6 +1,9 @@
 // A walk that ends at the first fault.
 #include "gm/journal/journal_reader.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 namespace gm {
 
 Failure JournalReader::open(const std::string& folder, bool checks_chain) {
@@ -8,6 +11,19 @@ Failure JournalReader::open(const std::string& folder, bool checks_chain) {
     given_ = 0;
     failure_ = walker_.open({folder, checks_chain, false});
     return failure_;
+}
+
+std::size_t JournalReader::read(std::span<std::byte> out) {
+    const std::size_t wanted = out.size() / sizeof(Slot);
+    std::size_t done = 0;
+    while (done < wanted) {  // bounded: each pass copies at least one record, or ends
+        if (given_ == block_.size() && !load_block()) break;
+        const std::size_t count = std::min(wanted - done, block_.size() - given_);
+        std::memcpy(out.data() + done * sizeof(Slot), &block_[given_], count * sizeof(Slot));
+        done += count;
+        given_ += count;
+    }
+    return done;
 }
 
 bool JournalReader::load_block() {

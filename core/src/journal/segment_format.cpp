@@ -47,6 +47,19 @@ bool is_empty(const Slot& slot) noexcept {
     return any == 0;
 }
 
+std::size_t count_in_order(std::span<const std::byte> slots, std::uint64_t next_sequence) noexcept {
+    const std::size_t count = slots.size() / sizeof(Slot);
+    for (std::size_t i = 0; i < count; ++i) {
+        Slot slot;
+        std::memcpy(static_cast<void*>(&slot), slots.data() + i * sizeof slot, sizeof slot);
+        const bool is_chain = slot.type() == RecordType::kBlockDigest;
+        const std::uint64_t expected = is_chain ? next_sequence - 1 : next_sequence;
+        if (slot.trailer.journal_sequence != expected || !is_whole(slot)) return i;
+        if (!is_chain) next_sequence += 1;
+    }
+    return count;
+}
+
 Slot make_chain_record(const BlockDigest& payload) noexcept {
     Slot slot = make_slot(RecordType::kBlockDigest, Source::kJournal, payload.block, 0, payload);
     slot.trailer.journal_sequence = payload.last_journal_sequence;  // it takes no number itself

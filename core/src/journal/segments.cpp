@@ -157,19 +157,20 @@ void SegmentWriter::begin_block() noexcept {
     hash_.update(digest_.data(), digest_.size());
 }
 
-Failure SegmentWriter::append(std::span<const Slot> records) {
+Failure SegmentWriter::append_bytes(std::span<const std::byte> records) {
     if (!failure_.is_ok()) return failure_;
-    while (!records.empty()) {  // bounded: each pass takes at least one record
+    while (records.size() >= sizeof(Slot)) {  // bounded: each pass takes at least one record
         if (slots_left() <= 1) {
             Failure failure = keep(change_segment());
             if (!failure.is_ok()) return failure;
         }
         // The last place of a segment is for a chain record.
-        const std::size_t count =
-            std::min({records.size(), kBlockSlots - open_slots_, slots_left() - 1});
-        Failure failure = keep(write_records(records.first(count)));
+        const std::size_t bytes =
+            sizeof(Slot) *
+            std::min({records.size() / sizeof(Slot), kBlockSlots - open_slots_, slots_left() - 1});
+        Failure failure = keep(write_records(records.first(bytes)));
         if (!failure.is_ok()) return failure;
-        records = records.subspan(count);
+        records = records.subspan(bytes);
         if (open_slots_ == kBlockSlots || slots_left() <= 1) {
             failure = seal_block();
             if (!failure.is_ok()) return failure;
@@ -178,13 +179,13 @@ Failure SegmentWriter::append(std::span<const Slot> records) {
     return ok();
 }
 
-Failure SegmentWriter::write_records(std::span<const Slot> records) {
-    const std::span<Slot> staged(staged_.get(), records.size());
-    for (std::size_t i = 0; i < records.size(); ++i) {
-        Slot& slot = staged[i];
-        std::memcpy(static_cast<void*>(&slot), &records[i], sizeof slot);
+Failure SegmentWriter::write_records(std::span<const std::byte> records) {
+    const std::span<Slot> staged(staged_.get(), records.size() / sizeof(Slot));
+    std::memcpy(static_cast<void*>(staged.data()), records.data(), staged.size_bytes());
+    std::uint64_t expected = last_sequence_;
+    for (Slot& slot : staged) {
+        expected += 1;
         slot.trailer.crc32c = slot_crc(slot);
-        const std::uint64_t expected = last_sequence_ + i + 1;
         if (slot.trailer.journal_sequence != expected || !is_committed(slot)) {
             return fail(Status::kJournalCorrupt,
                         "record " + std::to_string(slot.trailer.journal_sequence) +
@@ -194,9 +195,9 @@ Failure SegmentWriter::write_records(std::span<const Slot> records) {
     Failure failure = segment_.write_at(slot_ * sizeof(Slot), bytes_of(staged));
     if (!failure.is_ok()) return failure;
     hash_.update(staged.data(), staged.size_bytes());
-    slot_ += records.size();
-    open_slots_ += records.size();
-    last_sequence_ += records.size();
+    slot_ += staged.size();
+    open_slots_ += staged.size();
+    last_sequence_ = expected;
     return ok();
 }
 

@@ -33,6 +33,10 @@ class JournalReader {
         return block_;
     }
 
+    // Copies records into memory of any alignment, until it is full or the journal ends. Answers
+    // how many.
+    [[nodiscard]] std::size_t read(std::span<std::byte> out);
+
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
     // Where the journal ends; complete once next() answered false.
     [[nodiscard]] const JournalEnd& end() const noexcept { return walker_.end(); }

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,6 +64,11 @@ static_assert(std::is_trivially_copyable_v<SegmentHeader>);
 // Committed, and not changed since. Says nothing about its place in the journal.
 [[nodiscard]] bool is_whole(const Slot& slot) noexcept;
 [[nodiscard]] bool is_empty(const Slot& slot) noexcept;  // all zeros
+
+// How many of the slots from the first on are whole and in order, chain records among them, when
+// the next record is `next_sequence`. For readers that follow a journal as it grows.
+[[nodiscard]] std::size_t count_in_order(std::span<const std::byte> slots,
+                                         std::uint64_t next_sequence) noexcept;
 
 // The chain record of a finished block: everything in it but the digest, which the caller has.
 [[nodiscard]] Slot make_chain_record(const BlockDigest& payload) noexcept;

@@ -38,7 +38,9 @@ class SegmentWriter {
 
     // Records in order, the first with sequence last_sequence() + 1. Fills in their checksums.
     // On return they survive the death of the process; after sync() also the loss of power.
-    Failure append(std::span<const Slot> records);
+    Failure append(std::span<const Slot> records) { return append_bytes(std::as_bytes(records)); }
+    // The same from memory of any alignment: whole slots, one after the other.
+    Failure append_bytes(std::span<const std::byte> records);
     // Ends the open block with its chain record. Nothing to do when no block is open.
     Failure seal_block();
     // Seals, syncs, and moves the anchor. Nothing to do when nothing was written since.
@@ -62,7 +64,7 @@ class SegmentWriter {
     Failure check_against_anchor(const BlockWalker& walker) const;
     Failure cut_torn_tail(const JournalEnd& end);
     Failure restore_open_block(const JournalEnd& end);
-    Failure write_records(std::span<const Slot> records);
+    Failure write_records(std::span<const std::byte> records);
     Failure change_segment();
     Failure prepare_next(std::uint64_t bytes);
     Failure finish_segment_file(JournalFile& file);

@@ -1,0 +1,1 @@
+"""Promises of gm.store: journal in, tables out."""
