@@ -143,15 +143,20 @@ TEST_CASE("a market that does not move has a deviation of exactly 0") {
     }
 }
 
-TEST_CASE("equal returns that round are still no deviation") {
+TEST_CASE("equal returns, and returns that differ by rounding alone, are no deviation") {
     for (int numerator = 1; numerator < 100; ++numerator) {
-        gm::LogReturnDeviation deviation;
+        const double r = numerator / 7.0;
+        gm::LogReturnDeviation equal;
+        gm::LogReturnDeviation rounded;
         for (int bar = 0; bar < 40; ++bar) {
-            deviation.prepare();
-            deviation.update(numerator / 7.0);
+            equal.prepare();
+            equal.update(r);
+            rounded.prepare();
+            rounded.update(bar % 3 == 0 ? std::nextafter(r, 100.0) : r);
         }
-        CHECK(deviation.is_warm());
-        CHECK(deviation.value() == 0.0);
+        CHECK(equal.is_warm());
+        CHECK(equal.value() == 0.0);
+        CHECK(rounded.value() == 0.0);
     }
 }
 
