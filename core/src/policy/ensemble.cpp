@@ -32,6 +32,15 @@ void softmax(const double* x, std::size_t count, double temperature, double* out
     }
 }
 
+// The same bits, also of zeros and of what is no number.
+bool is_same_row(const float* left, const float* right) noexcept {
+    std::uint32_t apart = 0;
+    for (std::size_t c = 0; c < kStrategicColumns; ++c) {
+        apart |= std::bit_cast<std::uint32_t>(left[c]) ^ std::bit_cast<std::uint32_t>(right[c]);
+    }
+    return apart == 0;
+}
+
 Failure refuse(const AgentOptions& options, const std::string& why) {
     return fail(Status::kBadArgument, "agent " + options.name + ": " + why);
 }
@@ -185,9 +194,8 @@ void Ensemble::decide(const float* matrix, const PolicyContext& context, Ensembl
                       DecisionValues& out) const noexcept {
     out = {};
     const float* newest_known = matrix + (kKnownRows - 1) * kStrategicColumns;
-    if (!state.is_prepared ||
-        std::memcmp(state.oldest_known, matrix, sizeof(state.oldest_known)) != 0 ||
-        std::memcmp(state.newest_known, newest_known, sizeof(state.newest_known)) != 0) {
+    if (!state.is_prepared || !is_same_row(state.oldest_known, matrix) ||
+        !is_same_row(state.newest_known, newest_known)) {
         prepare_agents(matrix, state);
     }
     double votes[kAgentsMax][kActions] = {};

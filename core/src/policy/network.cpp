@@ -61,6 +61,7 @@ PackedStep start_step(StepKind kind, const NetworkOperator& from, std::uint32_t 
     packed.step.outputs = from.outputs;
     packed.step.blocks = blocks_of(from.outputs);
     packed.step.epsilon = from.epsilon;
+    packed.step.inverse_width = 1.0F / static_cast<float>(inputs);
     return packed;
 }
 

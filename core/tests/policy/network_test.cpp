@@ -115,11 +115,13 @@ TEST_CASE("skipping inactive neurons gives the bits of the chain that reads them
 
 TEST_CASE("LayerNormalization in either order agrees with the reference") {
     for (const bool norm_comes_first : {false, true}) {
-        for (std::uint32_t seed = 1; seed <= 10; ++seed) {
+        for (std::uint32_t seed = 1; seed <= 12; ++seed) {
+            const float shifts[] = {-0.5F, 0.0F, 1.0F, 3.0F};  // few to nearly all neurons active
             const Bytes file = dense_model({.widths = {198, 256, 128, 64, 3},
                                             .seed = seed,
                                             .has_norm = true,
-                                            .norm_comes_first = norm_comes_first});
+                                            .norm_comes_first = norm_comes_first,
+                                            .bias_shift = shifts[seed % 4]});
             Network network;
             REQUIRE(network.load(file, {48, 4, 6}).is_ok());
             const std::vector<float> input = Numbers(seed).many(198);
@@ -170,7 +172,9 @@ TEST_CASE("every instruction set gives the same bits") {
         {.widths = {198, 3}, .seed = 6},
         {.widths = {150, 2, 3}, .seed = 7},
         {.widths = {1, 1, 1}, .seed = 8},
-        {.widths = {61, 401, 17, 223, 31}, .seed = 9, .has_norm = true}};
+        {.widths = {61, 401, 17, 223, 31}, .seed = 9, .has_norm = true},
+        {.widths = {61, 401, 17, 223, 31}, .seed = 10, .has_norm = true, .bias_shift = 1.0F},
+        {.widths = {198, 256, 128, 64, 3}, .seed = 11, .has_norm = true, .bias_shift = 3.0F}};
     for (const Layers& layers : cases) {
         const Bytes file = dense_model(layers);
         Network scalar;
@@ -201,9 +205,11 @@ TEST_CASE("the newest row on prepared rows is the full computation, bit for bit"
         std::uint32_t row_width;
         std::uint32_t context;
     };
-    const Case cases[] = {{{.widths = {198, 256, 128, 64, 3}, .seed = 21, .has_norm = true}, 4, 6},
-                          {{.widths = {624, 256, 128, 64, 7}, .seed = 22}, 13, 0},
-                          {{.widths = {150, 2, 3}, .seed = 23}, 3, 6}};
+    const Case cases[] = {
+        {{.widths = {198, 256, 128, 64, 3}, .seed = 21, .has_norm = true}, 4, 6},
+        {{.widths = {198, 256, 128, 64, 3}, .seed = 24, .has_norm = true, .bias_shift = 1}, 4, 6},
+        {{.widths = {624, 256, 128, 64, 7}, .seed = 22}, 13, 0},
+        {{.widths = {150, 2, 3}, .seed = 23}, 3, 6}};
     for (const Case& one : cases) {
         const Bytes file = dense_model(one.layers);
         Network network;

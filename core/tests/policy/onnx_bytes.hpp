@@ -151,7 +151,7 @@ struct Layers {
     std::uint32_t seed = 1;
     bool has_norm = false;
     bool norm_comes_first = false;  // before ReLU
-    float bias_scale = 0.1F;
+    float bias_shift = 0.0F;        // 3: most neurons active
 };
 
 inline Bytes dense_model(const Layers& layers) {
@@ -171,8 +171,11 @@ inline Bytes dense_model(const Layers& layers) {
         const float scale = 1.7F / std::sqrt(static_cast<float>(inputs));
         graph.tensors.push_back(tensor("w" + suffix, {inputs, outputs},
                                        numbers.many(std::size_t{inputs} * outputs, scale)));
-        graph.tensors.push_back(
-            tensor("b" + suffix, {outputs}, numbers.many(outputs, layers.bias_scale)));
+        std::vector<float> bias = numbers.many(outputs, 0.1F);
+        for (float& one : bias) {
+            one += layers.bias_shift;
+        }
+        graph.tensors.push_back(tensor("b" + suffix, {outputs}, bias));
         push("Gemm", {"w" + suffix, "b" + suffix});
         if (i + 2 == layers.widths.size()) {
             break;

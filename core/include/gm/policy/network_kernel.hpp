@@ -18,10 +18,18 @@ namespace gm::network_kernel {
 
 // One sample on its way through the layers, on the stack: no network shares memory with another.
 struct Scratch {
-    alignas(64) float activations[kNetworkWidthMax];
-    alignas(64) float next[kNetworkWidthMax];
+    alignas(64) float first[kNetworkWidthMax];
+    alignas(64) float second[kNetworkWidthMax];
     alignas(64) float values[kNetworkWidthMax + kLanes];  // a collect writes whole blocks
     alignas(64) std::uint32_t rows[kNetworkWidthMax + kLanes];
+    float* activations = first;
+    float* next = second;
+
+    void swap() {
+        float* const old = activations;
+        activations = next;
+        next = old;
+    }
 };
 
 // A matrix and the inputs it is read for: all in order, or those listed in rows.
@@ -38,7 +46,7 @@ inline void add_blocks(const Product& product, std::size_t offset, const float* 
     Lanes sums[kCount];
 #pragma GCC unroll 16
     for (int b = 0; b < kCount; ++b) {
-        sums[b] = Lanes::load(start + offset + b * 16);
+        sums[b] = start != nullptr ? Lanes::load(start + offset + b * 16) : Lanes::broadcast(0.0F);
     }
     const float* column = product.weights + offset;
     for (std::size_t i = 0; i < product.count; ++i) {
@@ -55,7 +63,7 @@ inline void add_blocks(const Product& product, std::size_t offset, const float* 
     }
 }
 
-// out = start + values x weights, as many blocks at a time as the registers hold.
+// out = start + values x weights, as many blocks at a time as the registers hold. No start: 0.
 template <typename Lanes, bool kIsSparse>
 inline void multiply(const Product& product, const float* start, float* out) {
     std::size_t offset = 0;
@@ -94,32 +102,57 @@ inline Lanes load_input(const float* x) {
     }
 }
 
-// Mean and deviation over the inputs, four interleaved sums in a fixed order. Padding holds zeros.
+// Four sums that take blocks of lanes in turn: a fixed order without one long chain.
+template <typename Lanes>
+struct Sums {
+    Lanes part[4] = {Lanes::broadcast(0.0F), Lanes::broadcast(0.0F), Lanes::broadcast(0.0F),
+                     Lanes::broadcast(0.0F)};
+
+    [[nodiscard]] float total() const {
+        return Lanes::add(Lanes::add(part[0], part[1]), Lanes::add(part[2], part[3])).sum();
+    }
+};
+
+inline Moments moments_of(float mean, float variance, float epsilon) {
+    return {mean, 1.0F / std::sqrt(variance + epsilon)};
+}
+
+// Mean and deviation over the inputs, in two passes. Padding holds zeros.
 template <typename Lanes, bool kHasRelu>
 inline Moments moments(const PlanStep& step, const float* x) {
-    const std::size_t padded = (step.inputs + kLanes - 1) / kLanes * kLanes;
-    Lanes sums[4] = {Lanes::broadcast(0.0F), Lanes::broadcast(0.0F), Lanes::broadcast(0.0F),
-                     Lanes::broadcast(0.0F)};
-    for (std::size_t i = 0; i < padded; i += kLanes) {
-        Lanes& sum = sums[i / kLanes % 4];
+    Sums<Lanes> sums;
+    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
+        Lanes& sum = sums.part[i / kLanes % 4];
         sum = Lanes::add(sum, load_input<Lanes, kHasRelu>(x + i));
     }
-    const auto width = static_cast<float>(step.inputs);
-    const float mean =
-        Lanes::add(Lanes::add(sums[0], sums[1]), Lanes::add(sums[2], sums[3])).sum() / width;
+    const float mean = sums.total() * step.inverse_width;
     const Lanes means = Lanes::broadcast(mean);
-    for (Lanes& sum : sums) {
-        sum = Lanes::broadcast(0.0F);
-    }
-    for (std::size_t i = 0; i < padded; i += kLanes) {
-        Lanes& sum = sums[i / kLanes % 4];
+    Sums<Lanes> squares;
+    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
+        Lanes& sum = squares.part[i / kLanes % 4];
         const Lanes away = Lanes::subtract(load_input<Lanes, kHasRelu>(x + i), means);
         const Lanes kept = Lanes::multiply(away, Lanes::load(step.input_mask + i));
         sum = Lanes::fma(kept, kept, sum);
     }
-    const float variance =
-        Lanes::add(Lanes::add(sums[0], sums[1]), Lanes::add(sums[2], sums[3])).sum() / width;
-    return {mean, 1.0F / std::sqrt(variance + step.epsilon)};
+    return moments_of(mean, squares.total() * step.inverse_width, step.epsilon);
+}
+
+// The same after ReLU in one pass, as mean square - mean^2. If a share p of the neurons is active,
+// (mean)^2 <= p x mean square, so the difference keeps at least 1 - p of what it is made from.
+template <typename Lanes>
+inline Moments sparse_moments(const PlanStep& step, const float* x) {
+    Sums<Lanes> sums;
+    Sums<Lanes> squares;
+    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
+        const std::size_t turn = i / kLanes % 4;
+        const Lanes value = Lanes::load(x + i).relu();
+        sums.part[turn] = Lanes::add(sums.part[turn], value);
+        squares.part[turn] = Lanes::fma(value, value, squares.part[turn]);
+    }
+    const float mean = sums.total() * step.inverse_width;
+    const float variance = squares.total() * step.inverse_width - mean * mean;
+    return moments_of(mean, variance > 0.0F || variance != variance ? variance : 0.0F,
+                      step.epsilon);
 }
 
 // LayerNorm where it stands: (x - mean) / deviation x scale + bias. Padding stays 0.
@@ -146,8 +179,9 @@ inline void unfold(const PlanStep& step, const Moments& found, float* sums) {
     }
 }
 
+// next = start + activations x weights; rows of inactive neurons are not read.
 template <typename Lanes>
-inline void run_sparse(const PlanStep& step, const float* start, Scratch& scratch) {
+inline void multiply_active(const PlanStep& step, const float* start, Scratch& scratch) {
     const std::size_t count =
         Lanes::collect(scratch.activations, step.inputs, scratch.values, scratch.rows);
     multiply<Lanes, true>(
@@ -155,11 +189,30 @@ inline void run_sparse(const PlanStep& step, const float* start, Scratch& scratc
         start, scratch.next);
 }
 
+// ReLU, LayerNorm, matrix. Folding subtracts mean x column_sums from a sum, which costs digits when
+// most neurons are active and saves nothing then: from three quarters on the norm is computed where
+// it stands.
 template <typename Lanes>
-inline void copy(const float* from, std::uint32_t blocks, float* to) {
-    for (std::size_t o = 0; o < std::size_t{blocks} * kLanes; o += kLanes) {
-        Lanes::load(from + o).store(to + o);
+inline void multiply_normalised(const PlanStep& step, Scratch& scratch) {
+    const float* x = scratch.activations;
+    const std::size_t stride = std::size_t{step.blocks} * kLanes;
+    const std::size_t count = Lanes::collect(x, step.inputs, scratch.values, scratch.rows);
+    if (count * 4 < std::size_t{step.inputs} * 3) {
+        const Moments found = sparse_moments<Lanes>(step, x);
+        multiply<Lanes, true>({step.weights, scratch.values, scratch.rows, count, stride}, nullptr,
+                              scratch.next);
+        unfold<Lanes>(step, found, scratch.next);
+        return;
     }
+    const Moments found = moments<Lanes, true>(step, x);
+    const Lanes mean = Lanes::broadcast(found.mean);
+    const Lanes inverse = Lanes::broadcast(found.inverse);
+    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
+        const Lanes away = Lanes::subtract(Lanes::load(x + i).relu(), mean);
+        Lanes::multiply(away, inverse).store(scratch.values + i);
+    }
+    multiply<Lanes, false>({step.weights, scratch.values, nullptr, step.inputs, stride}, step.bias,
+                           scratch.next);
 }
 
 template <typename Lanes>
@@ -170,22 +223,16 @@ inline void run_step(const PlanStep& step, Scratch& scratch) {
             multiply<Lanes, false>(
                 {step.weights, x, nullptr, step.inputs, std::size_t{step.blocks} * kLanes},
                 step.bias, scratch.next);
-            copy<Lanes>(scratch.next, step.blocks, x);
+            scratch.swap();
             break;
         case StepKind::kReluDense:
-            run_sparse<Lanes>(step, step.bias, scratch);
-            copy<Lanes>(scratch.next, step.blocks, x);
+            multiply_active<Lanes>(step, step.bias, scratch);
+            scratch.swap();
             break;
-        case StepKind::kReluNormDense: {
-            for (std::size_t o = 0; o < std::size_t{step.blocks} * kLanes; o += kLanes) {
-                Lanes::broadcast(0.0F).store(scratch.next + o);
-            }
-            const Moments found = moments<Lanes, true>(step, x);
-            run_sparse<Lanes>(step, scratch.next, scratch);
-            unfold<Lanes>(step, found, scratch.next);
-            copy<Lanes>(scratch.next, step.blocks, x);
+        case StepKind::kReluNormDense:
+            multiply_normalised<Lanes>(step, scratch);
+            scratch.swap();
             break;
-        }
         case StepKind::kRelu:
             for (std::size_t i = 0; i < step.inputs; i += kLanes) {
                 Lanes::load(x + i).relu().store(x + i);

@@ -31,6 +31,7 @@ struct PlanStep {
     std::uint32_t outputs;
     std::uint32_t blocks;      // of 16 outputs
     float epsilon;             // kLayerNorm, kReluNormDense
+    float inverse_width;       // 1 / inputs
     const float* weights;      // dense: matrix; kLayerNorm: scale
     const float* bias;         // kReluNormDense: beta x matrix + bias
     const float* column_sums;  // kReluNormDense: sum of the matrix over its inputs
