@@ -10,7 +10,7 @@ import pytest
 import gm
 from gm import features
 from gm._native import features as native
-from gm.layout import BAR
+from gm.readers import BAR
 from gm.training import reference
 
 HALF_HOUR_NS = 1_800_000_000_000
