@@ -9,16 +9,14 @@ namespace gm {
 namespace {
 
 constexpr std::int64_t kSecondNs = 1'000'000'000;
-constexpr std::int64_t kFileJumpNsMax = 10 * 86'400 * kSecondNs;
+constexpr std::int64_t kFileJumpNsMax = std::int64_t{10} * 86'400 * kSecondNs;
 constexpr std::int64_t kPpm = 1'000'000;
 
 constexpr std::array<const char*, kQuarantineReasons> kNames = {
-    "none",        "not_finite",       "below_floor",
-    "off_grid",    "negative_volume",  "ohlc_contradiction",
-    "overflow",    "duplicate_time",   "backward_time",
-    "future",      "jump_band",        "crossed_book",
-    "locked_book", "unknown_symbol",   "line_too_long",
-    "malformed",   "nonexistent_time",
+    "none",          "not_finite",       "below_floor",    "off_grid",       "negative_volume",
+    "contradiction", "overflow",         "duplicate_time", "backward_time",  "future",
+    "jump_band",     "crossed_book",     "locked_book",    "unknown_symbol", "line_too_long",
+    "malformed",     "nonexistent_time",
 };
 
 [[nodiscard]] bool is_time(std::int64_t ts_ns) noexcept {
@@ -74,7 +72,8 @@ QuarantineReason BarCheck::judge_values(const Prices& row, std::int64_t volume_l
                                         std::int64_t stamp_ns,
                                         std::int64_t clock_ns) const noexcept {
     if (!is_time(row.ts_ns)) return QuarantineReason::kOverflow;
-    if (std::min({row.open, row.high, row.low, row.close}) < price_floor_ticks_) {
+    // SPEC §1 has prices "above the floor" valid: with a floor of 0, nothing is worth 0.
+    if (std::min({row.open, row.high, row.low, row.close}) <= price_floor_ticks_) {
         return QuarantineReason::kBelowFloor;
     }
     if (volume_lots < 0) return QuarantineReason::kNegativeVolume;

@@ -49,6 +49,7 @@ TEST_CASE("a single row is refused for what is wrong in it") {
     };
     CHECK(judge(bar(at(1), 30, 10'000, 10'010, 9'990, 10'005)) == Reason::kNone);
     CHECK(judge(bar(at(1), 30, 10'000, 10'010, -1, 10'005)) == Reason::kBelowFloor);
+    CHECK(judge(bar(at(1), 30, 10'000, 10'010, 0, 10'005)) == Reason::kBelowFloor);
     CHECK(judge(bar(at(1), 30, 10'000, 10'010, 9'990, 10'005, -1)) == Reason::kNegativeVolume);
     CHECK(judge(bar(at(1), 30, 10'000, 9'999, 9'990, 9'995)) == Reason::kContradiction);
     CHECK(judge(bar(at(1), 30, 10'000, 10'010, 10'001, 10'005)) == Reason::kContradiction);
@@ -87,7 +88,7 @@ TEST_CASE("near zero the band is a number of ticks, and a negative price above t
     CHECK(check.judge_close(flat(at(1), 30, -40)) == Reason::kNone);
     CHECK(check.judge_close(flat(at(2), 30, -141)) == Reason::kJumpBand);
     CHECK(check.judge_close(flat(at(3), 30, -140)) == Reason::kNone);
-    CHECK(check.judge_close(flat(at(4), 30, -10'001)) == Reason::kBelowFloor);
+    CHECK(check.judge_close(flat(at(4), 30, -10'000)) == Reason::kBelowFloor);
 }
 
 TEST_CASE("the third of three rows that agree is believed, the first two stay refused") {

@@ -17,7 +17,7 @@ struct Instrument {
     std::int64_t order_lot_e9;
     std::int64_t order_tick_ticks;   // order prices are multiples of this many ticks (IBM: 100)
     std::int64_t tick_value_micros;  // one order lot moved by one tick
-    std::int64_t price_floor_ticks;  // a price below it is refused
+    std::int64_t price_floor_ticks;  // a price at or below it is refused
     std::int64_t band_ppm;           // jump band against the last good price
     std::int64_t band_ticks_min;     // and at least this many ticks
     std::uint32_t session_first;     // its slice of the SessionInterval table

@@ -18,8 +18,8 @@ namespace gm {
 // Numbers are never reused: they are in journals (Quarantine::reason, BarQuarantined::reason).
 enum class QuarantineReason : std::uint32_t {
     kNone = 0,
-    kNotFinite = 1,  // a word or nothing where a number belongs
-    kBelowFloor = 2,
+    kNotFinite = 1,   // a word or nothing where a number belongs
+    kBelowFloor = 2,  // or at it
     kOffGrid = 3,
     kNegativeVolume = 4,
     kContradiction = 5,  // H < max(O, C), L > min(O, C) or H < L
@@ -44,15 +44,15 @@ inline constexpr std::size_t kQuarantineReasons = 17;
 inline constexpr std::int64_t kNoClock = INT64_MIN;
 // Nothing was seen yet. Stamps must lie within ±kTimeMax, the years 1823 to 2116.
 inline constexpr std::int64_t kNoTime = INT64_MIN;
-inline constexpr std::int64_t kTimeMax = std::int64_t{1} << 62;
+inline constexpr std::int64_t kTimeMax = 4'611'686'018'427'387'904;  // 2^62
 
 class BarCheck {
  public:
     static constexpr std::uint32_t kRefusalsInRowMax = 5;
     static constexpr std::int64_t kFutureNsMax = 300'000'000'000;
-    static constexpr std::int64_t kDurationNsMax = 7 * 86'400'000'000'000;
+    static constexpr std::int64_t kDurationNsMax = std::int64_t{7} * 86'400'000'000'000;
     // A double holds it exactly, and a day of such volumes does not overflow.
-    static constexpr std::int64_t kUnitsMax = std::int64_t{1} << 53;
+    static constexpr std::int64_t kUnitsMax = 9'007'199'254'740'992;  // 2^53
 
     // clean_bars: how many must pass before entries are allowed after too many refusals.
     void open(const Instrument& instrument, std::uint32_t clean_bars) noexcept;
