@@ -1,0 +1,1 @@
+"""Promises of gm.venue and of the server behind it."""
