@@ -129,6 +129,7 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t p50_ns
         uint64_t p99_ns
         uint64_t max_ns
+        uint64_t octaves[36]
 
     cdef struct StagesStatus:
         StageStatus stages[7]

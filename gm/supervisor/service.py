@@ -115,6 +115,8 @@ class Service:
         self._core.start()
         try:
             while not self._core.wait(self._settings.store.poll_ms / 1000):
+                if self._is_tape_over():
+                    break
                 if self._stop.is_set():
                     self._core.request_stop()
                     self._notifier.send("STOPPING=1")
@@ -151,6 +153,10 @@ class Service:
             "epoch": engine["epoch"],
             "failure": status["failure"],
         }
+
+    def _is_tape_over(self) -> bool:
+        """In lockstep END is the end; running free, a venue may begin again."""
+        return self._core.phase == "ended" and bool(self._core.status()["io"]["is_lockstep"])
 
     def _serve_metrics(self) -> None:
         registry = CollectorRegistry()

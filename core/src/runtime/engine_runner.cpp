@@ -230,7 +230,7 @@ void EngineRunner::sleep() noexcept {
 }
 
 void EngineRunner::write_status(bool is_forced) noexcept {
-    if (!is_status_old_) return;
+    if (!is_status_old_ || engine_ == nullptr) return;
     const std::uint64_t now = ticks();
     const double since_ns = static_cast<double>(now - status_ticks_) * ns_per_tick_;
     if (!is_forced && since_ns < static_cast<double>(kStatusEveryNs)) return;

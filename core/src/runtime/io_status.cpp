@@ -1,4 +1,6 @@
 // What io tells people: the status page's part and the answer to a status request.
+#include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "gm/runtime/io_loop.hpp"
@@ -13,8 +15,16 @@ StageStatus stage_of(const Histogram& in_ticks, double ns_per_tick) noexcept {
         return static_cast<std::uint64_t>(static_cast<double>(count) * ns_per_tick);
     };
     const HistogramSummary summary = in_ticks.summary();
-    return {summary.count, to_ns(summary.sum), to_ns(summary.p50), to_ns(summary.p99),
-            to_ns(summary.max)};
+    StageStatus status{summary.count,      to_ns(summary.sum), to_ns(summary.p50),
+                       to_ns(summary.p99), to_ns(summary.max), {}};
+    for (std::size_t bucket = 0; bucket < Histogram::kBucketCount; ++bucket) {
+        const std::uint64_t count = in_ticks.count_in(bucket);
+        if (count == 0) continue;
+        const auto octave =
+            static_cast<std::size_t>(std::bit_width(to_ns(Histogram::upper_end(bucket))));
+        status.octaves[std::min(octave, kOctaves - 1)] += count;
+    }
+    return status;
 }
 
 }  // namespace

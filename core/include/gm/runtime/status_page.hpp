@@ -19,7 +19,7 @@
 namespace gm {
 
 inline constexpr std::uint32_t kStatusMagic = 0x50304d47;  // "GM0P" in memory order
-inline constexpr std::uint32_t kStatusSchema = 1;
+inline constexpr std::uint32_t kStatusSchema = 2;
 
 enum class Phase : std::uint64_t {
     kStarting = 0,
@@ -119,12 +119,15 @@ inline constexpr std::size_t kIoStages = 3;
 inline constexpr std::size_t kStagesShown = kIoStages + kStages;
 [[nodiscard]] const char* stage_name(std::size_t stage) noexcept;
 
+// octaves[i]: how often the stage took [2^(i-1), 2^i) ns; the last one holds all longer ones too.
+inline constexpr std::size_t kOctaves = 36;
 struct StageStatus {
     std::uint64_t count;
     std::uint64_t sum_ns;
     std::uint64_t p50_ns;
     std::uint64_t p99_ns;
     std::uint64_t max_ns;
+    std::uint64_t octaves[kOctaves];
 };
 struct StagesStatus {
     StageStatus stages[kStagesShown];
