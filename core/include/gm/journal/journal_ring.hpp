@@ -63,11 +63,13 @@ class JournalRing {
     // checksum is left to the journal thread. The caller has made sure of room: without it, halts.
     void append(Slot& slot) noexcept {
         if (!has_room(1)) __builtin_trap();
-        slot.trailer.journal_sequence = position_ + 1;
-        slot.trailer.crc32c = 0;
-        slot.trailer.commit = commit_word(position_ + 1);
         Slot& place = slots_[position_ & mask_];
-        std::memcpy(static_cast<void*>(&place), &slot, sizeof slot - sizeof slot.trailer.commit);
+        std::memcpy(static_cast<void*>(&place), &slot, offsetof(Slot, trailer));
+        // Field by field into both: a wide load right behind narrow stores would wait for them.
+        place.trailer.input_sequence = slot.trailer.input_sequence;
+        place.trailer.journal_sequence = slot.trailer.journal_sequence = position_ + 1;
+        place.trailer.crc32c = slot.trailer.crc32c = 0;
+        slot.trailer.commit = commit_word(position_ + 1);
         // Recovery pairs with this release: it trusts a record only by its commit word.
         std::atomic_ref(place.trailer.commit).store(slot.trailer.commit, std::memory_order_release);
         position_ += 1;
