@@ -5,7 +5,7 @@ import hashlib
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ class Engine:
         self.die_at, self.die = die_at, die
         self.steps = 0
         self.crowded = 0
+        self.trades = True
         self.orders_sent = 0
         self.connection = 1
         journal.epoch += 1
@@ -222,7 +223,7 @@ class Engine:
             raise Died
 
     def trade(self, frame: Any) -> None:
-        if frame["header"]["type"] != RecordType.BAR_CLOSE:
+        if frame["header"]["type"] != RecordType.BAR_CLOSE or not self.trades:
             return
         sequence = int(frame["header"]["first_sequence"])
         side = Side.BUY if sequence % 3 else Side.SELL
@@ -233,10 +234,13 @@ class Engine:
 
     def run(self) -> None:
         self.recover()
+        self.step_until(lambda: self.journal.ended)
+
+    def step_until(self, is_enough: Callable[[], bool]) -> None:
         poller = zmq.Poller()
         poller.register(self.feed, zmq.POLLIN)
         poller.register(self.orders, zmq.POLLIN)
-        while not self.journal.ended:
+        while not is_enough():
             ready = poller.poll(WAIT_MS)
             assert ready, "the venue is silent"
             # A frame left over from an older connection may stand beside the open step.
