@@ -45,6 +45,7 @@ ifdef MODULE
 	cp build/py/$(MODULE).*.so $$($(BIN)/python -c 'import sysconfig as s; \
 	    print(s.get_path("platlib"))')/gm/_native/
 else
+	@[ -d build/py ] || echo "Building the native modules: some minutes the first time"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" flock build/native.lock \
 	    $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 endif
@@ -75,7 +76,6 @@ test-train:
 	@echo "make test-train: there is no training yet; the training issue builds it" >&2
 	@exit 1
 
-lint: export GM_LINT := 1
 lint: native
 	@.ci/lint
 
