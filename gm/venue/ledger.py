@@ -1,0 +1,82 @@
+"""The venue's book of record as a file for people and tests: `venue_ledger.json`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gm._native.venue_server import VenueServer
+from gm.layout import OrderReason, OrderState, OrderType, RejectReason, Side
+
+LEDGER_FILE = "venue_ledger.json"
+_NAMES = {
+    "side": Side,
+    "type": OrderType,
+    "reason": OrderReason,
+    "state": OrderState,
+    "reject_reason": RejectReason,
+}
+
+Rows = NDArray[np.void]
+
+
+def ledger_totals(server: VenueServer) -> dict[str, int]:
+    """Sums over the ledger by name; cash_micros is sales less purchases before commission."""
+    totals = {name: int(server.totals()[0][name]) for name in server.totals().dtype.names or ()}
+    low, high = totals.pop("cash_micros_low"), totals.pop("cash_micros_high")
+    return totals | {"cash_micros": (high << 64) + low}
+
+
+def write_ledger(server: VenueServer, run_dir: Path, **facts: object) -> Path:
+    """Write orders, executions, tombstones and totals; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    server : VenueServer
+        Not running any more.
+    run_dir : Path
+        Where the file goes.
+    **facts : JSON values
+        Written beside them.
+
+    Returns
+    -------
+    Path
+        ``venue_ledger.json``. Ids are [installation, epoch, counter]; enums by lower-case name.
+
+    Source
+    ------
+    Ours.
+    """
+    ledger = {
+        **facts,
+        "totals": ledger_totals(server),
+        "orders": _table(server.orders()),
+        "executions": _table(server.executions()),
+        "tombstones": [list(row) for row in server.tombstones().tolist()],
+    }
+    path = run_dir / LEDGER_FILE
+    fresh = path.with_suffix(".tmp")
+    fresh.write_bytes(msgspec.json.encode(ledger))
+    os.replace(fresh, path)
+    return path
+
+
+def _table(rows: Rows) -> list[dict[str, Any]]:
+    columns = {
+        name: _column(name, rows[name]) for name in rows.dtype.names or () if name != "reserved"
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _column(name: str, values: Rows) -> list[Any]:
+    if name in ("id", "order_id"):
+        return [list(row) for row in values.tolist()]
+    if name not in _NAMES:
+        return list(values.tolist())
+    names = {member.value: member.name.lower() for member in _NAMES[name]}
+    # What a peer sent is written down as it came: a number that has no name stays a number.
+    return [names.get(value, value) for value in values.tolist()]

@@ -1,0 +1,111 @@
+"""A file or a synthetic session as the venue's tape, and the name that tells tapes apart."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gm import layout
+from gm.config.instruments import InstrumentConfig
+from gm.errors import BadTape
+from gm.layout import RecordType
+from gm.readers import read_tape
+from gm.venue.synthetic import BAR_MINUTES, synthetic_session
+
+Rows = NDArray[np.void]
+
+# The one instrument of a venue has this number on the wire.
+INSTRUMENT_NUMBER = 0
+
+
+class Tape(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Rows of ``layout.TAPE_ROW`` and the 32 bytes that name them."""
+
+    rows: Rows
+    tape_id: bytes
+
+
+def open_tape(path: Path, instrument: InstrumentConfig, seed: int) -> Tape:
+    """Read a file of bars as a tape.
+
+    Parameters
+    ----------
+    path : Path
+        CSV as ``gm.readers.read_tape`` takes it.
+    instrument : InstrumentConfig
+    seed : int
+        Of the venue's dice: part of the name, because other luck is another run.
+
+    Returns
+    -------
+    Tape
+
+    Raises
+    ------
+    BadTape
+        If the file is not bars, or not one bar of it can be put on the wire.
+
+    Source
+    ------
+    Ours.
+    """
+    result = read_tape(path, instrument)
+    if not np.any(result.rows["reason"] == 0):
+        raise BadTape(f"{path}: no line of {len(result.rows)} is a bar of {instrument.symbol}")
+    return Tape(
+        rows=tape_rows(result.rows, result.bar_minutes),
+        tape_id=tape_id(bytes.fromhex(result.sha256), instrument.symbol, seed),
+    )
+
+
+def synthetic_tape(bars: int, instrument: InstrumentConfig, seed: int) -> Tape:
+    """Make a tape of a synthetic session; one seed for the market and for the dice."""
+    session = synthetic_session(instrument, seed, bars)
+    rows = np.zeros(len(session), [*session.dtype.descr, ("line", "u8"), ("reason", "u4")])
+    for name in session.dtype.names or ():
+        rows[name] = session[name]
+    digest = hashlib.sha256(session.tobytes()).digest()
+    return Tape(rows=tape_rows(rows, BAR_MINUTES), tape_id=tape_id(digest, instrument.symbol, seed))
+
+
+def tape_rows(read: Rows, bar_minutes: int) -> Rows:
+    """Put what the reader found on the wire: bars as read, refused lines as QUARANTINE.
+
+    Parameters
+    ----------
+    read : ndarray, shape (n,)
+        Columns of ``gm.readers.TAPE_ROW``.
+    bar_minutes : int, minutes
+        Length of every bar.
+
+    Returns
+    -------
+    ndarray of layout.TAPE_ROW, shape (n,)
+    """
+    rows = np.zeros(len(read), layout.TAPE_ROW)
+    bars = np.zeros(len(read), layout.BAR_CLOSE)
+    refusals = np.zeros(len(read), layout.QUARANTINE)
+    for name in ("start_ts_ns", "open_ticks", "high_ticks", "low_ticks", "close_ticks"):
+        bars[name] = read[name]
+    bars["volume_lots"] = read["volume_lots"]
+    bars["flags"] = read["flags"]
+    bars["duration_s"] = bar_minutes * 60
+    refusals["line"] = read["line"]
+    refusals["reason"] = read["reason"]
+    for payloads in (bars, refusals):
+        payloads["instrument"] = INSTRUMENT_NUMBER
+    is_bar = read["reason"] == 0
+    rows["payload"] = np.where(is_bar[:, None], _bytes_of(bars), _bytes_of(refusals))
+    rows["type"] = np.where(is_bar, RecordType.BAR_CLOSE, RecordType.QUARANTINE)
+    return rows
+
+
+def tape_id(content_sha256: bytes, symbol: str, seed: int) -> bytes:
+    """Name a tape: SHA-256 over that of its bytes, the instrument and the seed."""
+    return hashlib.sha256(content_sha256 + symbol.encode() + b"\0%d" % seed).digest()
+
+
+def _bytes_of(payloads: Rows) -> NDArray[np.uint8]:
+    return payloads.view(np.uint8).reshape(len(payloads), layout.PAYLOAD_SIZE)
