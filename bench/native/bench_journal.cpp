@@ -45,6 +45,7 @@ struct Result {
     double verify_per_s = 0;
     double read_per_s = 0;
     double start_ms = 0;
+    double resume_ms = 0;
 };
 
 gm::Slot make_record(std::uint64_t sequence) {
@@ -159,6 +160,12 @@ bool measure_read(const std::string& run_directory, Result& result) {
     }
     result.verify_per_s = median(verified);
     result.read_per_s = median(read);
+    gm::SegmentWriter segments;
+    gm::SegmentSettings settings;
+    settings.run_directory = run_directory;
+    const std::int64_t begin_ns = gm::monotonic_ns();
+    if (!segments.open(settings).is_ok()) return false;
+    result.resume_ms = static_cast<double>(gm::monotonic_ns() - begin_ns) / 1e6;
     return true;
 }
 
@@ -167,9 +174,9 @@ void print(const Result& result, bool as_json) {
         std::printf(
             "{\"append_ns\": %.2f, \"push_ns\": %.2f, \"append_to_push\": %.3f, "
             "\"append_to_push_max\": %.3f, \"drain_per_s\": %.0f, \"verify_per_s\": %.0f, "
-            "\"read_per_s\": %.0f, \"first_start_ms\": %.1f}\n",
+            "\"read_per_s\": %.0f, \"first_start_ms\": %.1f, \"resume_ms\": %.1f}\n",
             result.append_ns, result.push_ns, result.ratio, result.ratio_worst, result.drain_per_s,
-            result.verify_per_s, result.read_per_s, result.start_ms);
+            result.verify_per_s, result.read_per_s, result.start_ms, result.resume_ms);
         return;
     }
     std::printf("journal append                 %8.2f ns a record\n", result.append_ns);
@@ -179,6 +186,7 @@ void print(const Result& result, bool as_json) {
     std::printf("append and drain, one thread   %8.2f M records/s\n", result.drain_per_s / 1e6);
     std::printf("verify: CRC and chain          %8.2f M records/s\n", result.verify_per_s / 1e6);
     std::printf("read: CRC alone                %8.2f M records/s\n", result.read_per_s / 1e6);
+    std::printf("resume on 2 M records          %8.1f ms\n", result.resume_ms);
     std::printf("first segment, 256 MiB zeroed  %8.1f ms\n", result.start_ms);
 }
 
