@@ -22,12 +22,12 @@ CORE := build/core$(if $(SANITIZE),-$(firstword $(subst $(comma), ,$(SANITIZE)))
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
-.PHONY: help setup native demo test test-core test-data test-train kill-campaign lint format \
+.PHONY: help setup native demo test test-core test-data test-train mutants kill-campaign lint format \
         bench bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
-	@echo "  also: setup native test-core test-data test-train kill-campaign format"
+	@echo "  also: setup native test-core test-data test-train mutants kill-campaign format"
 	@echo "        bench bench-smoke wheel lock clean"
 
 setup: $(INSTALLED)
@@ -60,6 +60,11 @@ test-core: $(INSTALLED) $(CORE)/build.ninja
 	$(BIN)/ninja -C $(CORE) -j $(JOBS)
 	TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(BIN)/ctest --test-dir $(CORE) --output-on-failure --no-tests=error -j $(JOBS)
+
+# The broken variants of promises, each of which its test must find. test-core runs them too.
+mutants: $(INSTALLED) $(CORE)/build.ninja
+	$(BIN)/ninja -C $(CORE) -j $(JOBS) test_hot_path_mutant_1 test_hot_path_mutant_2
+	$(BIN)/ctest --test-dir $(CORE) --output-on-failure --no-tests=error -R mutant
 
 test: native test-core
 	$(BIN)/pytest $(PYTEST)

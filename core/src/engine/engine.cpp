@@ -2,8 +2,25 @@
 
 #include <cstring>
 
+#ifdef GM_MUTANT_P11
+#include <unistd.h>
+#endif
+
 namespace gm {
 namespace {
+
+#ifdef GM_MUTANT_P11
+// What P11 forbids, for the test that must find it: 1 (or no value) an allocation, 2 a system call.
+void break_promise() noexcept {
+    if (GM_MUTANT_P11 - 0 == 2) {
+        (void)::getppid();
+        return;
+    }
+    char* planted = new char[1];
+    asm volatile("" : : "r"(planted) : "memory");  // or the compiler would leave both out
+    delete[] planted;
+}
+#endif
 
 Failure load_agents(const Settings& settings, Ensemble& ensemble) {
     std::vector<AgentOptions> agents;
@@ -50,6 +67,9 @@ Failure Engine::open(const Settings& settings) {
 }
 
 void Engine::step(const Slot& input, Outputs& out) noexcept {
+#ifdef GM_MUTANT_P11
+    break_promise();
+#endif
     if (is_consumed(input)) return;
     if (times_ != nullptr) times_->begin();
     ++stamp_.input_sequence;
