@@ -81,6 +81,7 @@ def run(
 
     Example: gm run --instrument BTC-PERP --run-dir var/run
     """
+    from gm.cli.printing import print_struct
     from gm.supervisor import RunOptions, run_engine
 
     options = RunOptions(
@@ -90,16 +91,22 @@ def run(
         profile=profile,
         bundle=bundle,
         driver=driver,
-        as_json=json,
+        log_json=json,
     )
-    return run_engine(options)
+    print_struct(run_engine(options), as_json=json)
+    return 0
 
 
 @app.command
 def venue(
     *,
-    bars: Annotated[Path, Parameter(help="CSV of bars (may be .gz) to replay as a feed.")],
     instrument: Annotated[str, Parameter(help="Symbol of configs/instruments.yaml.")],
+    bars: Annotated[
+        Path | None, Parameter(help="CSV of bars (may be .gz) to replay as a feed.")
+    ] = None,
+    synthetic_bars: Annotated[
+        int | None, Parameter(help="Instead of a file: so many bars drawn from the seed.")
+    ] = None,
     run_dir: RunDir = Path("var/run"),
     seed: int = 1,
     speed: Annotated[
@@ -116,6 +123,7 @@ def venue(
 
     options = VenueOptions(
         bars=bars,
+        synthetic_bars=synthetic_bars,
         instrument=instrument,
         run_dir=run_dir,
         seed=seed,
@@ -132,9 +140,12 @@ def status(*, run_dir: RunDir = Path("var/run"), json: Json = False) -> int:
 
     Example: gm status --run-dir var/run
     """
-    from gm.supervisor.status import show_status
+    from gm.cli.printing import print_status
+    from gm.supervisor.status import engine_status
 
-    return show_status(run_dir, as_json=json)
+    found = engine_status(run_dir)
+    print_status(found, as_json=json)
+    return 0 if found["is_alive"] else 1
 
 
 @app.command
@@ -149,9 +160,7 @@ def report(
     """
     from gm.report import write_report
 
-    path = output or run_dir / "report.html"
-    write_report(run_dir, path)
-    print(path)
+    print(write_report(run_dir, output or run_dir / "report.html"))
     return 0
 
 
@@ -166,9 +175,11 @@ def replay(
 
     Example: gm replay --run-dir var/run
     """
-    from gm.replay import replay_command
+    from gm.cli.printing import print_struct
+    from gm.replay import replay as replay_run
 
-    return replay_command(run_dir, output, as_json=json)
+    print_struct(replay_run(run_dir, output), as_json=json)
+    return 0
 
 
 @app.command
@@ -177,9 +188,12 @@ def verify(*, run_dir: RunDir = Path("var/run"), json: Json = False) -> int:
 
     Example: gm verify --run-dir var/run
     """
-    from gm.store.verify import verify_command
+    from gm.cli.printing import print_struct
+    from gm.store.verify import verify_journal
 
-    return verify_command(run_dir, as_json=json)
+    found = verify_journal(run_dir)
+    print_struct(found, as_json=json)
+    return 0 if found.is_sound else 1
 
 
 @config_app.command
@@ -188,9 +202,12 @@ def show(*, config: Config = None) -> int:
 
     Example: gm config show --config configs/production.yaml
     """
-    from gm.config import show_config
+    from gm.config import config_hash, load_settings
+    from gm.cli.printing import print_tree
 
-    print(show_config(config_path(config)))
+    settings = load_settings(config_path(config))
+    print_tree(settings)
+    print(f"# sha256 {config_hash(settings)}")
     return 0
 
 

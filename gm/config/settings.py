@@ -4,6 +4,7 @@ A key that is not listed here is an error. No risk limit has a default: somebody
 each number down. Decimals are exact; the unit is the last part of a name.
 """
 
+import hashlib
 import math
 from decimal import Decimal
 from pathlib import Path
@@ -158,6 +159,11 @@ def load_settings(path: Path) -> Settings:
             "strategic_only is the one profile until the policies issue"
         )
     return settings
+
+
+def config_hash(settings: Settings) -> str:
+    """SHA-256 of the effective configuration, as hex: equal trees, equal hash."""
+    return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
 
 
 def convert(path: Path, tree: Any, kind: type[T], prefix: str = "") -> T:  # noqa: ANN401

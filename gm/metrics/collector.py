@@ -67,7 +67,7 @@ def _engine(engine: Status) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "gm_inputs", "Input records consumed.", value=engine["inputs_consumed"]
     )
-    totals = engine["totals"]
+    totals = engine
     for name, text in (
         ("decisions", "Decisions of the ensemble."),
         ("orders", "Orders that passed the gate."),

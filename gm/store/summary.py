@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gm import layout
 from gm.layout import QuarantineReason, RecordType
+from gm.store.journal_tail import JournalTail
 
 Slots = NDArray[np.void]
 # decision bar start, instrument, side, type, price_ticks, quantity_lots
@@ -133,6 +134,14 @@ def summarise(batches: Iterable[Slots], symbols: Sequence[str]) -> Summary:
     for slots in batches:
         counter.add(slots)
     return counter.result()
+
+
+def read_until(tail: JournalTail, sequence: int, slots_max: int) -> Iterator[Slots]:
+    """Yield batches until a journal sequence that is known to be in the segments."""
+    while tail.last_sequence < sequence:
+        slots = tail.read(slots_max)
+        if len(slots) > 0:
+            yield slots
 
 
 def _payloads(

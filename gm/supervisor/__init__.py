@@ -19,11 +19,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     profile: str | None = None
     bundle: str | None = None
     driver: str | None = None
-    as_json: bool = False
+    log_json: bool = False
 
 
-def run_engine(options: RunOptions) -> int:
-    """Run until the venue's tape ends (0), a signal stops it (0) or it fails.
+def run_engine(options: RunOptions) -> Summary:
+    """Run until the venue's tape ends, a signal stops it or it fails.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def run_engine(options: RunOptions) -> int:
 
     Returns
     -------
-    int
-        The exit code.
+    Summary
+        Totals of the journal.
 
     Raises
     ------
@@ -52,17 +52,15 @@ def run_engine(options: RunOptions) -> int:
     from gm.supervisor.service import Service, configure_log, stop_on_signals
 
     settings = effective_settings(options)
-    configure_log(options.as_json)
+    configure_log(options.log_json)
     prepared = prepare_run(options.run_dir, options.config, settings, options.instruments)
     with zmq.Context() as context:
         try:
             service = Service(prepared, settings, settings.engine.driver, context)
             stop_on_signals(service.stop)
-            summary = service.run()
+            return service.run()
         except JournalForeign as error:
             raise ConfigError(f"{error} (--run-dir {options.run_dir})") from error
-    print_summary(summary, as_json=options.as_json)
-    return 0
 
 
 def effective_settings(options: RunOptions) -> Settings:
@@ -80,20 +78,3 @@ def effective_settings(options: RunOptions) -> Settings:
         engine: Any = replace(settings.engine, driver=options.driver)
         settings = replace(settings, engine=engine)
     return settings
-
-
-def print_summary(summary: Summary, *, as_json: bool) -> None:
-    """Print the totals of a run."""
-    if as_json:
-        print(msgspec.json.encode(summary).decode())
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None)
-    for name, value in msgspec.structs.asdict(summary).items():
-        shown = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else (
-            f"{value:,}" if isinstance(value, int) else value
-        )
-        table.add_row(name.replace("_", " "), shown or "none")
-    Console().print(table)

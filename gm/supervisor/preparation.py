@@ -14,6 +14,14 @@ import msgspec
 from gm.calendars import offset_table, session_table
 from gm.config.block import Agents, Desk, build_block
 from gm.config.instruments import load_instruments
+from gm.config.run_dir import (
+    MANIFEST_FILE,
+    SETTINGS_FILE,
+    Prepared,
+    RunManifest,
+    read_run,
+    write_whole,
+)
 from gm.config.settings import Settings
 from gm.errors import ConfigError
 from gm.models import BASELINE_PATH, Bundle, agent_rows, golden_check, load_bundle
@@ -21,36 +29,10 @@ from gm.models import BASELINE_PATH, Bundle, agent_rows, golden_check, load_bund
 # One range for all runs, so that the same settings give the same bytes next year.
 CALENDAR_START_NS = 946_684_800_000_000_000  # 2000-01-01
 CALENDAR_END_NS = 2_051_222_400_000_000_000  # 2035-01-01
-SETTINGS_FILE = "settings.bin"
-MANIFEST_FILE = "run.json"
-
-
-class RunManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a run directory was made from."""
-
-    config_sha256: str
-    settings_sha256: str
-    instruments: tuple[str, ...]
-    tick_sizes: tuple[str, ...]
-    multipliers: tuple[str, ...]
-    currencies: tuple[str, ...]
-    bundle: str
-    bundle_label: str
-    bundle_sha256: str
-    agents: tuple[str, ...]
-    note: str = ""
-
-
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A run directory that the core may open."""
-
-    run_dir: Path
-    block: bytes
-    manifest: RunManifest
 
 
 def prepare_run(
-    run_dir: Path, config: Path, settings: Settings, symbols: tuple[str, ...], note: str = ""
+    run_dir: Path, config: Path, settings: Settings, symbols: tuple[str, ...]
 ) -> Prepared:
     """Make or reuse the settings block of a run directory.
 
@@ -64,8 +46,6 @@ def prepare_run(
         The checked tree.
     symbols : tuple of str
         The instruments of this run, in the order of their numbers on the wire.
-    note : str
-        Shown as the first line of the report, e.g. that the data are synthetic.
 
     Returns
     -------
@@ -106,32 +86,9 @@ def prepare_run(
         bundle_label=bundle.manifest.label,
         bundle_sha256=bundle.sha256,
         agents=tuple(agent.name for agent in bundle.manifest.agents),
-        note=note,
     )
-    _write_whole(settings_path, block)
-    _write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    return Prepared(run_dir=run_dir, block=block, manifest=manifest)
-
-
-def read_run(run_dir: Path) -> Prepared:
-    """Read the settings block and manifest of a directory that a run has left.
-
-    Raises
-    ------
-    ConfigError
-        If there is none, or the block is not the one that the manifest names.
-    """
-    try:
-        manifest = msgspec.json.decode((run_dir / MANIFEST_FILE).read_bytes(), type=RunManifest)
-        block = (run_dir / SETTINGS_FILE).read_bytes()
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"{run_dir}: not the directory of a run (--run-dir): {error}") from error
-    found = hashlib.sha256(block).hexdigest()
-    if found != manifest.settings_sha256:
-        raise ConfigError(
-            f"{run_dir / SETTINGS_FILE}: SHA-256 {found}, {MANIFEST_FILE} says "
-            f"{manifest.settings_sha256}"
-        )
+    write_whole(settings_path, block)
+    write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
     return Prepared(run_dir=run_dir, block=block, manifest=manifest)
 
 
@@ -202,13 +159,3 @@ def _agents(bundle: Bundle) -> Agents:
 def _cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "grandmodel"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside, then rename: a crash leaves the old file or the new one, never half."""
-    beside = path.with_suffix(".new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -19,17 +19,15 @@ import zmq
 from prometheus_client import CollectorRegistry
 
 from gm._native.runtime import Core, libzmq_path
+from gm.config.run_dir import DATABASE_FILE, JOURNAL_FOLDER, STATUS_FILE, Prepared
 from gm.config.settings import Settings
 from gm.metrics.collector import EngineCollector
 from gm.metrics.server import MetricsServer
 from gm.store.journal_tail import JournalTail
 from gm.store.recorder import Recorder
-from gm.store.summary import Slots, Summary, summarise
+from gm.store.summary import Summary, read_until, summarise
 from gm.supervisor.notify import Notifier
-from gm.supervisor.preparation import Prepared
 
-DATABASE_FILE = "gm.db"
-STATUS_FILE = "last_status.json"
 FREE_CORES_FOR_THREADS = 4
 # The page's heartbeat is written every 100 ms: ten of them missing is a hang.
 HEARTBEAT_AGE_NS_MAX = 1_000_000_000
@@ -75,7 +73,7 @@ class Service:
         )
         symbols = prepared.manifest.instruments
         self._recorder = Recorder(prepared.run_dir / DATABASE_FILE, symbols)
-        self._journal = prepared.run_dir / "journal"
+        self._journal = prepared.run_dir / JOURNAL_FOLDER
         self._tail = JournalTail(self._journal, self._recorder.cursor)
 
     @property
@@ -202,14 +200,6 @@ class Service:
         summary = summarise(batches, self._prepared.manifest.instruments)
         tail.close()
         return summary
-
-
-def read_until(tail: JournalTail, sequence: int, slots_max: int) -> Iterator[Slots]:
-    """Yield batches until a journal sequence that is known to be in the segments."""
-    while tail.last_sequence < sequence:
-        slots = tail.read(slots_max)
-        if len(slots) > 0:
-            yield slots
 
 
 def choose_driver(name: str) -> str:

@@ -106,7 +106,12 @@ def run_venue(options: VenueOptions) -> int:
         )
         _say(f"venue: {len(tape.rows)} rows of {instrument.symbol} at {endpoints['feed']}")
         has_ended = serve(server)
-    facts = {"instrument": instrument.symbol, "tape_id": tape.tape_id.hex(), "ended": has_ended}
+    facts = {
+        "instrument": instrument.symbol,
+        "tape_id": tape.tape_id.hex(),
+        "ended": has_ended,
+        "synthetic": options.bars is None,
+    }
     path = write_ledger(server, options.run_dir, **facts)
     _print_totals(facts | ledger_totals(server), server.counters(), path, options.as_json)
     return 0

@@ -1,0 +1,73 @@
+"""How data look on a terminal and as JSON."""
+
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+
+def print_struct(value: msgspec.Struct, *, as_json: bool) -> None:
+    """Print one struct: a JSON line, or a table of two columns."""
+    if as_json:
+        print(msgspec.json.encode(value).decode())
+        return
+    table = Table(show_header=False, box=None)
+    for name, field in msgspec.structs.asdict(value).items():
+        table.add_row(name.replace("_", " "), _shown(field))
+    Console().print(table)
+
+
+def print_status(status: dict[str, Any], *, as_json: bool) -> None:
+    """Print what an engine's status page says."""
+    if as_json:
+        print(msgspec.json.encode(status, enc_hook=_plain).decode())
+        return
+    console = Console()
+    io, engine, journal = status["io"], status["engine"], status["journal"]
+    table = Table(show_header=False, box=None)
+    alive = "" if status["is_alive"] else " (the process is gone: this is what it left)"
+    for name, value in (
+        ("phase", f"{io['phase']}{alive}"),
+        ("epoch", engine["epoch"]),
+        ("inputs", engine["inputs_consumed"]),
+        ("open orders", engine["open_orders"]),
+        ("journal", f"{journal['drained']:,} drained, {journal['synced']:,} synced"),
+        ("memory", status["memory"]),
+        ("columns not built", ", ".join(status["columns_not_built"])),
+        ("failure", status["failure"] or "none"),
+    ):
+        table.add_row(name, _shown(value))
+    console.print(table)
+    rows = Table("instrument", "position", "round trips", "ready", "bars 30m", "quarantined")
+    for row in status["instruments"]:
+        ready = "yes" if row["is_ready"] else row["not_ready"]
+        rows.add_row(
+            row["symbol"],
+            f"{row['position_lots']:,}",
+            f"{row['round_trips']:,}",
+            ready,
+            f"{row['bars_30m']:,}",
+            f"{row['quarantined']:,}",
+        )
+    console.print(rows)
+
+
+def print_tree(settings: msgspec.Struct) -> None:
+    """Print a configuration as YAML."""
+    import yaml
+
+    plain = msgspec.to_builtins(settings, enc_hook=_plain)
+    print(yaml.safe_dump(plain, sort_keys=False), end="")
+
+
+def _plain(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(part)}" for key, part in value.items()) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,121 @@
+"""`gm report`: one page that shows a person what a run did."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gm.config.run_dir import JOURNAL_FOLDER, STATUS_FILE, Prepared, read_run
+from gm.report.data import Candles, InstrumentData, gather, good_closes, read_database, refused_bars
+from gm.report.page import page
+from gm.store.journal_tail import JournalTail
+from gm.store.summary import read_until, summarise
+
+SYNTHETIC_NOTE = "Synthetic data: no evidence of profit."
+_BATCH = 65_536
+
+
+def write_report(run_dir: Path, path: Path) -> Path:
+    """Write the report of a run directory.
+
+    Parameters
+    ----------
+    run_dir : Path
+        A finished or a running run.
+    path : Path
+        The HTML file; it holds everything and fetches nothing.
+
+    Returns
+    -------
+    Path
+        ``path``.
+
+    Raises
+    ------
+    ConfigError
+        If the directory is not that of a run.
+    FileNotFoundError
+        If it has no database yet.
+    JournalCorrupt
+        If the journal is.
+
+    Source
+    ------
+    Ours.
+    """
+    prepared = read_run(run_dir)
+    manifest = prepared.manifest
+    candles = {symbol: Candles() for symbol in manifest.instruments}
+    with read_database(run_dir) as database:
+        (recorded,) = database.execute("SELECT journal_sequence FROM cursor").fetchone()
+        refused = refused_bars(database, manifest.instruments)
+        _collect_candles(prepared, recorded, refused, list(candles.values()))
+        instruments = [
+            gather(database, symbol, float(tick), candles[symbol])
+            for symbol, tick in zip(manifest.instruments, manifest.tick_sizes, strict=True)
+        ]
+    summary = summarise(
+        read_until(JournalTail(run_dir / JOURNAL_FOLDER), recorded, _BATCH), manifest.instruments
+    )
+    text = page(
+        note=SYNTHETIC_NOTE if _is_synthetic(run_dir) else "",
+        title=f"GrandModel: {', '.join(manifest.instruments)}, policy {manifest.bundle_label}",
+        facts=[
+            ("from", _day(instruments, first=True)),
+            ("to", _day(instruments, first=False)),
+            ("order stream", summary.order_stream_sha256[:16]),
+            ("settings", manifest.settings_sha256[:16]),
+            ("bundle", manifest.bundle_sha256[:16]),
+            ("journal records", f"{recorded:,}"),
+        ],
+        instruments=instruments,
+        currencies=manifest.currencies,
+        agents=manifest.agents,
+        stages=_stages(run_dir),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _collect_candles(
+    prepared: Prepared, recorded: int, refused: set[tuple[int, int]], candles: list[Candles]
+) -> None:
+    tail = JournalTail(prepared.run_dir / JOURNAL_FOLDER)
+    for slots in read_until(tail, recorded, _BATCH):
+        bars = good_closes(slots, refused)
+        for number, collected in enumerate(candles):
+            collected.add(bars[bars["instrument"] == number])
+    tail.close()
+
+
+def _is_synthetic(run_dir: Path) -> bool:
+    try:
+        ledger = msgspec.json.decode((run_dir / "venue_ledger.json").read_bytes())
+    except OSError:
+        return False  # another machine's venue, or one that still runs
+    return bool(ledger.get("synthetic"))
+
+
+def _stages(run_dir: Path) -> list[dict[str, Any]]:
+    try:
+        status = msgspec.json.decode((run_dir / STATUS_FILE).read_bytes())
+    except OSError:
+        return []  # the run goes on, or was killed: its status page died with it
+    return [
+        {
+            "name": name,
+            "buckets": [(2**octave, count) for octave, count in enumerate(stage["octaves"])],
+            **{key: stage[key] for key in ("count", "p50_ns", "p99_ns", "max_ns")},
+        }
+        for name, stage in status["stages"].items()
+    ]
+
+
+def _day(instruments: list[InstrumentData], *, first: bool) -> str:
+    stamps = [data.candles[0 if first else -1][0] for data in instruments if data.candles]
+    if not stamps:
+        return "no bars"
+    at = min(stamps) if first else max(stamps)
+    return datetime.fromtimestamp(at / 1e9, UTC).strftime("%Y-%m-%d")

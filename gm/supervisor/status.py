@@ -1,0 +1,52 @@
+"""What an engine is doing, read from its status page without asking it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gm._native.runtime import read_status
+from gm.features import STRATEGIC_COLUMNS, columns_not_built
+
+
+def engine_status(run_dir: Path) -> dict[str, Any]:
+    """Read the status page of a run directory's engine.
+
+    Parameters
+    ----------
+    run_dir : Path
+        As given to `gm run`.
+
+    Returns
+    -------
+    dict
+        The page's parts, ``is_alive`` (its process exists) and ``columns_not_built`` (names).
+
+    Raises
+    ------
+    CoreError
+        If no engine of this build has left a page.
+
+    Source
+    ------
+    Ours.
+    """
+    status = read_status(str(run_dir))
+    status["is_alive"] = _exists(int(status["io"]["pid"]))
+    status["columns_not_built"] = columns_not_built()
+    status["columns"] = list(STRATEGIC_COLUMNS)
+    for row in status["instruments"]:
+        row["not_ready"] = _REASONS.get(int(row["not_ready_reason"]), "unknown")
+    return status
+
+
+_REASONS = {0: "", 1: "warming up", 2: "price not positive", 3: "out of session"}
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0
