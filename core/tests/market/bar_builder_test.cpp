@@ -130,6 +130,23 @@ TEST_CASE("nothing is filled across a night, and nothing after the table of sess
     CHECK(bench.feed(part(kMonday + 30 * kDayNs, 30)).find("43200") != std::string::npos);
 }
 
+TEST_CASE("a session that opens inside a bucket is filled from the next bucket on") {
+    const std::int64_t open = kMonday + kDayNs + 7 * kMin;
+    Bench bench({{kMonday, kMonday + kHourNs, 0},
+                 {kMonday + 2 * kHourNs + kMin, kMonday + 2 * kHourNs + 2 * kMin, 1},
+                 {open, open + kHourNs, 2}});
+    CHECK(bench.feed(part(kMonday + 30 * kMin, 30)) == "30@30");
+    CHECK(bench.feed(part(open + 54 * kMin, 1)) == "30@1470s");
+}
+
+TEST_CASE("time that steps back closes nothing and enters nothing") {
+    Bench bench(always());
+    CHECK(bench.feed(part(kMonday + 60 * kMin, 1)).empty());
+    CHECK(bench.feed(part(kMonday + 20 * kMin, 1)).empty());
+    CHECK(bench.feed(part(kMonday + 90 * kMin, 1)) == "5@60 5@65s 5@70s 5@75s 5@80s 30@60 5@85s");
+    CHECK(bench.taken.front().volume_lots == 1);
+}
+
 TEST_CASE("a hole of more than a year is another recording") {
     Bench bench(always());
     CHECK(bench.feed(part(kMonday, 30)) == "30@0");
@@ -174,7 +191,9 @@ TEST_CASE("volumes saturate and the flag of a missing volume is kept") {
     BarPart big = part(kMonday, 1, 100, INT64_MAX);
     big.flags = kBarNoVolume | kBarOutOfSession;
     (void)bench.feed(big);
-    (void)bench.feed(part(kMonday + 4 * kMin, 1, 100, 5));
+    BarPart last = part(kMonday + 4 * kMin, 1, 100, 5);
+    last.flags = kBarOutOfSession;
+    (void)bench.feed(last);
     CHECK(bench.taken.at(0).volume_lots == INT64_MAX);
     CHECK(bench.taken.at(0).flags == kBarNoVolume);
 }

@@ -98,6 +98,16 @@ TEST_CASE("synthetic rows of an earlier aggregation are made anew, not taken for
     CHECK(out[2].open_ticks == 112);
 }
 
+TEST_CASE("a row behind the bell closes what the session left open") {
+    const Calendar calendar = open_calendar(days_until_17());
+    const std::vector<BarRow> bars = {row(kMonday + 16 * kHourNs + 40 * kMinuteNs, 7),
+                                      row(kMonday + 18 * kHourNs, 8)};
+    std::vector<BarRow> out;
+    REQUIRE(aggregate_bars(bars, calendar, kMinuteNs, 30, out).is_ok());
+    REQUIRE(out.size() == 1);
+    CHECK(out[0].close_ticks == 7);
+}
+
 TEST_CASE("bars that do not ascend or do not fit are refused with their row") {
     const Calendar calendar = open_calendar(always());
     std::vector<BarRow> out;

@@ -154,6 +154,15 @@ TEST_CASE("trades make bars of both sizes and clean five-minute bars") {
     CHECK(market.entries_allowed());
 }
 
+TEST_CASE("a synthetic bar is no clean bar") {
+    Market market = open_market(always(), 0);
+    REQUIRE(market.on_trade(trade(10'000), kMonday) == Reason::kNone);
+    for (int i = 0; i < 5; ++i) market.on_reader_refusal(Reason::kMalformed);
+    REQUIRE(market.on_trade(trade(10'000), kMonday + 60 * 5 * kMin) == Reason::kNone);
+    (void)drain(market);
+    CHECK(market.is_quarantined());
+}
+
 TEST_CASE("a stale market permits no entry until a real bar") {
     Market market = open_market(always(), 30);
     REQUIRE(market.on_close(flat(kMonday, 30)) == Reason::kNone);

@@ -125,6 +125,26 @@ TEST_CASE("rows that do not agree, or do not follow each other, never move the r
         CHECK(check.judge_close(flat(at(5), 30, 20'000)) == Reason::kJumpBand);
         CHECK(check.judge_close(flat(at(6), 30, 20'000)) == Reason::kNone);
     }
+    SUBCASE("a contradictory row between them starts the count again") {
+        BarCheck check = warm();
+        CHECK(check.judge_close(flat(at(1), 30, 20'000)) == Reason::kJumpBand);
+        CHECK(check.judge_close(flat(at(2), 30, 20'000)) == Reason::kJumpBand);
+        CHECK(check.judge_close(bar(at(3), 30, 20'000, 1, 1, 1)) == Reason::kContradiction);
+        CHECK(check.judge_close(flat(at(4), 30, 20'000)) == Reason::kJumpBand);
+    }
+    SUBCASE("each of the three must agree with each other, seen from either side") {
+        const auto last_of = [](std::int64_t first, std::int64_t second, std::int64_t third) {
+            BarCheck check = warm();
+            CHECK(check.judge_close(flat(at(1), 30, first)) == Reason::kJumpBand);
+            CHECK(check.judge_close(flat(at(2), 30, second)) == Reason::kJumpBand);
+            return check.judge_close(flat(at(3), 30, third));
+        };
+        CHECK(last_of(20'000, 23'000, 23'500) == Reason::kNone);
+        CHECK(last_of(20'000, 23'000, 26'000) == Reason::kJumpBand);
+        CHECK(last_of(23'000, 20'000, 26'500) == Reason::kJumpBand);
+        CHECK(last_of(20'000, 24'500, 24'500) == Reason::kJumpBand);  // 20 % of the larger
+        CHECK(last_of(24'500, 20'000, 20'000) == Reason::kJumpBand);
+    }
     SUBCASE("copies of one row are one observation") {
         BarCheck check = warm();
         for (int i = 0; i < 10; ++i) {
@@ -174,6 +194,16 @@ TEST_CASE("the OPEN of the third row that agrees is let in") {
     CHECK(check.judge_open(opening(at(3), 30, 30'000)) == Reason::kJumpBand);
     CHECK(check.judge_open(opening(at(3), 30, 20'000)) == Reason::kNone);
     CHECK(check.judge_close(flat(at(3), 30, 20'000)) == Reason::kNone);
+}
+
+TEST_CASE("an OPEN needs both rows before it, and rows that are still the last two") {
+    BarCheck check = warm();
+    CHECK(check.judge_close(flat(at(1), 30, 20'000)) == Reason::kJumpBand);
+    CHECK(check.judge_close(flat(at(2), 30, 23'000)) == Reason::kJumpBand);
+    CHECK(check.judge_open(opening(at(3), 30, 26'000)) == Reason::kJumpBand);
+    CHECK(check.judge_open(opening(at(3), 30, 17'000)) == Reason::kJumpBand);
+    CHECK(check.judge_close(flat(at(3), 30, 10'000)) == Reason::kNone);
+    CHECK(check.judge_open(opening(at(4), 30, 21'500)) == Reason::kJumpBand);
 }
 
 TEST_CASE("a CLOSE behind the OPEN of a later bar came too late") {
