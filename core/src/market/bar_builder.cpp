@@ -126,12 +126,12 @@ void BarBuilder::end_session() noexcept {
 }
 
 bool BarBuilder::next_closed(const Calendar& calendar, ClosedBar& out) noexcept {
-    constexpr std::int64_t nothing = BucketSide::kNothingClosed;
+    constexpr std::int64_t kNothing = BucketSide::kNothingClosed;
     const std::int64_t five = five_.next_start_ns(calendar);
     const std::int64_t thirty = thirty_.next_start_ns(calendar);
-    if (five == nothing && thirty == nothing) return false;
-    const bool is_thirty = thirty != nothing && (five == nothing || thirty + thirty_.size_ns() <=
-                                                                        five + five_.size_ns());
+    if (five == kNothing && thirty == kNothing) return false;
+    const bool is_thirty = thirty != kNothing && (five == kNothing || thirty + thirty_.size_ns() <=
+                                                                          five + five_.size_ns());
     out = is_thirty ? thirty_.take() : five_.take();
     return true;
 }

@@ -10,10 +10,10 @@ namespace gm {
 namespace {
 
 [[nodiscard]] std::string_view trim(std::string_view text) noexcept {
-    constexpr std::string_view blank = " \t\r";
-    const std::size_t first = text.find_first_not_of(blank);
+    constexpr std::string_view kBlank = " \t\r";
+    const std::size_t first = text.find_first_not_of(kBlank);
     if (first == std::string_view::npos) return {};
-    text = text.substr(first, text.find_last_not_of(blank) - first + 1);
+    text = text.substr(first, text.find_last_not_of(kBlank) - first + 1);
     const bool is_quoted = text.size() >= 2 && text.front() == '"' && text.back() == '"';
     return is_quoted ? text.substr(1, text.size() - 2) : text;
 }

@@ -57,10 +57,10 @@ struct Cursor {
 // Midnight of a day in seconds, kNoTime if there is no such day.
 [[nodiscard]] std::int64_t midnight(std::int64_t year, std::int64_t month,
                                     std::int64_t day) noexcept {
-    constexpr std::array<std::int64_t, 12> days = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    constexpr std::array<std::int64_t, 12> kDays = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     if (year < kYearMin || year > kYearMax || month < 1 || month > 12 || day < 1) return kNoTime;
     const bool is_leap_day = month == 2 && day == 29 && is_leap(year);
-    if (day > days[static_cast<std::size_t>(month - 1)] && !is_leap_day) return kNoTime;
+    if (day > kDays[static_cast<std::size_t>(month - 1)] && !is_leap_day) return kNoTime;
     return days_since_1970(year, month, day) * kDaySeconds;
 }
 
