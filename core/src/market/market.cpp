@@ -42,7 +42,7 @@ Failure Market::open(const Instrument& instrument, std::span<const SessionInterv
     if (Failure failure = calendar_.open(sessions, offsets); !failure.is_ok()) return failure;
     if (Failure failure = builder_.open(); !failure.is_ok()) return failure;
     check_.open(instrument, clean_bars);
-    feed_bar_ns_ = feed_bar_ns;
+    is_tick_feed_ = feed_bar_ns == 0;
     return ok();
 }
 
@@ -88,6 +88,7 @@ QuarantineReason Market::on_close(const BarClose& bar, std::int64_t engine_ts_ns
     const QuarantineReason fault = check_.judge_close(bar, engine_ts_ns);
     if (fault != QuarantineReason::kNone) return fault;
     const std::int64_t end_ts_ns = bar.start_ts_ns + std::int64_t{bar.duration_s} * kSecondNs;
+    is_tick_feed_ = false;
     note(bar.close_ticks, end_ts_ns, engine_ts_ns);
     enter({bar.start_ts_ns, end_ts_ns, bar.open_ticks, bar.high_ticks, bar.low_ticks,
            bar.close_ticks, bar.volume_lots, bar.flags});
@@ -98,6 +99,7 @@ QuarantineReason Market::on_trade(const Trade& trade, std::int64_t ts_ns,
                                   std::int64_t engine_ts_ns) noexcept {
     const QuarantineReason fault = check_.judge_trade(trade, ts_ns, engine_ts_ns);
     if (fault != QuarantineReason::kNone) return fault;
+    is_tick_feed_ = true;
     const std::int64_t price = trade.price_ticks;
     note(price, ts_ns, engine_ts_ns);
     enter({ts_ns, ts_ns, price, price, price, price, trade.quantity_lots, 0});
@@ -122,7 +124,7 @@ std::int64_t Market::next_deadline_ns() const noexcept {
 bool Market::next_closed(ClosedBar& out) noexcept {
     if (!builder_.next_closed(calendar_, out)) return false;
     const bool is_real = (out.flags & kBarSynthetic) == 0;
-    if (feed_bar_ns_ == 0 && out.minutes == 5 && is_real) check_.count_clean_bar();
+    if (is_tick_feed_ && out.minutes == 5 && is_real) check_.count_clean_bar();
     return true;
 }
 

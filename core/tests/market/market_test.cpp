@@ -139,7 +139,14 @@ TEST_CASE("engine time may differ from exchange time by any lag") {
 }
 
 TEST_CASE("trades make bars of both sizes and clean five-minute bars") {
-    Market market = open_market(always(), 0);
+    std::int64_t feed_minutes = 0;
+    SUBCASE("as the settings say") {
+        feed_minutes = 0;
+    }
+    SUBCASE("where the settings say bars: what comes decides, or the door would stay shut") {
+        feed_minutes = 30;
+    }
+    Market market = open_market(always(), feed_minutes);
     for (int i = 0; i < 5; ++i) market.on_reader_refusal(Reason::kMalformed);
     CHECK(market.is_quarantined());
     std::int64_t ts = kMonday;

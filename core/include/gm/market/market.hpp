@@ -86,7 +86,6 @@ class Market {
     Calendar calendar_;
     BarCheck check_;
     BarBuilder builder_;
-    std::int64_t feed_bar_ns_ = 0;
     std::int64_t price_ticks_ = 0;
     std::int64_t price_ts_ns_ = kNoTime;
     std::int64_t lag_ns_ = 0;           // engine time less exchange time, of the last good event
@@ -95,6 +94,7 @@ class Market {
     std::uint64_t unplaced_events_ = 0;
     std::uint32_t last_flags_ = 0;
     bool is_in_session_ = false;
+    bool is_tick_feed_ = false;  // the last good row was a trade: clean bars are counted in buckets
 };
 
 }  // namespace gm
