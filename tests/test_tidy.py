@@ -141,8 +141,9 @@ def oversize(path: str, text: str) -> Iterator[str]:
     if len(lines) > FILE_LINES_MAX:
         yield f"{len(lines)} lines, at most {FILE_LINES_MAX}"
     for number, line in enumerate(lines, 1):
-        if len(line) > COLUMNS_MAX and "tidy: allow" not in line:
-            yield f"{number}: {len(line)} columns, at most {COLUMNS_MAX}"
+        columns = len(re.sub(r"  # (noqa|type: ignore|tidy: allow).*", "", line))
+        if columns > COLUMNS_MAX and "tidy: allow" not in line:
+            yield f"{number}: {columns} columns, at most {COLUMNS_MAX}"
 
 
 def long_functions(path: str, text: str) -> Iterator[str]:
