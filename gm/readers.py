@@ -40,13 +40,20 @@ MINUTE_NS = 60 * SECOND_NS
 _CHUNK_BYTES = 1 << 20
 _TIME_NAMES = {"timestamp", "date", "datetime", "time", "ts"}
 _UTC_NAMES = {f"{name}_utc" for name in _TIME_NAMES} | {"utc"}
-_VALUE_NAMES = {
+_BAR_NAMES = {
     "open": "open",
     "high": "high",
     "low": "low",
     "llow": "low",  # a misspelling that real files have
     "close": "close",
     "volume": "volume",
+}
+_TRADE_NAMES = {
+    "price": "price",
+    "size": "size",
+    "quantity": "size",
+    "qty": "size",
+    "volume": "size",
 }
 # A reading of dates with this many times fewer faults than the other is the right one.
 _FAULT_RATIO = 10
@@ -70,6 +77,7 @@ class TapeResult(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What ``read_tape`` found in a file: rows in its order, the refused ones among them."""
 
     rows: Rows
+    is_trades: bool
     bar_minutes: int
     timezone: str
     day_first: bool | None
@@ -123,6 +131,8 @@ def read_bars(
     """
     config = find_instrument(instrument) if isinstance(instrument, str) else instrument
     file = _read(Path(path), config, timezone, bar_minutes, day_first)
+    if file.is_trades:
+        raise BadTape(f"{path}: holds trades, not bars")
     _judge(file, config)
     bars = np.zeros(int((file.reasons == 0).sum()), BAR)
     for name in BAR.names or ():
@@ -145,7 +155,7 @@ def read_tape(
     bar_minutes: int | None = None,
     day_first: bool | None = None,
 ) -> TapeResult:
-    """Read a CSV file of bars for the venue: everything that fits on the wire, as read.
+    """Read a CSV file of bars or trades for the venue: all that fits on the wire, as read.
 
     Parameters
     ----------
@@ -158,7 +168,8 @@ def read_tape(
         ``rows``: ndarray of TAPE_ROW, shape (n,), in the order of the file. ``reason`` is 0, or
         the QuarantineReason for which the reader refused ``line``; such a row has no prices, and
         ``start_ts_ns`` is NO_TIME if it has no time. Rows with reason 0 may still be duplicates,
-        contradictions and the like: those the engine refuses.
+        contradictions and the like: those the engine refuses. ``is_trades``: the header names a
+        price and a size; a trade is a row with four equal prices, and ``bar_minutes`` is 0.
 
     Raises
     ------
@@ -178,6 +189,7 @@ def read_tape(
     rows["reason"] = file.reasons
     return TapeResult(
         rows=rows,
+        is_trades=file.is_trades,
         bar_minutes=file.bar_minutes,
         timezone=file.timezone,
         day_first=file.day_first,
@@ -238,6 +250,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     bars: Rows
     lines: NDArray[np.uint64]
     reasons: Reasons
+    is_trades: bool
     bar_minutes: int
     timezone: str
     day_first: bool | None
@@ -251,6 +264,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     delimiter: bytes
     line: int
     is_utc: bool
+    is_trades: bool
 
 
 def _read(
@@ -277,11 +291,14 @@ def _read(
     bars = np.zeros(len(text), BAR)
     for name in BAR.names or ():
         bars[name] = utc if name == "start_ts_ns" else text[name]
+    if not header.is_trades and bar_minutes is None:
+        bar_minutes = _infer_minutes(utc, is_needed=bool((reasons == 0).any()))
     return _File(
         bars=bars,
         lines=text["line"].copy(),
         reasons=reasons,
-        bar_minutes=bar_minutes or _infer_minutes(utc, is_needed=bool((reasons == 0).any())),
+        is_trades=header.is_trades,
+        bar_minutes=0 if header.is_trades else bar_minutes or 0,
         timezone=zone,
         day_first=is_day_first,
         sha256=digest.hexdigest(),
@@ -363,29 +380,34 @@ def _read_text(path: Path, config: InstrumentConfig, digest: Any) -> tuple[_Head
 
 
 def _read_header(path: Path, raw: bytes, line: int) -> _Header:
-    text = raw.decode("utf-8-sig", "replace").strip()
+    text = raw.decode("utf-8-sig", "replace").strip(" \r\n")
     delimiter = max(",;\t", key=text.count)
     names = [name.strip(' "').lower() for name in text.split(delimiter)]
+    is_trades = "price" in names and "open" not in names
+    meanings = _TRADE_NAMES if is_trades else _BAR_NAMES
     at: dict[str, int] = {}
     for index, name in enumerate(names):
         is_time = name in _TIME_NAMES or name in _UTC_NAMES
-        meaning = "time" if is_time else _VALUE_NAMES.get(name)
+        meaning = "time" if is_time else meanings.get(name)
         if meaning is None:
             continue
         if meaning in at:
             raise BadTape(f"{path}: line {line} names two columns for {meaning}: {text[:200]!r}")
         at[meaning] = index
-    missing = [name for name in ("time", "open", "high", "low", "close") if name not in at]
+    prices = ("price",) * 4 if is_trades else ("open", "high", "low", "close")
+    needed = dict.fromkeys(("time", *prices, "size") if is_trades else ("time", *prices))
+    missing = [name for name in needed if name not in at]
     if missing:
         raise BadTape(
             f"{path}: line {line} names no column for {', '.join(missing)}: {text[:200]!r}"
         )
-    places = [at[name] for name in ("time", "open", "high", "low", "close")]
+    volume = at.get("size" if is_trades else "volume", native.COLUMN_ABSENT)
     return _Header(
-        columns=(len(names), *places, at.get("volume", native.COLUMN_ABSENT)),
+        columns=(len(names), at["time"], *(at[name] for name in prices), volume),
         delimiter=delimiter.encode(),
         line=line,
         is_utc=names[at["time"]] in _UTC_NAMES,
+        is_trades=is_trades,
     )
 
 

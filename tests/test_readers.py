@@ -302,6 +302,28 @@ def test_rows_without_a_time_have_none_on_the_tape(write) -> None:
     assert tape.rows["start_ts_ns"][2] == NO_TIME
 
 
+def test_trades_are_told_by_their_header(write) -> None:
+    text = (
+        "timestamp,price,size\n"
+        "2024-01-01 00:00:00.000000001,100,1.5\n"
+        "2024-01-01 00:00:00.000000001,101,2\n"
+        "2024-01-01 00:00:01,100.5,2\n"
+        "2024-01-01 00:00:02,99,-2\n"
+    )
+    tape = read_tape(write(text), "BTC-PERP")
+    assert (tape.is_trades, tape.bar_minutes) == (True, 0)
+    assert tape.rows["start_ts_ns"].tolist() == [
+        MONDAY + 1, MONDAY + 1, MONDAY + 10**9, MONDAY + 2 * 10**9,
+    ]  # fmt: skip
+    for name in ("open_ticks", "high_ticks", "low_ticks", "close_ticks"):
+        assert tape.rows[name].tolist() == [100, 101, 0, 99]
+    assert tape.rows["volume_lots"].tolist() == [15_000, 20_000, 0, -20_000]
+    assert tape.rows["reason"].tolist() == [0, 0, QuarantineReason.OFF_GRID, 0]
+    assert not read_tape(write(HEADER + rows(100, 101)), "BTC-PERP").is_trades
+    with pytest.raises(BadTape, match="holds trades, not bars"):
+        read_bars(write(text), "BTC-PERP")
+
+
 # Bar sizes and aggregation
 
 
@@ -357,6 +379,7 @@ def test_aggregation_refuses_what_makes_no_sense(write) -> None:
         ("\n\n\n", "names no column for time"),
         ("2024-01-01,1,1,1,1,1\n", "line 1 names no column for time, open, high, low, close"),
         ("timestamp,open,high,close\n", "names no column for low"),
+        ("timestamp,price\n", "names no column for size"),
         ("timestamp,date,open,high,low,close\n", "names two columns for time"),
         ("timestamp,open,high,low,close,close\n", "names two columns for close"),
         ("x" * 70_000, "the header is longer than 65536 bytes"),
