@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <random>
 #include <set>
 #include <string>
 
@@ -211,6 +213,44 @@ TEST_CASE("a CLOSE behind the OPEN of a later bar came too late") {
     REQUIRE(check.judge_open(opening(at(2), 30)) == Reason::kNone);
     CHECK(check.judge_close(flat(at(1), 30)) == Reason::kBackwardTime);
     CHECK(check.judge_close(flat(at(2), 30)) == Reason::kNone);
+}
+
+TEST_CASE("who sees rows and who sees OPEN and CLOSE of the good ones refuse the same rows") {
+    std::mt19937_64 random(19);
+    BarCheck venue = fresh();
+    BarCheck engine = fresh();
+    std::int64_t start = kMonday;
+    std::int64_t level = 10'000;
+    std::size_t refused = 0;
+    for (int i = 0; i < 50'000; ++i) {
+        const auto near = [&](std::int64_t by) {
+            return level + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(by)) -
+                   by / 2;
+        };
+        start +=
+            (static_cast<std::int64_t>(random() % 10) - (random() % 20 == 0 ? 9 : 0)) * kMinuteNs;
+        if (random() % 30 == 0) level = 5'000 + static_cast<std::int64_t>(random() % 20'000);
+        const std::int64_t spread = random() % 4 == 0 ? level / 2 : 200;
+        BarClose row = bar(start, 5, near(spread), 0, 0, near(spread));
+        row.high_ticks = std::max(row.open_ticks, row.close_ticks) + 5;
+        row.low_ticks = std::min(row.open_ticks, row.close_ticks) - 5;
+        if (random() % 40 == 0) row.volume_lots = -1;
+        if (random() % 40 == 0) {
+            venue.count_refused_row(Reason::kOffGrid);
+            engine.count_refused_row(Reason::kOffGrid);
+            continue;
+        }
+        const Reason reason = venue.judge_close(row);
+        refused += reason != Reason::kNone;
+        if (reason == Reason::kNone) {
+            REQUIRE(engine.judge_open(opening(start, 5, row.open_ticks)) == Reason::kNone);
+        }
+        REQUIRE(engine.judge_close(row) == reason);
+        REQUIRE(engine.is_clean() == venue.is_clean());
+    }
+    CHECK(refused > 10'000);
+    CHECK(refused < 45'000);
+    CHECK(engine.counts() == venue.counts());
 }
 
 TEST_CASE("trades of one instant are in order, an earlier one is not") {
