@@ -42,7 +42,6 @@ Failure IoLoop::open(const IoParts& parts, const IoSettings& settings) {
     }
     status_.pid = static_cast<std::uint64_t>(getpid());
     status_.started_wall_ns = wall_ns();
-    opened_ns_ = monotonic_ns();
     status_.is_threaded = settings.is_threaded ? 1 : 0;
     Failure failure = ports_.open(*parts.zmq, parts.context, settings.endpoints);
     if (failure.is_ok()) {
@@ -111,6 +110,7 @@ void IoLoop::announce() {
     clock_.set_lockstep(session_.is_lockstep());
     parts_.runner->set_lockstep(session_.is_lockstep());
     is_announced_ = true;
+    if (owes_loss_) submit_loss();
     submit_event(RecordType::kConnected, 0);
 }
 
@@ -118,7 +118,16 @@ void IoLoop::on_lost() {
     owes_done_ = false;
     if (!is_announced_) return;
     is_announced_ = false;
-    submit_event(RecordType::kDisconnected, static_cast<std::uint32_t>(session_.last_loss()));
+    loss_reason_ = session_.last_loss();
+    // After END the venue goes when it likes; that is no part of the run. But should it come back,
+    // because the DONE of its END was lost, the engine is told of both.
+    owes_loss_ = is_end_consumed() && session_.is_lockstep();
+    if (!owes_loss_) submit_loss();
+}
+
+void IoLoop::submit_loss() {
+    owes_loss_ = false;
+    submit_event(RecordType::kDisconnected, static_cast<std::uint32_t>(loss_reason_));
 }
 
 void IoLoop::submit_event(RecordType type, std::uint32_t reason) {
@@ -313,10 +322,13 @@ void IoLoop::update_phase() noexcept {
     if (is_finished_) return;
     if (is_stop_submitted_) return set_phase(Phase::kStopping);
     const bool is_free = session_.connection() > 0 && !session_.is_lockstep();
-    // END in a former life: its DONE may not have left, so the venue is told by a HELLO first.
-    const bool is_told = !settings_.has_ended || session_.phase() == SessionPhase::kReady ||
-                         now_ns_ - opened_ns_ > kEndedWaitNs;
-    if (is_end_consumed() && !is_free && is_told) return set_phase(Phase::kEnded);
+    // The venue waits for END's DONE; if that was lost, a HELLO tells it, while it is there.
+    if (is_end_consumed() && ended_ns_ == 0) ended_ns_ = now_ns_;
+    if (is_end_consumed() && !is_free) {
+        is_end_told_ = is_end_told_ || session_.phase() == SessionPhase::kReady ||
+                       now_ns_ - ended_ns_ > kEndedWaitNs;
+        if (is_end_told_) return set_phase(Phase::kEnded);
+    }
     switch (session_.phase()) {
         case SessionPhase::kReady: return set_phase(Phase::kReady);
         case SessionPhase::kReplies:

@@ -49,7 +49,6 @@ void VenueSession::close(int linger_ms) noexcept {
 
 void VenueSession::lose(LossReason reason) noexcept {
     if (phase_ == SessionPhase::kClosed) return;
-    fprintf(stderr,"LOSE %d phase %d conn %u t %ld\n",(int)reason,(int)phase_,connection_,(long)(now_ns_/1000000));
     monitor_.close();
     orders_.close();
     last_loss_ = reason;

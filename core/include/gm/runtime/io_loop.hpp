@@ -83,6 +83,7 @@ class IoLoop {
     void complete_step();
     bool flush_orders();
     void on_lost();
+    void submit_loss();
     void fire_timer();
     void serve_control();
     void advance_stop();
@@ -104,6 +105,9 @@ class IoLoop {
 
     bool is_announced_ = false;  // kConnected was submitted for this connection
     bool owes_done_ = false;
+    bool owes_loss_ = false;       // kDisconnected, put off because END was consumed
+    bool is_end_told_ = false;     // the venue knows, or is not there to be told
+    LossReason loss_reason_ = LossReason::kNone;
     bool end_submitted_ = false;  // END was submitted, its step is not complete
     bool is_stop_submitted_ = false;
     bool has_more_ = false;  // a limit ended the reading, not an empty socket
@@ -113,7 +117,7 @@ class IoLoop {
     std::int64_t stop_by_ns_ = INT64_MAX;
     std::int64_t timer_ns_ = 0;
     std::int64_t status_ns_ = 0;
-    std::int64_t opened_ns_ = 0;
+    std::int64_t ended_ns_ = 0;    // when END was known to be consumed
     IoStatus status_{};
     Histogram decode_ticks_;
     Histogram encode_ticks_;
