@@ -28,6 +28,8 @@ HOUR_NS = 3600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 TIME_MAX_NS = 2**62
 NO_TIME = -(2**63)  # kNoTime of the core
+# Tables are made for no more than the years 1950 to 2115.
+RANGE_MIN_NS, RANGE_MAX_NS = -20 * 366 * DAY_NS, TIME_MAX_NS - 366 * DAY_NS
 _NEW_YORK = "America/New_York"
 # Room around the range asked for: the longest closure is shorter.
 _MARGIN_NS = 10 * DAY_NS
@@ -147,8 +149,10 @@ def to_utc(local_ns: Times, zone: str) -> Times:
     utc = local_ns - offsets[first]
     utc[~known | (first > second)] = NO_TIME
     for at in np.flatnonzero(known & (second > first)):  # an hour of doubt a year
-        before = utc[:at][utc[:at] != NO_TIME][-1:]
-        if len(before) and utc[at] <= before[0]:
+        before = at - 1
+        while before >= 0 and utc[before] == NO_TIME:
+            before -= 1
+        if before >= 0 and utc[at] <= utc[before]:
             utc[at] = local_ns[at] - offsets[second[at]]
     return utc
 
@@ -158,10 +162,10 @@ def _config(instrument: InstrumentConfig | str) -> InstrumentConfig:
 
 
 def _check_range(start_ts_ns: int, end_ts_ns: int) -> None:
-    low, high = -20 * 366 * DAY_NS, TIME_MAX_NS - 366 * DAY_NS
-    if not low <= start_ts_ns < end_ts_ns <= high:
+    if not RANGE_MIN_NS <= start_ts_ns < end_ts_ns <= RANGE_MAX_NS:
         raise BadArgument(
-            f"range [{start_ts_ns}, {end_ts_ns}) ns is empty or outside [{low}, {high}]"
+            f"range [{start_ts_ns}, {end_ts_ns}) ns is empty or outside "
+            f"[{RANGE_MIN_NS}, {RANGE_MAX_NS}]"
         )
 
 

@@ -20,8 +20,9 @@ from gm._native import market as native
 from gm.calendars import (
     DAY_NS,
     NO_TIME,
+    RANGE_MAX_NS,
+    RANGE_MIN_NS,
     SECOND_NS,
-    TIME_MAX_NS,
     Times,
     offset_table,
     session_table,
@@ -314,10 +315,9 @@ def _judge(file: _File, config: InstrumentConfig) -> None:
 
 
 def _tables(config: InstrumentConfig, stamps: NDArray[Any]) -> tuple[Rows, Rows]:
-    low, high = int(stamps.min()), int(stamps.max())
-    if low < -TIME_MAX_NS or high > TIME_MAX_NS:
-        raise BadArgument(f"start_ts_ns are not times: {low} to {high}")
-    low, high = low - DAY_NS, high + DAY_NS
+    # A stray stamp of another century must not cost the file: its row lies in no session.
+    low = min(max(int(stamps.min()) - DAY_NS, RANGE_MIN_NS), RANGE_MAX_NS - DAY_NS)
+    high = max(min(int(stamps.max()) + DAY_NS, RANGE_MAX_NS), low + DAY_NS)
     return session_table(config, low, high), offset_table(config, low, high)
 
 

@@ -278,6 +278,15 @@ def test_a_price_within_a_billionth_of_a_tick_is_on_it(write) -> None:
     assert reasons(write(text), "6E") == [(4, "off_grid")]
 
 
+@pytest.mark.parametrize("year", [1900, 1951, 2110])
+def test_one_stray_stamp_of_another_century_costs_two_rows_at_most(write, year) -> None:
+    text = HEADER + f"{year}-03-07 10:00,100,100,100,100,1\n" + rows(*[100] * 9)
+    for instrument in ("NQ", "SPY", "BTC-PERP", "GBPUSD"):
+        got = read_bars(write(text), instrument)
+        assert len(got.bars) >= 9
+        assert {reason for _, reason in got.quarantine} == {"future"}
+
+
 def test_three_rows_at_a_new_level_are_believed_at_the_third(write) -> None:
     text = HEADER + rows(100_000, 200_000, 200_100, 200_050, 200_000)
     assert reasons(write(text)) == [(3, "jump_band"), (4, "jump_band")]
