@@ -1,0 +1,320 @@
+// Engine and venue on one tape write the same journal under both drivers, whatever happens to the
+// connection the engine knows every order's fate, and a start is a recovery.
+#include "gm/runtime/core.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gm/base/clock.hpp"
+#include "gm/runtime/venue_server.hpp"
+#include "journal/journal_fixture.hpp"
+#include "runtime/memory_network.hpp"
+#include "runtime/settings_block.hpp"
+
+namespace {
+
+using namespace gm;
+using gm::testing::TemporaryFolder;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::size_t kBars = 700;
+
+std::vector<TapeRow> wave_tape(std::size_t bars = kBars) {
+    const auto price = [](std::size_t i) {
+        const double angle = static_cast<double>(i % 200) / 200.0;
+        const double height = angle < 0.5 ? angle : 1.0 - angle;
+        return 40'000 + static_cast<std::int64_t>(height * 4000.0) +
+               static_cast<std::int64_t>(i * 7919 % 13);
+    };
+    std::vector<TapeRow> rows;
+    for (std::size_t i = 0; i < bars; ++i) {
+        BarClose bar{};
+        bar.start_ts_ns = test::kStartNs + static_cast<std::int64_t>(i) * test::kHalfHourNs;
+        bar.duration_s = 1800;
+        bar.open_ticks = price(i == 0 ? 0 : i - 1);
+        bar.close_ticks = price(i);
+        bar.high_ticks = std::max(bar.open_ticks, bar.close_ticks) + 3;
+        bar.low_ticks = std::min(bar.open_ticks, bar.close_ticks) - 3;
+        bar.volume_lots = 10;
+        rows.push_back(make_row(RecordType::kBarClose, 0, bar));
+    }
+    return rows;
+}
+
+// A venue on a thread of its own, on the sockets of a run directory.
+class RunningVenue {
+ public:
+    RunningVenue(test::MemoryNetwork& network, const std::string& run_dir,
+                 std::vector<TapeRow> tape, std::uint8_t tape_id = 5)
+        : tape_(std::move(tape)) {
+        VenueSettings settings{};
+        settings.seed = 7;
+        settings.orders_max = 1024;
+        settings.partial_fill_ppm = 300'000;
+        settings.reject_ppm = 50'000;
+        settings.commission_micros_per_lot = 2;
+        REQUIRE(venue.open(settings, test::make_settings().instruments[0], tape_).is_ok());
+        Endpoints endpoints;
+        REQUIRE(find_endpoints(run_dir, run_dir + "/r", endpoints).is_ok());
+        VenueServerSettings server_settings;
+        server_settings.feed_endpoint = endpoints.feed;
+        server_settings.orders_endpoint = endpoints.orders;
+        server_settings.tape_id[0] = tape_id;
+        server_settings.linger_ns = 50'000'000;
+        REQUIRE(server.open(zmq_, &network, server_settings, venue).is_ok());
+        thread_ = std::thread([this] { failure_ = server.run(); });
+    }
+    ~RunningVenue() {
+        server.stop();
+        join();
+    }
+    void join() {
+        if (thread_.joinable()) thread_.join();
+        CHECK_MESSAGE(failure_.is_ok(), failure_.text);
+    }
+
+    Venue venue;
+    VenueServer server;
+
+ private:
+    ZmqTable zmq_ = test::MemoryNetwork::table();
+    std::vector<TapeRow> tape_;
+    Failure failure_;
+    std::thread thread_;
+};
+
+struct RunningCore {
+    ZmqTable zmq = test::MemoryNetwork::table();
+    std::unique_ptr<Core> core = std::make_unique<Core>();
+
+    Failure open(test::MemoryNetwork& network, const std::string& run_dir,
+                 Driver driver = Driver::kInline, const Settings& with = test::make_settings()) {
+        CoreSettings settings;
+        settings.run_dir = run_dir;
+        settings.runtime_directory = run_dir + "/r";
+        settings.driver = driver;
+        settings.journal_segment_bytes = 1U << 20;
+        return core->open(test::settings_block(with), settings, zmq, &network);
+    }
+    void start(test::MemoryNetwork& network, const std::string& run_dir,
+               Driver driver = Driver::kInline) {
+        const Failure failure = open(network, run_dir, driver);
+        REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+        REQUIRE(core->start().is_ok());
+    }
+    template <typename Condition>
+    bool wait_until(Condition&& condition) {
+        const std::int64_t until_ns = monotonic_ns() + 60 * kSecond;
+        while (monotonic_ns() < until_ns) {
+            if (condition()) return true;
+            if (core->wait(kSecond / 1000)) return condition();
+        }
+        return false;
+    }
+    void wait_for_end() {
+        const bool has_ended = wait_until([&] { return core->has_ended(); });
+        REQUIRE_MESSAGE(has_ended, describe(core->phase()) << core->failure().text);
+    }
+    void stop() {
+        core->request_stop();
+        REQUIRE(core->wait(10 * kSecond));
+        CHECK(core->phase() == Phase::kStopped);
+        core->close();
+    }
+    StatusReading status() const {
+        StatusReading reading;
+        REQUIRE(core->read_status(reading));
+        return reading;
+    }
+};
+
+std::vector<Slot> read_journal(const std::string& run_dir) {
+    JournalReader reader;
+    REQUIRE(reader.open(journal_folder(run_dir)).is_ok());
+    std::vector<Slot> records;
+    Slot slot{};
+    while (reader.next(slot)) records.push_back(slot);
+    REQUIRE_MESSAGE(reader.failure().is_ok(), reader.failure().text);
+    return records;
+}
+
+std::vector<Slot> trade(Driver driver) {
+    const TemporaryFolder folder;
+    test::MemoryNetwork network;
+    RunningVenue venue(network, folder.path(), wave_tape());
+    RunningCore running;
+    running.start(network, folder.path(), driver);
+    running.wait_for_end();
+    venue.join();
+    CHECK(venue.server.is_finished());
+    CHECK(venue.server.counters().order_gaps == 0);
+    running.stop();
+
+    const StatusReading status = running.status();
+    CHECK(status.engine.fills > 4);
+    CHECK(status.engine.bad_transitions == 0);
+    CHECK(status.engine.last_feed_sequence == 2 * kBars + 1);
+    CHECK(status.io.reconnects == 0);
+    CHECK(status.journal.synced == status.journal.published);
+    CHECK(status.instruments[0].bars_30m == kBars);
+    CHECK(status.instruments[0].position_lots == venue.venue.ledger().totals().position_lots);
+    ReplayReport report;
+    const Failure replayed = replay_run(folder.path(), folder / "copy", report);
+    CHECK_MESSAGE(replayed.is_ok(), replayed.text);
+    CHECK(report.has_ended);
+    CHECK(report.is_clean);
+    return read_journal(folder.path());
+}
+
+// Every client id once in the ledger at most, and every order's end the same on both sides.
+void compare_with_ledger(const std::string& run_dir, const Venue& venue) {
+    std::vector<OrderUpdate> last;
+    std::int64_t lots = 0;
+    for (const Slot& slot : read_journal(run_dir)) {
+        if (slot.type() == RecordType::kFill) {
+            const auto fill = slot.as<Fill>();
+            lots += fill.side == Side::kBuy ? fill.quantity_lots : -fill.quantity_lots;
+        }
+        if (slot.type() != RecordType::kOrderUpdate) continue;
+        const auto update = slot.as<OrderUpdate>();
+        std::erase_if(last, [&](const OrderUpdate& known) { return known.id == update.id; });
+        last.push_back(update);
+    }
+    CHECK(lots == venue.ledger().totals().position_lots);
+    const auto orders = venue.ledger().orders();
+    for (const OrderUpdate& update : last) {
+        const auto matches = std::ranges::count_if(
+            orders, [&](const LedgerOrder& order) { return order.id == update.id; });
+        CHECK(matches == (update.state == OrderState::kNever ? 0 : 1));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("inline and threaded driver write the same bytes") {
+    const auto first = trade(Driver::kInline);
+    const auto second = trade(Driver::kThreaded);
+    REQUIRE(first.size() == second.size());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+        REQUIRE(std::memcmp(&first[i], &second[i], sizeof(Slot)) == 0);
+    }
+}
+
+TEST_CASE("connections that are cut again and again lose no order and repeat none") {
+    for (const Driver driver : {Driver::kInline, Driver::kThreaded}) {
+        const TemporaryFolder folder;
+        test::MemoryNetwork network;
+        RunningVenue venue(network, folder.path(), wave_tape());
+        RunningCore running;
+        running.start(network, folder.path(), driver);
+        const std::string orders = running.core->endpoints().orders;
+        for (int i = 0; i < 12 && !running.core->has_ended(); ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(5 + 3 * i));
+            network.cut(orders);
+        }
+        running.wait_for_end();
+        venue.join();
+        running.stop();
+        CHECK(running.status().io.reconnects > 0);
+        CHECK(running.status().engine.open_orders == 0);
+        CHECK(running.status().engine.awaiting_queries == 0);
+        CHECK(running.status().engine.bad_transitions == 0);
+        compare_with_ledger(folder.path(), venue.venue);
+        ReplayReport report;
+        const Failure replayed = replay_run(folder.path(), folder / "copy", report);
+        CHECK_MESSAGE(replayed.is_ok(), replayed.text);
+    }
+}
+
+TEST_CASE("an engine that is stopped in the middle goes on where it was") {
+    const TemporaryFolder folder;
+    test::MemoryNetwork network;
+    RunningVenue venue(network, folder.path(), wave_tape());
+    std::uint64_t consumed = 0;
+    for (std::uint32_t epoch = 1; epoch <= 4; ++epoch) {
+        RunningCore running;
+        running.start(network, folder.path(), epoch % 2 == 0 ? Driver::kThreaded : Driver::kInline);
+        CHECK(running.core->report().epoch == epoch);
+        CHECK(running.core->report().replay.is_clean);
+        REQUIRE(running.wait_until([&] {
+            return running.status().engine.last_feed_sequence > consumed + 200 ||
+                   running.core->has_ended();
+        }));
+        running.stop();
+        consumed = running.status().engine.last_feed_sequence;
+    }
+    RunningCore last;
+    last.start(network, folder.path());
+    last.wait_for_end();
+    venue.join();
+    last.stop();
+    compare_with_ledger(folder.path(), venue.venue);
+}
+
+TEST_CASE("a run directory is refused while in use, and for other settings or another tape") {
+    const TemporaryFolder folder;
+    test::MemoryNetwork network;
+    {
+        RunningVenue venue(network, folder.path(), wave_tape(60));
+        RunningCore running;
+        running.start(network, folder.path());
+        RunningCore second;
+        CHECK(second.open(network, folder.path()).status == Status::kJournalLocked);
+        running.wait_for_end();
+        venue.join();
+        running.stop();
+    }
+    Settings other = test::make_settings();
+    other.header.threshold = 0.75;
+    RunningCore with_other_settings;
+    const Failure refused =
+        with_other_settings.open(network, folder.path(), Driver::kInline, other);
+    CHECK(refused.status == Status::kJournalForeign);
+    CHECK(refused.text.find("--run-dir") != std::string::npos);
+
+    RunningVenue foreign(network, folder.path(), wave_tape(60), 6);
+    RunningCore running;
+    running.start(network, folder.path());
+    REQUIRE(running.core->wait(10 * kSecond));
+    CHECK(running.core->phase() == Phase::kFailed);
+    CHECK(running.core->failure().status == Status::kJournalForeign);
+    CHECK(running.status().failure.find("--run-dir") != std::string::npos);
+}
+
+TEST_CASE("control answers status and stop, and the trader port refuses") {
+    const TemporaryFolder folder;
+    test::MemoryNetwork network;
+    RunningCore running;
+    running.start(network, folder.path());
+    const auto ask = [&](const std::string& endpoint, const std::string& request) {
+        Socket socket;
+        REQUIRE(socket.open(running.zmq, &network, SocketKind::kDealer, SocketOptions{}).is_ok());
+        REQUIRE(socket.connect(endpoint).is_ok());
+        const auto* bytes = reinterpret_cast<const std::uint8_t*>(request.data());
+        REQUIRE(socket.send({bytes, request.size()}) == IoResult::kDone);
+        std::array<std::uint8_t, 1024> answer{};
+        Received received;
+        for (int i = 0; i < 5000 && received.result != IoResult::kDone; ++i) {
+            std::array items{socket.poll_item()};
+            (void)poll_sockets(running.zmq, items, 1);
+            received = socket.receive(answer);
+        }
+        return std::string(reinterpret_cast<const char*>(answer.data()), received.size);
+    };
+    const Endpoints& endpoints = running.core->endpoints();
+    CHECK(ask(endpoints.control, "status").find(R"("phase":"connecting")") != std::string::npos);
+    CHECK(ask(endpoints.control, "nonsense").find(R"("ok":false)") != std::string::npos);
+    CHECK(ask(endpoints.control, std::string(5000, 'x')).find(R"("ok":false)") !=
+          std::string::npos);
+    CHECK(ask(endpoints.commands, "buy").find("takes no orders yet") != std::string::npos);
+    CHECK(ask(endpoints.control, "stop").find("stopping") != std::string::npos);
+    REQUIRE(running.core->wait(10 * kSecond));
+    CHECK(running.core->phase() == Phase::kStopped);
+}

@@ -1,0 +1,174 @@
+// A journal replays to the same bytes, from wherever a kill cut it, and a changed one is found.
+#include "gm/runtime/replay.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/rig.hpp"
+#include "journal/journal_fixture.hpp"
+#include "runtime/settings_block.hpp"
+
+namespace {
+
+using namespace gm;
+using gm::testing::TemporaryFolder;
+
+constexpr std::uint64_t kSegmentBytes = 1U << 20;
+
+// A life of an engine: some 400 bars with orders among them.
+std::vector<Slot> trade_a_while(const Settings& settings) {
+    test::Rig rig(settings);
+    Epoch epoch{};
+    epoch.epoch = 1;
+    std::memcpy(epoch.settings_sha256, settings.sha256, sizeof epoch.settings_sha256);
+    rig.io(RecordType::kEpoch, epoch);
+    SessionEvent event{};
+    event.connection = 1;
+    event.tape_id[0] = 9;
+    rig.io(RecordType::kConnected, event);
+    for (int i = 0; i < 400; ++i) rig.wave_bar();
+    REQUIRE(rig.engine->totals().fills > 2);
+    return rig.written;
+}
+
+void write_journal(const std::string& run_dir, std::span<const Slot> records) {
+    SegmentWriter writer;
+    SegmentSettings settings;
+    settings.run_directory = run_dir;
+    settings.segment_bytes = kSegmentBytes;
+    REQUIRE(writer.open(settings).is_ok());
+    const Failure failure = writer.append(records);
+    REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+    REQUIRE(writer.close().is_ok());
+}
+
+Failure replay(const std::string& run_dir, const Settings& settings, ReplayReport& report) {
+    const auto engine = std::make_unique<Engine>();
+    REQUIRE(engine->open(settings).is_ok());
+    return replay_journal(journal_folder(run_dir), settings, *engine, nullptr, report);
+}
+
+bool is_same(const Slot& left, const Slot& right) {
+    return std::memcmp(&left, &right, offsetof(Slot, trailer) + 16) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("a whole journal replays to the same bytes, also on disk") {
+    const Settings settings = test::loaded_settings();
+    const auto records = trade_a_while(settings);
+    const TemporaryFolder folder;
+    write_journal(folder / "run", records);
+    ReplayReport report;
+    const Failure failure = replay(folder / "run", settings, report);
+    REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+    CHECK(report.records == records.size());
+    CHECK(report.epoch == 1);
+    CHECK(report.missing.empty());
+    CHECK_FALSE(report.is_clean);
+
+    const auto block = test::settings_block(test::make_settings());
+    std::ofstream(folder / "run/settings.bin", std::ios::binary)
+        .write(reinterpret_cast<const char*>(block.data()),
+               static_cast<std::streamsize>(block.size()));
+    const Failure copied = replay_run(folder / "run", folder / "copy", report);
+    CHECK_MESSAGE(copied.is_ok(), copied.text);
+    CHECK(report.records == records.size());
+    CHECK(replay_run(folder / "run", folder / "copy", report).status == Status::kBadArgument);
+}
+
+TEST_CASE("a journal cut anywhere inside a step gives back what the step still owed") {
+    const Settings settings = test::loaded_settings();
+    const auto records = trade_a_while(settings);
+    // Steps with many outputs: those of the last bars before an order.
+    const auto intent = std::ranges::find_if(
+        records, [](const Slot& slot) { return slot.type() == RecordType::kIntent; });
+    REQUIRE(intent != records.end());
+    const auto at = static_cast<std::size_t>(intent - records.begin());
+    for (std::size_t size = at - 3; size < at + 12; ++size) {
+        const TemporaryFolder folder;
+        write_journal(folder.path(), std::span(records).first(size));
+        ReplayReport report;
+        const Failure failure = replay(folder.path(), settings, report);
+        REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+        CHECK(report.records == size);
+        std::size_t owed = size;
+        while (owed < records.size() &&
+               records[owed].trailer.input_sequence == records[size - 1].trailer.input_sequence) {
+            ++owed;
+        }
+        REQUIRE(report.missing.size() == owed - size);
+        for (std::size_t i = 0; i < report.missing.size(); ++i) {
+            CHECK(is_same(report.missing[i], records[size + i]));
+        }
+    }
+}
+
+TEST_CASE("a changed input or output is found and its journal sequence named") {
+    const Settings settings = test::loaded_settings();
+    const auto records = trade_a_while(settings);
+    const auto refused = [&](std::size_t at, std::size_t byte) {
+        auto changed = records;
+        reinterpret_cast<std::uint8_t*>(&changed[at])[byte] ^= 1;
+        const TemporaryFolder folder;
+        write_journal(folder.path(), changed);
+        ReplayReport report;
+        const Failure failure = replay(folder.path(), settings, report);
+        CHECK(failure.status == Status::kReplayDiverged);
+        return failure.text;
+    };
+    const auto find = [&](RecordType type) {
+        for (std::size_t i = records.size(); i-- > 0;) {
+            if (records[i].type() == type) return i;
+        }
+        return std::size_t{0};
+    };
+    const std::size_t decision = find(RecordType::kDecision);
+    CHECK(refused(decision, 60).find("record " + std::to_string(decision + 1) + " ") !=
+          std::string::npos);
+    const std::size_t position = find(RecordType::kPosition);
+    CHECK(refused(position, 40).find("record " + std::to_string(position + 1) + " ") !=
+          std::string::npos);
+    // A price of the feed: the first thing that it changes is an output after it.
+    const std::size_t close = find(RecordType::kBarClose);
+    CHECK(refused(close, 40 + offsetof(BarClose, close_ticks)).find("journal record ") == 0);
+    // An input that was consumed before.
+    auto repeated = records;
+    repeated[close].header.first_sequence = 1;
+    const TemporaryFolder folder;
+    write_journal(folder.path(), repeated);
+    ReplayReport report;
+    CHECK(replay(folder.path(), settings, report).status == Status::kReplayDiverged);
+}
+
+TEST_CASE("a journal of other settings is foreign") {
+    const Settings settings = test::loaded_settings();
+    const auto records = trade_a_while(settings);
+    const TemporaryFolder folder;
+    write_journal(folder.path(), records);
+    Settings other = settings;
+    other.sha256[0] ^= 1;
+    ReplayReport report;
+    const Failure failure = replay(folder.path(), other, report);
+    CHECK(failure.status == Status::kJournalForeign);
+    CHECK(failure.text.find("--run-dir") != std::string::npos);
+}
+
+TEST_CASE("a run directory without a journal is an empty one") {
+    const Settings settings = test::loaded_settings();
+    const TemporaryFolder folder;
+    std::filesystem::create_directory(folder / "journal");
+    ReplayReport report;
+    const Failure failure = replay(folder.path(), settings, report);
+    CHECK_MESSAGE(failure.is_ok(), failure.text);
+    CHECK(report.records == 0);
+    CHECK(report.epoch == 0);
+    CHECK(report.is_clean);
+}
