@@ -1,0 +1,213 @@
+"""Killing the engine again and again while the venue lives on, and what must be true afterwards.
+
+Promises P1 and P2 of SAFETY, checked from outside: the venue's ledger, the journal's records and
+the database are read on their own and held against each other.
+"""
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gm import layout
+from gm._native.runtime import libzmq_path
+from gm.layout import OrderState, RecordType, Side
+
+from .independent_pnl import recompute_run
+from .runs import ROOT, Place, Process, Result, finish, gm, payloads, records
+
+HARNESS = ROOT / "build" / "core" / "gm-core-harness"
+TERMINAL = {
+    OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED,
+    OrderState.NEVER, OrderState.DENIED,
+}  # fmt: skip
+
+Id = tuple[int, int, int]
+
+
+class Kill(NamedTuple):
+    """When a life ends: so many seconds after exec, or behind a feed sequence."""
+
+    after_s: float = 0.0
+    at_feed: int = 0
+
+
+def draw_kills(
+    random_: random.Random, kills: int, feed_events: int, startup_s: float
+) -> list[Kill]:
+    """Kills over the whole tape in time order, and one of four while the process starts."""
+    starting = [Kill(after_s=random_.uniform(0, startup_s)) for _ in range(kills // 4)]
+    # The last twentieth is left, so that every kill of the plan hits a living engine.
+    places = sorted(
+        random_.randrange(1, feed_events * 19 // 20) for _ in range(kills - len(starting))
+    )
+    plan = [Kill(after_s=random_.uniform(0, 0.004), at_feed=place) for place in places]
+    for kill in starting:
+        plan.insert(random_.randrange(len(plan)), kill)
+    return plan
+
+
+def live_and_die(here: Place, engine: Process, kill: Kill) -> str:
+    """Wait for the moment, kill -9. The phase that the engine was in."""
+    phase = "exec"
+    if kill.at_feed:
+        engine.wait_for(lambda: fed(here, engine) >= kill.at_feed)
+    until = time.monotonic() + kill.after_s
+    while time.monotonic() < until:
+        pass  # a sleep is too coarse for a step of 40 microseconds
+    status = here.status()
+    if status is not None and status["io"]["pid"] == engine.pid:
+        phase = str(status["io"]["phase"])
+    engine.kill()
+    return phase
+
+
+def fed(here: Place, engine: Process) -> int:
+    """The last feed sequence of this life, 0 until it has one."""
+    status = here.status()
+    if status is None or status["io"]["pid"] != engine.pid:
+        return 0
+    return int(status["engine"]["last_feed_sequence"])
+
+
+def campaign(here: Place, plan: list[Kill], driver: str) -> tuple[Result, Counter[str]]:
+    """Trade a tape to its END through the kills of a plan."""
+    venue = here.venue()
+    phases: Counter[str] = Counter()
+    for kill in plan:
+        engine = here.engine("--driver", driver)
+        assert venue.is_running, f"END came before {kill}: {venue.errors()[-3000:]}"
+        phases[live_and_die(here, engine, kill)] += 1
+    engine = here.engine("--driver", driver)
+    return finish(here, engine, venue), phases
+
+
+def harness(here: Place, driver: str, die_after_inputs: int) -> Process:
+    """The engine without Python, which dies like kill -9 at an exact input."""
+    assert HARNESS.exists(), f"{HARNESS} is missing: make test-core"
+    return here.start(
+        HARNESS, "--run-dir", here.run_dir, "--libzmq", libzmq_path(), "--driver", driver,
+        "--segment-bytes", str(16 << 20), "--die-after-inputs", str(die_after_inputs),
+    )  # fmt: skip
+
+
+def check_everything(result: Result) -> None:
+    """All that must be true of a run that has reached END, however often it died."""
+    slots = records(result.run_dir)
+    ledger = {tuple(row["id"]): row for row in result.ledger["orders"]}
+    graves = {tuple(row) for row in result.ledger["tombstones"]}
+    check_ids(result, ledger, graves)
+    check_orders(slots, ledger, graves)
+    check_fills(result, slots)
+    check_database(result, ledger)
+    check_money(result)
+    check_files(result.run_dir)
+
+
+def check_ids(result: Result, ledger: dict[Id, Any], graves: set[Id]) -> None:
+    """At most once: no id was seen twice by the venue, and what it buried it never took."""
+    assert len(ledger) == len(result.ledger["orders"])
+    assert len(graves) == len(result.ledger["tombstones"])
+    assert not ledger.keys() & graves
+    assert result.ledger["totals"]["repeated_ids"] == 0
+    assert result.ledger["ended"] is True
+
+
+def check_orders(slots: Any, ledger: dict[Id, Any], graves: set[Id]) -> None:
+    """Each order of the journal is the ledger's, or was never there; and the other way round."""
+    intents = payloads(slots, RecordType.INTENT, layout.NEW_ORDER)
+    states: dict[Id, Any] = {}
+    for update in payloads(slots, RecordType.ORDER_UPDATE, layout.ORDER_UPDATE):
+        ident = tuple(update["id"].item())
+        assert ident not in states or OrderState(states[ident]["state"]) not in TERMINAL, ident
+        states[ident] = update
+    idents = [tuple(intent["id"].item()) for intent in intents]
+    assert len(set(idents)) == len(idents)
+    for ident, intent in zip(idents, intents, strict=True):
+        last = states[ident]
+        state = OrderState(last["state"])
+        assert state in TERMINAL, (ident, state)
+        if ident not in ledger:
+            assert state == OrderState.NEVER, (ident, state)
+            assert ident in graves, ident
+            assert last["tombstoned"] == 1, ident
+            assert last["filled_lots"] == 0, ident
+            continue
+        row = ledger[ident]
+        assert row["state"] == state.name.lower(), (ident, row, state)
+        assert row["filled_lots"] == last["filled_lots"], (ident, row)
+        assert row["quantity_lots"] == intent["quantity_lots"], (ident, row)
+        assert row["side"] == Side(intent["side"]).name.lower(), (ident, row)
+    assert ledger.keys() | graves == set(idents)
+
+
+def check_fills(result: Result, slots: Any) -> None:
+    """Nothing lost, nothing doubled: the ledger's executions, in journal and database once each."""
+    expected = {
+        row["execution_id"]: (
+            tuple(row["order_id"]), row["side"], row["price_ticks"], row["quantity_lots"],
+            row["commission_micros"],
+        )
+        for row in result.ledger["executions"]
+    }  # fmt: skip
+    assert len(expected) == len(result.ledger["executions"])
+    fills = payloads(slots, RecordType.FILL, layout.FILL)
+    journal = {
+        int(fill["execution_id"]): (
+            tuple(fill["id"].item()), Side(fill["side"]).name.lower(), int(fill["price_ticks"]),
+            int(fill["quantity_lots"]), int(fill["commission_micros"]),
+        )
+        for fill in fills
+    }  # fmt: skip
+    assert len(journal) == len(fills)
+    assert journal == expected
+    database = {
+        row["execution_id"]: (
+            tuple(map(int, row["order_id"].split("-"))), row["side"], row["price_ticks"],
+            row["quantity_lots"], row["commission_micros"],
+        )
+        for row in result.table("fills")
+    }  # fmt: skip
+    assert database == expected
+
+
+def check_database(result: Result, ledger: dict[Id, Any]) -> None:
+    """The tables say what journal and ledger say."""
+    rows = {tuple(map(int, row["order_id"].split("-"))): row for row in result.table("orders")}
+    assert len(rows) == result.engine["orders"]
+    for ident, row in ledger.items():
+        assert rows[ident]["state"] == row["state"], (ident, row)
+        assert rows[ident]["filled_lots"] == row["filled_lots"], (ident, row)
+    assert {row["state"] for ident, row in rows.items() if ident not in ledger} <= {"never"}
+    assert len(result.table("decisions")) == result.engine["decisions"]
+
+
+def check_money(result: Result) -> None:
+    """Position, and profit to the last micro-unit, from the ledger and from the fills."""
+    totals = result.ledger["totals"]
+    signed = {"buy": 1, "sell": -1}
+    position = sum(signed[f["side"]] * f["quantity_lots"] for f in result.ledger["executions"])
+    assert position == totals["position_lots"]
+    books = recompute_run(result.run_dir)
+    assert sum(book.position_lots for book in books.values()) == position
+    for name in ("realised_micros", "unrealised_micros", "commission_micros", "round_trips"):
+        recomputed = sum(getattr(book, name) for book in books.values())
+        assert recomputed == result.engine[name], name
+    assert engine_position(result) == position
+    assert result.engine["commission_micros"] == totals["commission_micros"]
+    if result.table("positions"):
+        assert result.table("positions")[-1]["position_lots"] == position
+
+
+def engine_position(result: Result) -> int:
+    """What the engine printed: a number, or one of each instrument."""
+    position = result.engine["position_lots"]
+    return sum(position.values()) if isinstance(position, dict) else int(position)
+
+
+def check_files(run_dir: Path) -> None:
+    """`gm verify` and `gm replay` pass."""
+    for command in ("verify", "replay"):
+        code, printed, complaint = gm(command, "--run-dir", run_dir, "--json")
+        assert code == 0, f"gm {command}: {printed}{complaint}"

@@ -1,0 +1,51 @@
+"""Small bar files and settings for tests: seeded trends that the baseline trades."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from .runs import CONFIG
+
+START = np.datetime64("2024-01-08T00:00", "s")  # a Monday, UTC
+# Relative moves a bar: a trend that the baseline follows, and noise far smaller.
+DRIFT, NOISE = 0.004, 0.0007
+
+
+def trending_prices(
+    bars: int, first: float, legs: int = 24, seed: int = 1, drift: float = DRIFT
+) -> np.ndarray:
+    """Prices at the borders of bars, shape (bars + 1,): trends of `legs` bars, up and down."""
+    random = np.random.default_rng(seed)
+    signs = np.where((np.arange(bars) // legs) % 2 == 0, 1.0, -1.0)
+    moves = drift * signs + NOISE * random.standard_normal(bars)
+    return first * np.exp(np.concatenate([[0.0], np.cumsum(moves)]))
+
+
+def write_bars(path: Path, prices: np.ndarray, minutes: int = 30, start: Any = START) -> Path:
+    """Bars of whole prices that follow each other without a hole, stamps in UTC."""
+    ticks = np.rint(prices).astype(np.int64)
+    lines = ["timestamp_utc,open,high,low,close,volume"]
+    for i in range(len(ticks) - 1):
+        stamp = start + np.timedelta64(minutes * i, "m")
+        first, last = ticks[i], ticks[i + 1]
+        high, low = max(first, last) + 3, min(first, last) - 2
+        lines.append(f"{str(stamp).replace('T', ' ')},{first},{high},{low},{last},{100 + i % 7}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_trends(path: Path, bars: int, **values: Any) -> Path:
+    """A file of half-hour bars near 30,000 with trends of half a day."""
+    return write_bars(path, trending_prices(bars, 30_000.0, **values))
+
+
+def write_config(path: Path, **sections: dict[str, Any]) -> Path:
+    """The development settings with some keys of some sections changed."""
+    tree = yaml.safe_load(CONFIG.read_text())
+    tree["instruments_file"] = str(CONFIG.parent / "instruments.yaml")
+    for section, values in sections.items():
+        tree[section] |= values
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return path
