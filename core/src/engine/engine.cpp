@@ -177,7 +177,7 @@ bool Engine::is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t 
 // Bars that the last event closed, in time order. A 30-minute one calls for a decision.
 void Engine::take_closed_bars(Desk& desk) noexcept {
     ClosedBar bar{};
-    while (desk.market.next_closed(bar)) {  // bounded: ten days of 5-minute buckets at most
+    while (desk.market.next_closed(bar)) {  // bounded: see Market::next_closed
         if (bar.minutes == 5) {
             ++desk.closed_bars_5m;
             continue;
