@@ -87,7 +87,12 @@ void VenueServer::advance_lockstep(std::int64_t now_ns) noexcept {
     if (venue_->reply(session_.reply_sequence + 1, slot)) {
         return begin_step(Step::kReply, slot, now_ns);
     }
-    if (!session_.is_ready || !has_subscriber_) return;
+    if (!session_.is_ready) return;
+    // An engine that has consumed END leaves at once: its subscription is no condition any more.
+    const bool is_over =
+        venue_->is_ended() && session_.feed_sequence == venue_->last_feed_sequence();
+    if (is_over) return notice_end(now_ns);
+    if (!has_subscriber_) return;
     if (venue_->feed(session_.feed_sequence + 1, slot)) {
         // Published to an engine that did not live to consume it: before it is, nothing matches.
         ++counters_.repeated_feed_frames;
@@ -96,8 +101,7 @@ void VenueServer::advance_lockstep(std::int64_t now_ns) noexcept {
     if (venue_->next_reply(session_.reply_sequence, slot)) {
         return begin_step(Step::kReply, slot, now_ns);
     }
-    if (venue_->next_feed(slot)) return begin_step(Step::kFeed, slot, now_ns);
-    notice_end(true, now_ns);
+    if (venue_->next_feed(slot)) begin_step(Step::kFeed, slot, now_ns);
 }
 
 void VenueServer::begin_step(Step step, const Slot& slot, std::int64_t now_ns) noexcept {
@@ -128,7 +132,7 @@ void VenueServer::advance_free(std::int64_t now_ns) noexcept {
         if (session_.is_open) catch_up();
     }
     send_heartbeat(now_ns);
-    notice_end(venue_->is_ended(), now_ns);
+    if (venue_->is_ended()) notice_end(now_ns);
 }
 
 // Sends the session what it has not been sent: replies always, feed events once it is ready.
@@ -149,9 +153,8 @@ void VenueServer::catch_up() noexcept {
 }
 
 // An engine that dies now may come back for what it did not consume.
-void VenueServer::notice_end(bool is_consumed, std::int64_t now_ns) noexcept {
-    if (!venue_->is_ended() || !is_consumed || finish_at_ns_ != INT64_MAX) return;
-    finish_at_ns_ = now_ns + settings_.linger_ns;
+void VenueServer::notice_end(std::int64_t now_ns) noexcept {
+    if (finish_at_ns_ == INT64_MAX) finish_at_ns_ = now_ns + settings_.linger_ns;
 }
 
 std::int64_t VenueServer::due_ns() const noexcept {

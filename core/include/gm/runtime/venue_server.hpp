@@ -83,7 +83,7 @@ class VenueServer {
     void advance_free(std::int64_t now_ns) noexcept;
     void catch_up() noexcept;
     void begin_step(Step step, const Slot& slot, std::int64_t now_ns) noexcept;
-    void notice_end(bool is_consumed, std::int64_t now_ns) noexcept;
+    void notice_end(std::int64_t now_ns) noexcept;
     [[nodiscard]] std::int64_t due_ns() const noexcept;
     [[nodiscard]] long timeout_ms(std::int64_t now_ns) const noexcept;
 
