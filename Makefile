@@ -22,7 +22,7 @@ CORE := build/core$(if $(SANITIZE),-$(firstword $(subst $(comma), ,$(SANITIZE)))
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
-.PHONY: help setup native demo test test-core test-data test-train mutants kill-campaign lint format \
+.PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign lint format \
         bench bench-smoke wheel lock clean
 
 help:
@@ -56,8 +56,11 @@ demo: native
 $(CORE)/build.ninja: CMakeLists.txt | $(INSTALLED)
 	$(CMAKE) -S . -B $(CORE) -DGM_SANITIZE=$(SANITIZE) -DGM_MUTANT=$(MUTANT)
 
-test-core: $(INSTALLED) $(CORE)/build.ninja
+# C++ tests and native harness.
+core: $(INSTALLED) $(CORE)/build.ninja
 	$(BIN)/ninja -C $(CORE) -j $(JOBS)
+
+test-core: core
 	TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(BIN)/ctest --test-dir $(CORE) --output-on-failure --no-tests=error -j $(JOBS)
 
@@ -70,11 +73,11 @@ test: native test-core
 	$(BIN)/pytest $(PYTEST)
 
 # Real files; the folder is not part of the clone. A missing file is a failure.
-test-data: native test-core
+test-data: native core
 	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m "data and not slow" $(PYTEST)
 
 # A hundred kills in one run.
-kill-campaign: native test-core
+kill-campaign: native core
 	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m slow --timeout 7200 $(PYTEST)
 
 test-train:
@@ -89,11 +92,11 @@ format: $(INSTALLED)
 	$(BIN)/ruff format -q .
 	git ls-files '*.hpp' '*.cpp' | xargs -r $(BIN)/clang-format -i
 
-bench: native test-core
+bench: native core
 	$(BIN)/python -m bench
 
 # Every benchmark once, briefly: shows that they run and verify, not how fast.
-bench-smoke: native test-core
+bench-smoke: native core
 	$(BIN)/python -m bench --smoke
 
 wheel: $(INSTALLED)
