@@ -8,12 +8,14 @@ import html
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 WIDTH = 1080
 LEFT = 76
 RIGHT = 12
 BOTTOM = 22
 TOP = 8
+CANDLE_NS = 1_800_000_000_000
 
 Scale = Callable[[float], float]
 
@@ -123,7 +125,9 @@ def time_series(
     y = linear(low - pad, high if is_area else high + pad, height - BOTTOM, TOP)
     points = [(x(t), y(v)) for t, v in zip(times_ns, values, strict=True)]
     drawn = area_path(points, y(0.0), "area") if is_area else line_path(points, "line")
-    axes = time_axis(times_ns[0], times_ns[-1], x, height) + value_axis(low - pad, high + pad, y)
+    form = ",.0f" if high - low > 10 else ",.2f"
+    axes = time_axis(times_ns[0], times_ns[-1], x, height)
+    axes += value_axis(low - pad, high if is_area else high + pad, y, form)
     return chart(height, [axes, drawn], label)
 
 
@@ -159,7 +163,9 @@ def candles(
     low = min(bar[3] for bar in bars)
     high = max(bar[2] for bar in bars)
     pad = (high - low) * 0.04 or 1.0
-    step = bars[1][0] - bars[0][0] if len(bars) > 1 else 1
+    starts = [bar[0] for bar in bars]
+    # The first two may have a weekend between them.
+    step = min((b - a for a, b in pairwise(starts)), default=CANDLE_NS)
     x = linear(bars[0][0], bars[-1][0] + step, LEFT, WIDTH - RIGHT)
     y = linear(low - pad, high + pad, height - BOTTOM, TOP)
     half = max((x(bars[0][0] + step) - x(bars[0][0])) * 0.36, 0.3)
@@ -187,7 +193,11 @@ def candles(
 
 
 def probability_bands(
-    times_ns: Sequence[int], shares: Sequence[tuple[float, float, float]], *, height: int, label: str
+    times_ns: Sequence[int],
+    shares: Sequence[tuple[float, float, float]],
+    *,
+    height: int,
+    label: str,
 ) -> str:
     """Draw stacked bands of P(long), P(neutral), P(short) over time, each from 0 to 1."""
     x = linear(times_ns[0], times_ns[-1], LEFT, WIDTH - RIGHT)
@@ -195,9 +205,8 @@ def probability_bands(
     bottom = [(x(t), y(0.0)) for t in times_ns]
     parts = []
     for band, css in enumerate(("band-long", "band-neutral", "band-short")):
-        top = [
-            (x(t), y(sum(share[: band + 1]))) for t, share in zip(times_ns, shares, strict=True)
-        ]
+        heights = [sum(share[: band + 1]) for share in shares]
+        top = [(x(t), y(share)) for t, share in zip(times_ns, heights, strict=True)]
         ring = [*top, *reversed(bottom)]
         path = " ".join(f"{'L' if i else 'M'}{a:.1f} {b:.1f}" for i, (a, b) in enumerate(ring))
         parts.append(f'<path class="{css}" d="{path} Z"/>')
@@ -223,7 +232,8 @@ def histogram(buckets: Sequence[tuple[float, int]], *, height: int, label: str) 
         top = y(count)
         parts.append(
             f'<rect class="bar" x="{left + 1:.1f}" y="{top:.1f}" width="{right - left - 2:.1f}" '
-            f'height="{height - BOTTOM - top:.1f}"><title>{count:,} up to {_ns(bound)}</title></rect>'
+            f'height="{height - BOTTOM - top:.1f}">'
+            f"<title>{count:,} up to {_ns(bound)}</title></rect>"
             f'<text class="tick" x="{right:.1f}" y="{height - 6}" text-anchor="middle">'
             f"{_ns(bound)}</text>"
         )
@@ -231,7 +241,7 @@ def histogram(buckets: Sequence[tuple[float, int]], *, height: int, label: str) 
 
 
 def _ns(value: float) -> str:
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:.0f} ns"
