@@ -50,6 +50,7 @@ void JournalThread::run() {
     }
     if (!drain_->has_failed()) drain_->finish();
     write_status();
+    calls_.every_second();
     if (drain_->has_failed()) calls_.on_failure();
 }
 

@@ -26,7 +26,7 @@ class JournalThread {
 
     struct Calls {                         // on this thread
         std::function<void()> on_failure;  // once
-        std::function<void()> every_second;
+        std::function<void()> every_second;  // and once at the end, however short the run
     };
 
     // Everything handed in must outlive the thread.
