@@ -20,8 +20,19 @@ Instruments = Annotated[
     tuple[str, ...], Parameter(negative="", help="Symbol of configs/instruments.yaml; may repeat.")
 ]
 
-app = App(name="gm", help=__doc__, help_format="plaintext", version_flags=["--version"])
-config_app = App(name="config", help="Show or check the configuration.", help_format="plaintext")
+HELP = """GrandModel: bars in, orders out through a risk gate, everything in a journal.
+
+Example: gm demo
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 risk stop, 5 data gap.
+"""
+CONFIG_HELP = """Show or check the configuration.
+
+Example: gm config show
+"""
+
+app = App(name="gm", help=HELP, help_format="plaintext", version_flags=["--version"])
+config_app = App(name="config", help=CONFIG_HELP, help_format="plaintext")
 app.command(config_app)
 
 # Commands of the public surface that later issues build, and which one does.
@@ -49,7 +60,7 @@ NOT_BUILT = {
 @app.command
 def demo(
     *,
-    seed: int = 7,
+    seed: Annotated[int, Parameter(help="Of the session and of the venue's dice.")] = 6,
     bars: Annotated[int, Parameter(help="Synthetic 5-minute bars.")] = 8640,
     out: Annotated[Path, Parameter(help="Where report.html goes.")] = Path("var/demo"),
     config: Config = None,
@@ -57,7 +68,7 @@ def demo(
 ) -> int:
     """Trade a seeded synthetic session, show it live, leave a report.
 
-    Example: gm demo --seed 7
+    Example: gm demo --seed 6
     """
     from gm.demo import run_demo
 
@@ -108,7 +119,7 @@ def venue(
         int | None, Parameter(help="Instead of a file: so many bars drawn from the seed.")
     ] = None,
     run_dir: RunDir = Path("var/run"),
-    seed: int = 1,
+    seed: Annotated[int, Parameter(help="Of the venue's dice: partial fills, rejects.")] = 1,
     speed: Annotated[
         float | None, Parameter(help="Times real time, running free. Default: lockstep.")
     ] = None,
