@@ -126,6 +126,7 @@ def _watch(
 ) -> None:
     """Show the status page until the engine's process is over."""
     deadline = time.monotonic() + LIMIT_S
+    console.print(SYNTHETIC_NOTE)
     live = console.is_terminal
     shown = Live(console=console, refresh_per_second=8) if live else contextlib.nullcontext()
     next_line = 0.0
@@ -142,6 +143,8 @@ def _watch(
                     console.print(_line(status, done))
                     next_line = done + 0.2
             time.sleep(REFRESH_S)
+        if isinstance(panel, Live):
+            panel.update(_panel(read_status(str(run_dir)), 1.0))
 
 
 def _panel(status: Status, done: float) -> Panel:
@@ -158,12 +161,12 @@ def _panel(status: Status, done: float) -> Panel:
         ),
         (
             ("refused by the gate", f"{sum(totals['refusals']):,}"),
-            ("policy p50", f"{policy['p50_ns']:,} ns"),
+            ("policy p50", f"{policy['p50_ns']:,} ns" if policy["count"] else ""),
         ),
     ):
         table.add_row(f"[dim]{left[0]}", left[1], f"[dim]{right[0]}", right[1])
     bar = ProgressBar(total=1.0, completed=done, width=60)
-    return Panel(Group(table, "", bar), title=f"{desk['symbol']}  {SYNTHETIC_NOTE}")
+    return Panel(Group(table, "", bar), title=desk["symbol"])
 
 
 def _line(status: Status, done: float) -> str:
