@@ -144,7 +144,8 @@ def _watch(
                     next_line = done + 0.2
             time.sleep(REFRESH_S)
         if isinstance(panel, Live):
-            panel.update(_panel(read_status(str(run_dir)), 1.0))
+            with contextlib.suppress(CoreError):
+                panel.update(_panel(read_status(str(run_dir)), 1.0))
 
 
 def _panel(status: Status, done: float) -> Panel:

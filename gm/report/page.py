@@ -20,9 +20,11 @@ font:15px/1.5 system-ui,sans-serif}main{max-width:1140px;margin:0 auto;padding:0
 .note{background:var(--warn-paper);color:var(--warn);padding:10px 20px;font-weight:600;
 text-align:center}h1{font-size:26px;margin:28px 0 2px}h2{font-size:18px;margin:34px 0 8px}
 .muted{color:var(--muted)}.tiles{display:grid;gap:10px;margin:18px 0;
-grid-template-columns:repeat(auto-fit,minmax(140px,1fr))}.tile,.card{background:var(--card);
+grid-template-columns:repeat(auto-fit,minmax(140px,1fr))}
+.tile,.card{background:var(--card);
 border:1px solid var(--edge);border-radius:8px;padding:12px 14px}.tile b{display:block;
-font-size:19px;white-space:nowrap;font-variant-numeric:tabular-nums}.tile span{color:var(--muted);font-size:13px}
+font-size:19px;white-space:nowrap;
+font-variant-numeric:tabular-nums}.tile span{color:var(--muted);font-size:13px}
 .card{margin:10px 0;overflow-x:auto}
 svg{width:100%;min-width:680px;height:auto;display:block}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
