@@ -211,3 +211,29 @@ def check_files(run_dir: Path) -> None:
     for command in ("verify", "replay"):
         code, printed, complaint = gm(command, "--run-dir", run_dir, "--json")
         assert code == 0, f"gm {command}: {printed}{complaint}"
+
+
+def native_campaign(
+    here: Place, random_: random.Random, driver: str, lives: int
+) -> tuple[Result, Counter[str]]:
+    """Many short lives of the native harness, then one of `gm run` to END.
+
+    Half of the lives die at an exact input, between the journal and the send of its orders; the
+    other half by kill -9 at any microsecond from exec on.
+    """
+    venue = here.venue()
+    first = here.engine("--driver", driver)  # makes settings.bin
+    first.wait_for(lambda: fed(here, first) > 0)
+    first.kill()
+    deaths: Counter[str] = Counter()
+    for _ in range(lives):
+        inputs = random_.randint(2, 24) if random_.random() < 0.5 else 0
+        life = harness(here, driver, inputs)
+        if inputs == 0:
+            time.sleep(random_.uniform(0, 0.06))
+            life.kill()
+        deaths[f"exit {life.finish()}"] += 1
+        # 137: at its input; -9: by us. Anything else is an engine that could not come back.
+        assert set(deaths) <= {"exit 137", "exit -9"}, f"{deaths} {life.errors()}"
+    engine = here.engine("--driver", driver)
+    return finish(here, engine, venue), deaths
