@@ -39,6 +39,10 @@ class DataGap(GmError):
     exit_code = 5
 
 
+class StoreFailed(GmError):
+    """The database could not take in what the journal holds."""
+
+
 class CoreError(GmError):
     """A core function answered with a status other than kOk."""
 

@@ -7,6 +7,7 @@ journal does not hold, so a database that was deleted comes back.
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import IntEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from gm.layout import (
 
 Slots = NDArray[np.void]
 Row = tuple[Any, ...]
-_ALL_INSTRUMENTS = 0xFFFFFFFF
+# A reader of the database never holds its lock; a person who writes into it may, for so long.
+LOCK_WAIT_S = 0.5
 
 
 class Recorder:
@@ -40,16 +42,27 @@ class Recorder:
         The database; made with its tables if absent. Write-ahead log, so readers never wait.
     symbols : sequence of str
         Names of the instruments by their number on the wire.
+
+    Raises
+    ------
+    sqlite3.Error
+        If the file cannot be opened, or is not a database.
     """
 
     def __init__(self, path: Path, symbols: Sequence[str]) -> None:
         self._symbols = tuple(symbols)
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.executescript(
-            resources.files("gm.store").joinpath("schema.sql").read_text("utf-8")
-        )
+        self._path = path
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=LOCK_WAIT_S)
+        try:
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(
+                resources.files("gm.store").joinpath("schema.sql").read_text("utf-8")
+            )
+            self._inode = path.stat().st_ino
+        except BaseException:
+            self._database.close()
+            raise
         self._writers: dict[RecordType, Callable[[Slots], None]] = {
             RecordType.DECISION: self._decisions,
             RecordType.INTENT: self._intents,
@@ -78,10 +91,12 @@ class Recorder:
         Raises
         ------
         sqlite3.Error
-            The database is gone or full. Nothing was taken in: the same records may come again.
+            The database is gone, locked or full. Nothing was taken in: the same records may come
+            again.
         """
         if len(slots) == 0:
             return
+        self._check_file()
         last = int(slots["trailer"]["journal_sequence"][-1])
         types = slots["header"]["type"]
         self._database.execute("BEGIN IMMEDIATE")
@@ -93,23 +108,39 @@ class Recorder:
             self._database.execute("UPDATE cursor SET journal_sequence = ?", (last,))
             self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # a full disk has rolled back by itself
+                self._database.execute("ROLLBACK")
             raise
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file and close it."""
-        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._database.close()
+        """Fold the write-ahead log into the file, unless a reader holds it, and close it."""
+        try:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._database.close()
 
-    def _insert(self, table: str, columns: int, rows: Iterable[Row]) -> None:
+    def _check_file(self) -> None:
+        """SQLite would go on writing into a file that has lost its name."""
+        try:
+            found = self._path.stat().st_ino
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self._path}: {error.strerror}") from error
+        if found != self._inode:
+            raise sqlite3.OperationalError(f"{self._path}: replaced by another file")
+
+    def _insert(self, table: str, key: str, columns: int, rows: Iterable[Row]) -> None:
+        # Not OR IGNORE, which would also drop a row that breaks another rule of the table.
         places = ", ".join("?" * columns)
-        self._database.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", rows)
+        self._database.executemany(
+            f"INSERT INTO {table} VALUES ({places}) ON CONFLICT ({key}) DO NOTHING", rows
+        )
 
     def _symbol(self, number: int) -> str:
         return self._symbols[number] if number < len(self._symbols) else f"#{number}"
 
     def _decisions(self, slots: Slots) -> None:
-        self._insert("decisions", 11, (self._decision(*row) for row in _rows(slots, "DECISION")))
+        rows = (self._decision(*row) for row in _rows(slots, "DECISION"))
+        self._insert("decisions", "journal_sequence", 11, rows)
 
     def _decision(self, sequence: int, ts_ns: int, record: np.void) -> Row:
         votes = json.dumps(
@@ -120,7 +151,7 @@ class Recorder:
             ts_ns,
             int(record["bar_start_ts_ns"]),
             self._symbol(int(record["instrument"])),
-            Action(int(record["action"])).name.lower(),
+            word(Action, record["action"]),
             int(record["acts"]),
             *(float(p) for p in record["probability"]),
             int(record["agents"]),
@@ -135,9 +166,9 @@ class Recorder:
                 ts_ns,
                 int(record["decision_bar_start_ts_ns"]),
                 self._symbol(int(record["instrument"])),
-                Side(int(record["side"])).name.lower(),
-                OrderType(int(record["type"])).name.lower(),
-                OrderReason(int(record["reason"])).name.lower(),
+                word(Side, record["side"]),
+                word(OrderType, record["type"]),
+                word(OrderReason, record["reason"]),
                 int(record["price_ticks"]),
                 int(record["quantity_lots"]),
                 0,
@@ -148,7 +179,7 @@ class Recorder:
             )
             for sequence, ts_ns, record in _rows(slots, "NEW_ORDER")
         )
-        self._insert("orders", 15, rows)
+        self._insert("orders", "order_id", 15, rows)
 
     def _order_updates(self, slots: Slots) -> None:
         self._database.executemany(
@@ -157,8 +188,8 @@ class Recorder:
             (
                 (
                     int(record["filled_lots"]),
-                    OrderState(int(record["state"])).name.lower(),
-                    RejectReason(int(record["reject_reason"])).name.lower(),
+                    word(OrderState, record["state"]),
+                    word(RejectReason, record["reject_reason"]),
                     int(record["tombstoned"]),
                     ts_ns,
                     order_id(record["id"]),
@@ -170,10 +201,10 @@ class Recorder:
     def _fills(self, slots: Slots) -> None:
         rows = (
             (
-                int(record["execution_id"]),
+                _signed(record["execution_id"]),
                 order_id(record["id"]),
                 self._symbol(int(record["instrument"])),
-                Side(int(record["side"])).name.lower(),
+                word(Side, record["side"]),
                 int(record["price_ticks"]),
                 int(record["quantity_lots"]),
                 int(record["commission_micros"]),
@@ -182,7 +213,7 @@ class Recorder:
             )
             for sequence, ts_ns, record in _rows(slots, "FILL")
         )
-        self._insert("fills", 9, rows)
+        self._insert("fills", "execution_id", 9, rows)
 
     def _refusals(self, slots: Slots) -> None:
         rows = (
@@ -192,7 +223,7 @@ class Recorder:
                 ts_ns,
                 int(record["decision_bar_start_ts_ns"]),
                 self._symbol(int(record["instrument"])),
-                Side(int(record["side"])).name.lower(),
+                word(Side, record["side"]),
                 int(record["quantity_lots"]),
                 int(record["price_ticks"]),
                 f"R{int(record['code']):02d}",
@@ -202,7 +233,7 @@ class Recorder:
             )
             for sequence, ts_ns, record in _rows(slots, "REFUSAL")
         )
-        self._insert("refusals", 12, rows)
+        self._insert("refusals", "journal_sequence", 12, rows)
 
     def _positions(self, slots: Slots) -> None:
         rows = (
@@ -219,7 +250,7 @@ class Recorder:
             )
             for sequence, ts_ns, record in _rows(slots, "POSITION_UPDATE")
         )
-        self._insert("positions", 9, rows)
+        self._insert("positions", "journal_sequence", 9, rows)
 
     def _reader_refusals(self, slots: Slots) -> None:
         rows = (
@@ -228,13 +259,13 @@ class Recorder:
                 ts_ns,
                 self._symbol(int(record["instrument"])),
                 "reader",
-                int(record["line"]),
+                _signed(record["line"]),
                 None,
-                QuarantineReason(int(record["reason"])).name.lower(),
+                word(QuarantineReason, record["reason"]),
             )
             for sequence, ts_ns, record in _rows(slots, "QUARANTINE")
         )
-        self._insert("quarantine", 7, rows)
+        self._insert("quarantine", "journal_sequence", 7, rows)
 
     def _engine_refusals(self, slots: Slots) -> None:
         rows = (
@@ -245,11 +276,11 @@ class Recorder:
                 "engine",
                 None,
                 int(record["start_ts_ns"]),
-                QuarantineReason(int(record["reason"])).name.lower(),
+                word(QuarantineReason, record["reason"]),
             )
             for sequence, ts_ns, record in _rows(slots, "BAR_QUARANTINED")
         )
-        self._insert("quarantine", 7, rows)
+        self._insert("quarantine", "journal_sequence", 7, rows)
 
 
 def order_id(record: np.void) -> str:
@@ -257,9 +288,22 @@ def order_id(record: np.void) -> str:
     return f"{int(record['installation'])}-{int(record['epoch'])}-{int(record['counter'])}"
 
 
+def word(kind: type[IntEnum], number: int) -> str:
+    """Name a number of the wire in lower case; one that has no name stays a number: ``#99``."""
+    try:
+        return kind(int(number)).name.lower()
+    except ValueError:
+        return f"#{int(number)}"
+
+
 def wide_cost(record: np.void) -> int:
     """Join the two halves of a 128-bit cost."""
     return (int(record["cost_high"]) << 64) | (int(record["cost_low"]) & (2**64 - 1))
+
+
+def _signed(number: int) -> int:
+    """SQLite counts to 2^63: what a peer numbers beyond wraps, and stays unique."""
+    return (int(number) + 2**63) % 2**64 - 2**63
 
 
 def _rows(slots: Slots, kind: str) -> Iterator[tuple[int, int, np.void]]:

@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS orders (
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS fills (
-    execution_id INTEGER PRIMARY KEY,
+    execution_id INTEGER PRIMARY KEY,   -- from 2^63 on: less 2^64
     order_id TEXT NOT NULL,
     instrument TEXT NOT NULL,
     side TEXT NOT NULL,

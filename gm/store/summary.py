@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm import layout
+from gm.errors import JournalCorrupt
 from gm.layout import QuarantineReason, RecordType
 from gm.store.journal_tail import JournalTail
+from gm.store.recorder import word
 
 Slots = NDArray[np.void]
 # decision bar start, instrument, side, type, price_ticks, quantity_lots
 _ORDER = struct.Struct("<q16sBBqq")
+# Chain records alone make a read empty; so many in a row do not exist.
+EMPTY_READS_MAX = 64
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +78,6 @@ class SummaryCounter:
 
     def result(self) -> Summary:
         """Give the totals so far."""
-        positions = self._positions.items()
         return Summary(
             order_stream_sha256=self._hash.hexdigest(),
             refusals=dict(sorted(self._refusals.items())),
@@ -83,7 +86,10 @@ class SummaryCounter:
             realised_micros=self._total("realised_micros"),
             unrealised_micros=self._total("unrealised_micros"),
             commission_micros=self._total("commission_micros"),
-            position_lots={self._symbols[at]: int(p["position_lots"]) for at, p in positions},
+            position_lots={
+                self._symbols[at]: int(position["position_lots"])
+                for at, position in sorted(self._positions.items())
+            },
             **self._counts,
         )
 
@@ -106,7 +112,7 @@ class SummaryCounter:
             (RecordType.BAR_QUARANTINED, layout.BAR_QUARANTINED),
         ):
             for refused in _payloads(slots, types, kind, dtype):
-                _count(self._quarantined, QuarantineReason(int(refused["reason"])).name.lower())
+                _count(self._quarantined, word(QuarantineReason, refused["reason"]))
 
 
 def summarise(batches: Iterable[Slots], symbols: Sequence[str]) -> Summary:
@@ -137,9 +143,21 @@ def summarise(batches: Iterable[Slots], symbols: Sequence[str]) -> Summary:
 
 
 def read_until(tail: JournalTail, sequence: int, slots_max: int) -> Iterator[Slots]:
-    """Yield batches until a journal sequence that is known to be in the segments."""
+    """Yield batches until a journal sequence that is known to be in the segments.
+
+    Raises
+    ------
+    JournalCorrupt
+        If the segments do not hold it after all.
+    """
+    empty_reads = 0
     while tail.last_sequence < sequence:
         slots = tail.read(slots_max)
+        empty_reads = 0 if len(slots) > 0 else empty_reads + 1
+        if empty_reads > EMPTY_READS_MAX:
+            raise JournalCorrupt(
+                f"the segments end at record {tail.last_sequence}, not at {sequence} as announced"
+            )
         if len(slots) > 0:
             yield slots
 

@@ -39,3 +39,23 @@ def write_journal(run: Path, records: int, *, block: int = 10, segment_bytes: in
 def segment(run: Path, first_sequence: int = 1) -> Path:
     """Path of the segment that begins with a record."""
     return run / "journal" / f"segment-{first_sequence:020d}.gmj"
+
+
+def journal_of(
+    *records: tuple[RecordType, dict[str, object]], first: int = 1, ts_ns: int = 0
+) -> np.ndarray:
+    """Slots of any kind: (type, fields of the payload), one ns apart, numbered from `first`."""
+    slots = np.zeros(len(records), layout.SLOT)
+    header, trailer = slots["header"], slots["trailer"]
+    header["magic"], header["schema"], header["count"] = layout.MAGIC, layout.SCHEMA, 1
+    header["source"] = Source.ENGINE
+    header["receive_ts_ns"] = ts_ns + np.arange(len(records))
+    for slot, (kind, fields) in zip(slots, records, strict=True):
+        payload = np.zeros(1, layout.PAYLOADS[kind])
+        for name, value in fields.items():
+            payload[name] = value
+        slot["header"]["type"] = kind
+        slot["payload"] = payload.view("u1")
+    trailer["journal_sequence"] = first + np.arange(len(records))
+    trailer["commit"] = trailer["journal_sequence"]
+    return slots
