@@ -14,7 +14,8 @@ def print_struct(value: msgspec.Struct, *, as_json: bool) -> None:
         return
     table = Table(show_header=False, box=None)
     for name, field in msgspec.structs.asdict(value).items():
-        table.add_row(name.replace("_", " "), _shown(field))
+        is_count = not name.endswith(("_id", "_ns"))
+        table.add_row(name.replace("_", " "), _shown(field) if is_count else str(field))
     Console().print(table)
 
 
@@ -68,6 +69,8 @@ def _plain(value: object) -> object:
 def _shown(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_shown(part)}" for key, part in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(_shown(part) for part in value) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
