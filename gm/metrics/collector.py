@@ -113,16 +113,18 @@ def _journal(journal: Status, recorded: int) -> Iterator[Metric]:
 
 
 def _instruments(rows: Sequence[Status]) -> Iterator[Metric]:
-    for name, key, text, unit in (
-        ("gm_position_lots", "position_lots", "Signed position.", 1.0),
-        ("gm_realised", "realised_micros", "Realised profit, currency units.", MICROS),
-        ("gm_commission", "commission_micros", "Commission paid, currency units.", MICROS),
-        ("gm_features_ready", "is_ready", "1 when the matrix is warm.", 1.0),
-        ("gm_kill_level", "kill_level", "0 active, 1 reducing, 2 halted, 3 killed.", 1.0),
-        ("gm_quarantined_records", "quarantined", "Feed records the engine refused.", 1.0),
-        ("gm_round_trips", "round_trips", "Positions closed or crossed.", 1.0),
+    gauge, counter = GaugeMetricFamily, CounterMetricFamily
+    for kind, name, key, text, unit in (
+        (gauge, "gm_position_lots", "position_lots", "Signed position.", 1.0),
+        (gauge, "gm_realised", "realised_micros", "Realised profit, currency units.", MICROS),
+        # Not a counter: a venue may pay some of it back.
+        (gauge, "gm_commission", "commission_micros", "Commission, currency units.", MICROS),
+        (gauge, "gm_features_ready", "is_ready", "1 when the matrix is warm.", 1.0),
+        (gauge, "gm_kill_level", "kill_level", "0 active, 1 reducing, 2 halted, 3 killed.", 1.0),
+        (counter, "gm_quarantined_records", "quarantined", "Feed records refused.", 1.0),
+        (counter, "gm_round_trips", "round_trips", "Positions closed or crossed.", 1.0),
     ):
-        family = GaugeMetricFamily(name, text, labels=["instrument"])
+        family = kind(name, text, labels=["instrument"])
         for row in rows:
             family.add_metric([row["symbol"]], row[key] / unit)
         yield family
@@ -132,10 +134,10 @@ def _stages(stages: Status) -> Metric:
     family = SummaryMetricFamily("gm_stage_seconds", "Time of each stage.", labels=["stage"])
     for name, stage in stages.items():
         family.add_metric([name], stage["count"], stage["sum_ns"] / NS_PER_S)
-        for quantile in ("p50", "p99"):
+        for quantile, key in (("0.5", "p50_ns"), ("0.99", "p99_ns")):
             family.add_sample(
                 "gm_stage_seconds",
-                {"stage": name, "quantile": f"0.{quantile[1:]}"},
-                stage[f"{quantile}_ns"] / NS_PER_S,
+                {"stage": name, "quantile": quantile},
+                stage[key] / NS_PER_S,
             )
     return family
