@@ -79,8 +79,8 @@ class InstrumentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return row
 
 
-def instruments_path() -> Path:
-    """Where the table is: ``configs/`` beside the package, or inside it in an installed wheel.
+def configs_folder() -> Path:
+    """Where the shipped files are: ``configs/`` beside the package, inside it in a wheel.
 
     Returns
     -------
@@ -92,8 +92,13 @@ def instruments_path() -> Path:
     Ours.
     """
     package = Path(__file__).resolve().parent.parent
-    installed = package / "configs" / "instruments.yaml"
-    return installed if installed.exists() else package.parent / "configs" / "instruments.yaml"
+    installed = package / "configs"
+    return installed if installed.exists() else package.parent / "configs"
+
+
+def instruments_path() -> Path:
+    """The instrument table that ships."""
+    return configs_folder() / "instruments.yaml"
 
 
 def load_instruments(path: Path | None = None) -> Mapping[str, InstrumentConfig]:

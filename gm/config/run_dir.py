@@ -1,4 +1,4 @@
-"""What a run directory keeps of its settings, so that its journal can be re-derived from it alone."""
+"""What a run directory keeps of its settings: its journal can be re-derived from it alone."""
 
 import hashlib
 import os
@@ -13,6 +13,7 @@ MANIFEST_FILE = "run.json"
 JOURNAL_FOLDER = "journal"
 DATABASE_FILE = "gm.db"
 STATUS_FILE = "last_status.json"
+LEDGER_FILE = "venue_ledger.json"
 
 
 class RunManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,9 +63,14 @@ def read_run(run_dir: Path) -> Prepared:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write beside, then rename: a crash leaves the old file or the new one, never half."""
-    beside = path.with_suffix(".new")
+    beside = path.with_name(path.name + ".new")
     with beside.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the name, too, outlives the power
+    finally:
+        os.close(folder)

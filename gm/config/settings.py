@@ -102,7 +102,8 @@ class StoreSection(_Section, frozen=True, kw_only=True):
     """The recorder's batches. The database is a view of the journal, never read to trade."""
 
     batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 20_000
-    poll_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 50
+    # Signals and systemd's watchdog are attended to as often.
+    poll_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
 
 
 class Settings(_Section, frozen=True, kw_only=True):

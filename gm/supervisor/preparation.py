@@ -13,7 +13,7 @@ import msgspec
 
 from gm.calendars import offset_table, session_table
 from gm.config.block import Agents, Desk, build_block
-from gm.config.instruments import load_instruments
+from gm.config.instruments import InstrumentConfig, load_instruments
 from gm.config.run_dir import (
     MANIFEST_FILE,
     SETTINGS_FILE,
@@ -64,24 +64,23 @@ def prepare_run(
     """
     if not symbols or len(set(symbols)) != len(symbols):
         raise ConfigError(f"--instrument: each symbol once, at least one: {', '.join(symbols)}")
+    table = _instruments(config, settings, symbols)
     bundle = load_bundle(_bundle_path(config, settings.policy.bundle))
-    instruments_file = config.parent / settings.instruments_file
-    config_sha256 = _config_hash(settings, symbols, instruments_file, bundle)
-    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config_sha256 = _config_hash(settings, table, bundle)
     golden_check(bundle, cache=_cache_folder())
+    _make_folder(run_dir)
 
     settings_path, manifest_path = run_dir / SETTINGS_FILE, run_dir / MANIFEST_FILE
     if manifest_path.exists() and settings_path.exists():
         return _reuse(run_dir, config_sha256)
-    block = build_block(settings, _desks(symbols, instruments_file), _agents(bundle))
-    table = load_instruments(instruments_file)
+    block = build_block(settings, [_desk(row) for row in table], _agents(bundle))
     manifest = RunManifest(
         config_sha256=config_sha256,
         settings_sha256=hashlib.sha256(block).hexdigest(),
         instruments=symbols,
-        tick_sizes=tuple(str(table[s].tick_size) for s in symbols),
-        multipliers=tuple(str(table[s].multiplier_per_order_lot) for s in symbols),
-        currencies=tuple(table[s].currency for s in symbols),
+        tick_sizes=tuple(str(row.tick_size) for row in table),
+        multipliers=tuple(str(row.multiplier_per_order_lot) for row in table),
+        currencies=tuple(row.currency for row in table),
         bundle=bundle.manifest.name,
         bundle_label=bundle.manifest.label,
         bundle_sha256=bundle.sha256,
@@ -102,47 +101,52 @@ def _reuse(run_dir: Path, config_sha256: str) -> Prepared:
     return prepared
 
 
-def _config_hash(
-    settings: Settings, symbols: tuple[str, ...], instruments_file: Path, bundle: Bundle
-) -> str:
+def _instruments(
+    config: Path, settings: Settings, symbols: tuple[str, ...]
+) -> list[InstrumentConfig]:
+    path = config.parent / settings.instruments_file
+    table = load_instruments(path)
+    for symbol in symbols:
+        if symbol not in table:
+            raise ConfigError(f"--instrument: {symbol!r} is not in {path}: {', '.join(table)}")
+        if symbol not in settings.trading:
+            raise ConfigError(f"{config}: trading.{symbol}: no size and no limits are written")
+    return [table[symbol] for symbol in symbols]
+
+
+def _config_hash(settings: Settings, table: list[InstrumentConfig], bundle: Bundle) -> str:
     # How the process runs does not change what it decides: those sections may differ.
-    deciding = (settings.policy, settings.account, [settings.trading.get(s) for s in symbols])
     engine = settings.engine
-    parts = (
-        msgspec.json.encode(deciding, order="sorted"),
-        msgspec.json.encode(
-            (engine.order_timeout_ms, engine.order_valid_for_ms, engine.installation)
-        ),
-        msgspec.json.encode(symbols),
-        instruments_file.read_bytes(),
-        bundle.sha256.encode(),
+    deciding = (
+        settings.policy,
+        settings.account,
+        [settings.trading[row.symbol] for row in table],
+        (engine.order_timeout_ms, engine.order_valid_for_ms, engine.installation),
+        table,
+        bundle.sha256,
     )
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(deciding, order="sorted")).hexdigest()
+
+
+def _make_folder(run_dir: Path) -> None:
+    try:
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--run-dir {run_dir}: {error.strerror}") from error
 
 
 def _bundle_path(config: Path, name: str) -> Path:
     return BASELINE_PATH if name == "baseline" else config.parent / name
 
 
-def _desks(symbols: tuple[str, ...], instruments_file: Path) -> list[Desk]:
-    table = load_instruments(instruments_file)
-    desks = []
-    for symbol in symbols:
-        if symbol not in table:
-            raise ConfigError(
-                f"--instrument: {symbol!r} is not in {instruments_file}: {', '.join(table)}"
-            )
-        row = table[symbol]
-        desks.append(
-            Desk(
-                symbol=symbol,
-                instrument=row.to_row(),
-                sessions=session_table(row, CALENDAR_START_NS, CALENDAR_END_NS),
-                offsets=offset_table(row, CALENDAR_START_NS, CALENDAR_END_NS),
-                feed_bar_ns=60_000_000_000,
-            )
-        )
-    return desks
+def _desk(row: InstrumentConfig) -> Desk:
+    return Desk(
+        symbol=row.symbol,
+        instrument=row.to_row(),
+        sessions=session_table(row, CALENDAR_START_NS, CALENDAR_END_NS),
+        offsets=offset_table(row, CALENDAR_START_NS, CALENDAR_END_NS),
+        feed_bar_ns=60_000_000_000,
+    )
 
 
 def _agents(bundle: Bundle) -> Agents:
@@ -156,6 +160,6 @@ def _agents(bundle: Bundle) -> Agents:
     )
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "grandmodel"
+def _cache_folder() -> Path | None:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "grandmodel" if os.path.isabs(base) else None  # a user without a home

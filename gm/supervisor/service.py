@@ -4,14 +4,17 @@ One Python thread that wakes every few milliseconds and never touches the engine
 the status page and the segment files. Everything that trades runs in native threads.
 """
 
+import contextlib
+import math
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -19,12 +22,19 @@ import zmq
 from prometheus_client import CollectorRegistry
 
 from gm._native.runtime import Core, libzmq_path
-from gm.config.run_dir import DATABASE_FILE, JOURNAL_FOLDER, STATUS_FILE, Prepared
+from gm.config.run_dir import (
+    DATABASE_FILE,
+    JOURNAL_FOLDER,
+    STATUS_FILE,
+    Prepared,
+    write_whole,
+)
 from gm.config.settings import Settings
+from gm.errors import JournalForeign, StoreFailed
 from gm.metrics.collector import EngineCollector
 from gm.metrics.server import MetricsServer
+from gm.store.follower import Follower
 from gm.store.journal_tail import JournalTail
-from gm.store.recorder import Recorder
 from gm.store.summary import Summary, read_until, summarise
 from gm.supervisor.notify import Notifier
 
@@ -32,6 +42,8 @@ FREE_CORES_FOR_THREADS = 4
 # The page's heartbeat is written every 100 ms: ten of them missing is a hang.
 HEARTBEAT_AGE_NS_MAX = 1_000_000_000
 METRICS_AFTER_S = 1.0
+# systemd is told this many times within its limit.
+WATCHDOG_BEATS = 4
 
 Status = dict[str, Any]
 log = structlog.get_logger("gm")
@@ -60,7 +72,11 @@ class Service:
         self._notifier = Notifier()
         self._stop = threading.Event()
         self._metrics: MetricsServer | None = None
-        self._watched_inputs = -1
+        self._started_s = 0.0
+        self._is_announced = False
+        self._is_stopping = False
+        self._store_failure = ""
+        self._watch = Watch()
         engine = settings.engine
         self._core = Core(
             prepared.block,
@@ -71,10 +87,13 @@ class Service:
             idle_spin_us=engine.idle_spin_us,
             journal_segment_bytes=engine.segment_mib << 20,
         )
-        symbols = prepared.manifest.instruments
-        self._recorder = Recorder(prepared.run_dir / DATABASE_FILE, symbols)
         self._journal = prepared.run_dir / JOURNAL_FOLDER
-        self._tail = JournalTail(self._journal, self._recorder.cursor)
+        self._follower = Follower(
+            self._journal,
+            prepared.run_dir / DATABASE_FILE,
+            prepared.manifest.instruments,
+            settings.store.batch_records_max,
+        )
 
     @property
     def metrics_port(self) -> int | None:
@@ -108,31 +127,23 @@ class Service:
             torn_bytes=report["torn_bytes"],
             settings_sha256=self._prepared.manifest.settings_sha256,
         )
-        started = time.monotonic()
-        is_announced = False
-        self._core.start()
         try:
+            self._open_store(report["replay"]["records"])
+            self._metrics = self._bind_metrics()
+            self._started_s = time.monotonic()
+            self._core.start()
             while not self._core.wait(self._settings.store.poll_ms / 1000):
                 if self._is_tape_over():
                     break
-                if self._stop.is_set():
-                    self._core.request_stop()
-                    self._notifier.send("STOPPING=1")
-                is_ready = self._core.phase == "ready"
-                if self._metrics is None and (
-                    is_ready or time.monotonic() - started > METRICS_AFTER_S
-                ):
-                    self._serve_metrics()
-                if is_ready and not is_announced:
-                    is_announced = True
-                    self._notifier.send("READY=1")
-                    log.info("ready", seconds=round(time.monotonic() - started, 3))
-                self._record()
-                self._feed_watchdog()
+                self._attend()
                 if on_tick is not None:
                     on_tick(self._core.status())
         finally:
             self._finish()
+        if self._store_failure:
+            raise StoreFailed(
+                f"{self._store_failure}; the journal has it all, the next start catches up"
+            )
         return self._summary()
 
     def stop(self) -> None:
@@ -143,70 +154,146 @@ class Service:
         """What /health and /ready answer."""
         status = self._core.status()
         io, engine = status["io"], status["engine"]
-        age_ns = time.time_ns() - io["heartbeat_wall_ns"]
+        healthy = io["phase"] != "failed" and _is_fresh(status)
         return {
-            "healthy": io["phase"] != "failed" and age_ns < HEARTBEAT_AGE_NS_MAX,
-            "ready": io["phase"] == "ready",
+            "healthy": healthy,
+            "ready": healthy and io["phase"] == "ready",
             "phase": io["phase"],
             "epoch": engine["epoch"],
             "failure": status["failure"],
         }
 
+    def _attend(self) -> None:
+        """What is due between two waits. Nothing in it may take long."""
+        if self._stop.is_set() and not self._is_stopping:
+            self._is_stopping = True
+            self._core.request_stop()
+            self._notifier.send("STOPPING=1")
+        now_s = time.monotonic()
+        is_ready = self._core.phase == "ready"
+        # Nothing else runs beside a recovery: it is what an outage waits for.
+        if (
+            self._metrics is not None
+            and not self._metrics.is_started
+            and (is_ready or now_s - self._started_s > METRICS_AFTER_S)
+        ):
+            self._metrics.start()
+            log.info("metrics", url=f"http://{self._metrics.address}/metrics")
+        if is_ready and not self._is_announced:
+            self._is_announced = True
+            self._notifier.send("READY=1")
+            log.info("ready", seconds=round(now_s - self._started_s, 3))
+        status = self._core.status()
+        # What is not on the disk yet may be lost with the power; the database must not outlive it.
+        self._note_store(self._follower.follow(status["journal"]["synced"], now_s))
+        if self._watch.is_due(status, now_s, self._notifier.watchdog_s):
+            self._notifier.send("WATCHDOG=1")
+
     def _is_tape_over(self) -> bool:
         """In lockstep END is the end; running free, a venue may begin again."""
         return self._core.phase == "ended" and bool(self._core.status()["io"]["is_lockstep"])
 
-    def _serve_metrics(self) -> None:
+    def _bind_metrics(self) -> MetricsServer:
+        """Take the port before anything trades: that it is not free is a configuration error."""
         registry = CollectorRegistry()
-        registry.register(EngineCollector(self._core.status, lambda: self._tail.last_sequence))
+        registry.register(EngineCollector(self._core.status, lambda: self._follower.last_sequence))
         section = self._settings.metrics
-        self._metrics = MetricsServer(section.host, section.port, registry, self.state)
-        log.info("metrics", url=f"http://{section.host}:{self._metrics.port}/metrics")
+        return MetricsServer(section.host, section.port, registry, self.state)
 
-    def _record(self) -> None:
-        """Bring the database to where the segments were a moment ago."""
-        drained = self._core.status()["journal"]["drained"]
-        for slots in read_until(self._tail, drained, self._settings.store.batch_records_max):
-            self._recorder.write(slots)
-
-    def _feed_watchdog(self) -> None:
-        """Tell systemd that the engine lives: it consumed what io pushed, or moved since."""
-        if not self._notifier.watchdog_s:
+    def _open_store(self, records: int) -> None:
+        """Refuse a database that knows more than the journal: it is another journal's."""
+        try:
+            self._follower.open()
+        except (sqlite3.Error, OSError) as error:
+            self._note_store(f"{self._prepared.run_dir / DATABASE_FILE}: {error}")
             return
-        status = self._core.status()
-        consumed = status["engine"]["inputs_consumed"]
-        moves = consumed != self._watched_inputs or consumed >= status["io"]["inputs_pushed"]
-        age_ns = time.time_ns() - status["io"]["heartbeat_wall_ns"]
-        self._watched_inputs = consumed
-        if moves and age_ns < HEARTBEAT_AGE_NS_MAX:
-            self._notifier.send("WATCHDOG=1")
+        if self._follower.last_sequence > records:
+            raise JournalForeign(
+                f"{self._prepared.run_dir / DATABASE_FILE} holds {self._follower.last_sequence} "
+                f"records, the journal {records}: move the file away, it is made again"
+            )
+
+    def _note_store(self, failure: str) -> None:
+        """Say once that the database fails and once that it is back; the engine trades on."""
+        if failure != self._store_failure:
+            if failure:
+                log.error("database", failure=failure)
+            else:
+                log.info("database", recovered=True)
+        self._store_failure = failure
 
     def _finish(self) -> None:
-        last = self._core.status()
-        self._core.close()
-        self._record()
-        (self._prepared.run_dir / STATUS_FILE).write_bytes(
-            msgspec.json.encode(last, enc_hook=lambda value: bytes(value).hex())
-        )
-        if self._metrics is not None:
-            self._metrics.close()
-        self._recorder.close()
+        """Stop the core first, then let the database catch up; close all, whatever fails."""
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._close_store)
+            if self._metrics is not None:
+                closing.callback(self._metrics.close)
+            self._core.close()
+            last = self._core.status()  # its stage times are whole only now
+            write_whole(self._prepared.run_dir / STATUS_FILE, msgspec.json.encode(last))
+            try:
+                self._follower.finish(self._core.status()["journal"]["drained"])
+                self._store_failure = ""
+            except (sqlite3.Error, OSError) as error:
+                self._note_store(f"{self._prepared.run_dir / DATABASE_FILE}: {error}")
+
+    def _close_store(self) -> None:
+        try:
+            self._follower.close()
+        except sqlite3.Error as error:  # its rows are in the write-ahead log
+            log.warning("database", failure=str(error))
 
     def _summary(self) -> Summary:
         tail = JournalTail(self._journal)
         batches = read_until(
-            tail, self._tail.last_sequence, self._settings.store.batch_records_max
+            tail, self._follower.last_sequence, self._settings.store.batch_records_max
         )
         summary = summarise(batches, self._prepared.manifest.instruments)
         tail.close()
         return summary
 
 
-def choose_driver(name: str) -> str:
-    """Resolve "auto": inline below four free cores, threaded above."""
-    if name != "auto":
-        return name
-    return "threaded" if len(os.sched_getaffinity(0)) >= FREE_CORES_FOR_THREADS else "inline"
+class Watch:
+    """Judges whether the engine lives: it consumed what io pushed, or moved since it was asked."""
+
+    def __init__(self) -> None:
+        self._consumed = -1
+        self._beat_s = -math.inf
+
+    def is_due(self, status: Status, now_s: float, limit_s: float) -> bool:
+        """Say whether systemd shall hear WATCHDOG=1 now.
+
+        Parameters
+        ----------
+        status : dict
+            The status page.
+        now_s : float
+            Monotonic time.
+        limit_s : float
+            Silence after which systemd kills the process; 0: it does not watch.
+        """
+        if limit_s <= 0 or now_s - self._beat_s < limit_s / WATCHDOG_BEATS:
+            return False
+        consumed = status["engine"]["inputs_consumed"]
+        moves = consumed != self._consumed or consumed >= status["io"]["inputs_pushed"]
+        self._consumed = consumed
+        if not (moves and _is_fresh(status)):
+            return False
+        self._beat_s = now_s
+        return True
+
+
+def _is_fresh(status: Status) -> bool:
+    age_ns = time.time_ns() - int(status["io"]["heartbeat_wall_ns"])
+    return age_ns < HEARTBEAT_AGE_NS_MAX
+
+
+def choose_driver(name: str) -> Literal["inline", "threaded"]:
+    """Resolve "auto": inline below four free cores, threaded from there on."""
+    if name == "auto":
+        is_roomy = len(os.sched_getaffinity(0)) >= FREE_CORES_FOR_THREADS
+        return "threaded" if is_roomy else "inline"
+    return "threaded" if name == "threaded" else "inline"
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm._native.venue_server import VenueServer
+from gm.config.run_dir import LEDGER_FILE
 from gm.layout import OrderReason, OrderState, OrderType, RejectReason, Side
 
-LEDGER_FILE = "venue_ledger.json"
 _NAMES = {
     "side": Side,
     "type": OrderType,

@@ -59,3 +59,11 @@ def journal_of(
     trailer["journal_sequence"] = first + np.arange(len(records))
     trailer["commit"] = trailer["journal_sequence"]
     return slots
+
+
+def write_slots(run: Path, slots: np.ndarray) -> None:
+    """One sealed block of `slots`, closed."""
+    writer = JournalWriter(str(run), segment_bytes=8192, journal_id=7)
+    writer.append(slots)
+    writer.seal()
+    writer.close()

@@ -1,4 +1,4 @@
-"""Promise: what the journal says is in the database, exactly, once, in whole batches or not at all."""
+"""Promise: the journal is in the database, exactly, once, in whole batches or not at all."""
 
 import json
 import sqlite3

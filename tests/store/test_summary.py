@@ -1,4 +1,4 @@
-"""Promise: the figures of a run follow from its journal alone, and its hash from its orders alone."""
+"""Promise: a run's figures follow from its journal alone, its hash from its orders alone."""
 
 import hashlib
 import struct

@@ -1,0 +1,1 @@
+"""Promises of gm.supervisor: one engine, begun and ended."""

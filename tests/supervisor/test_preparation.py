@@ -1,0 +1,230 @@
+"""Promise: a run directory keeps the settings that its journal was written with, byte for byte."""
+
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gm.config import load_settings
+from gm.config.run_dir import MANIFEST_FILE, SETTINGS_FILE, Prepared, read_run, write_whole
+from gm.errors import ConfigError, GmError
+from gm.models import BASELINE_PATH
+from gm.supervisor import preparation
+from gm.supervisor.preparation import prepare_run
+
+CONFIGS = Path("configs")
+BTC = ("BTC-PERP",)
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch) -> Path:
+    """A copy of the shipped files, to be changed by the tests; and no cache of another run."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("development.yaml", "instruments.yaml"):
+        (tmp_path / name).write_text((CONFIGS / name).read_text())
+    return tmp_path / "development.yaml"
+
+
+def prepare(config: Path, symbols: tuple[str, ...] = BTC, run: str = "run") -> Prepared:
+    return prepare_run(config.parent / run, config, load_settings(config), symbols)
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_the_first_start_writes_the_block_and_what_it_was_made_from(config) -> None:
+    made = prepare(config, ("BTC-PERP", "NQ"))
+    assert (made.run_dir / SETTINGS_FILE).read_bytes() == made.block
+    manifest = made.manifest
+    assert manifest.instruments == ("BTC-PERP", "NQ")
+    assert manifest.tick_sizes == ("1", "0.25")
+    assert manifest.multipliers == ("0.0001", "20")
+    assert manifest.bundle_label == "baseline"
+    assert read_run(made.run_dir) == made
+
+
+def test_a_later_start_uses_the_block_that_lies_there(config, monkeypatch) -> None:
+    made = prepare(config)
+
+    def build_again(*_arguments: object) -> bytes:
+        raise AssertionError("the block was built again")
+
+    monkeypatch.setattr(preparation, "build_block", build_again)
+    assert prepare(config) == made
+
+
+def test_equal_settings_give_equal_bytes(config) -> None:
+    assert prepare(config, run="a").block == prepare(config, run="b").block
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("max_hold_bars: 46", "max_hold_bars: 45"),
+        ("order_valid_for_ms: 5000", "order_valid_for_ms: 5001"),
+        ("cancels_burst_max: 1000", "cancels_burst_max: 1001"),
+        ("order_notional_max: 9000", "order_notional_max: 8999"),
+    ],
+)
+def test_settings_that_decide_and_have_changed_are_refused(config, old, new) -> None:
+    prepare(config)
+    change(config, old, new)
+    with pytest.raises(ConfigError, match="--run-dir") as caught:
+        prepare(config)
+    assert caught.value.exit_code == 3
+    assert str(config.parent / "run") in str(caught.value)
+
+
+def test_other_instruments_are_refused(config) -> None:
+    prepare(config)
+    with pytest.raises(ConfigError, match="--run-dir"):
+        prepare(config, ("NQ",))
+    with pytest.raises(ConfigError, match="--run-dir"):
+        prepare(config, ("BTC-PERP", "NQ"))
+
+
+def test_a_changed_row_of_the_traded_instrument_is_refused(config) -> None:
+    prepare(config)
+    change(config.parent / "instruments.yaml", "volume_lot: 0.0001", "volume_lot: 0.001")
+    with pytest.raises(ConfigError, match="--run-dir"):
+        prepare(config)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("development.yaml", "driver: auto", "driver: threaded"),
+        ("development.yaml", "poll_ms: 50", "poll_ms: 20"),
+        ("development.yaml", "port: 0", "port: 9464"),
+        ("development.yaml", "# ", "# another remark, "),
+        # Tomorrow's instrument must not keep today's engine from starting again.
+        ("instruments.yaml", "# ", "# another remark, "),
+        ("instruments.yaml", "multiplier_per_order_lot: 50\n", "multiplier_per_order_lot: 5\n"),
+    ],
+)
+def test_what_does_not_decide_may_change(config, file, old, new) -> None:
+    made = prepare(config)
+    change(config.parent / file, old, new)
+    assert prepare(config) == made
+
+
+def test_a_block_that_was_tampered_with_is_refused(config) -> None:
+    path = prepare(config).run_dir / SETTINGS_FILE
+    block = bytearray(path.read_bytes())
+    block[200] ^= 1
+    path.write_bytes(block)
+    with pytest.raises(ConfigError, match=r"settings\.bin: SHA-256"):
+        prepare(config)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"config_sha256": 1}'])
+def test_a_manifest_that_cannot_be_read_is_refused(config, content) -> None:
+    (prepare(config).run_dir / MANIFEST_FILE).write_bytes(content)
+    with pytest.raises(ConfigError, match="--run-dir"):
+        prepare(config)
+
+
+def test_a_start_that_died_between_the_two_files_is_begun_again(config) -> None:
+    made = prepare(config)
+    (made.run_dir / MANIFEST_FILE).unlink()
+    assert prepare(config) == made
+
+
+def test_a_new_run_directory_is_private(config) -> None:
+    run_dir = prepare(config, run="deep/er/run").run_dir
+    assert stat.S_IMODE(run_dir.stat().st_mode) == 0o700
+
+
+def test_a_run_directory_that_was_there_is_taken_as_it_is(config) -> None:
+    run_dir = config.parent / "run"
+    run_dir.mkdir(mode=0o750)
+    run_dir.chmod(0o750)
+    prepare(config)
+    assert stat.S_IMODE(run_dir.stat().st_mode) == 0o750
+
+
+def test_a_run_directory_that_cannot_be_had_is_a_configuration_error(config) -> None:
+    (config.parent / "run").write_text("a file")
+    with pytest.raises(ConfigError, match=r"--run-dir .*: File exists"):
+        prepare(config)
+    with pytest.raises(ConfigError, match=r"--run-dir .*: Not a directory"):
+        prepare(config, run="run/below")
+
+
+@pytest.mark.parametrize(
+    ("symbols", "text"),
+    [
+        ((), "at least one"),
+        (("NQ", "NQ"), "each symbol once"),
+        (("XYZ",), r"'XYZ' is not in .*instruments\.yaml: NQ"),
+        (("../etc",), "is not in"),
+    ],
+)
+def test_instruments_that_are_none_are_refused_before_anything_is_written(
+    config, symbols, text
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        prepare(config, symbols)
+    assert not (config.parent / "run").exists()
+
+
+def test_an_instrument_without_limits_is_refused_with_file_and_key(config) -> None:
+    change(config.parent / "instruments.yaml", "SPY:\n", "SPX:\n")
+    with pytest.raises(ConfigError, match=r"development\.yaml: trading\.SPX: "):
+        prepare(config, ("SPX",))
+
+
+def test_a_missing_instrument_table_is_a_configuration_error(config) -> None:
+    (config.parent / "instruments.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"instruments\.yaml: No such file"):
+        prepare(config)
+
+
+def test_a_missing_bundle_is_refused_before_anything_is_written(config) -> None:
+    change(config, "bundle: baseline", "bundle: no_such_bundle")
+    with pytest.raises(GmError, match="no_such_bundle") as caught:
+        prepare(config)
+    assert caught.value.exit_code == 3
+    assert not (config.parent / "run").exists()
+
+
+def test_a_bundle_is_looked_for_beside_the_settings_file(config) -> None:
+    made = prepare(config)
+    copy = config.parent / "mine"
+    copy.mkdir()
+    for path in BASELINE_PATH.iterdir():
+        if path.is_file():
+            (copy / path.name).write_bytes(path.read_bytes())
+    change(config, "bundle: baseline", "bundle: mine")
+    assert prepare(config, run="other").manifest.bundle_sha256 == made.manifest.bundle_sha256
+
+
+def test_a_home_that_cannot_be_written_costs_time_and_nothing_else(config, monkeypatch) -> None:
+    (config.parent / "file").write_text("")
+    for cache in (str(config.parent / "file"), "relative"):
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+        assert prepare(config, run=f"run-{len(cache)}").manifest.instruments == BTC
+    assert not Path("relative").exists()
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "run.json"
+    write_whole(path, b"first")
+
+    def fail(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, b"second")
+    assert path.read_bytes() == b"first"
+
+
+def test_the_manifest_is_plain_json(config) -> None:
+    made = prepare(config)
+    plain = msgspec.json.decode((made.run_dir / MANIFEST_FILE).read_bytes())
+    assert plain["settings_sha256"] == made.manifest.settings_sha256
