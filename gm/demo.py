@@ -5,7 +5,9 @@ the panel reads the status page as `gm status` does.
 """
 
 import contextlib
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -60,32 +62,55 @@ def run_demo(*, seed: int, bars: int, out: Path, config: Path, as_json: bool) ->
     Raises
     ------
     DemoFailed
-        If a process fails or the session takes longer than five minutes.
+        If a process fails, another demo runs in ``out``, or the session takes longer than five
+        minutes.
 
     Source
     ------
     Ours.
     """
-    console = Console(stderr=as_json)
+    # Where a service manager started us: its directory and socket are those of another engine.
+    for name in ("RUNTIME_DIRECTORY", "NOTIFY_SOCKET"):
+        os.environ.pop(name, None)
+    out.mkdir(parents=True, exist_ok=True)
+    with _only_demo_in(out):
+        summary, report = _trade(Console(stderr=as_json), seed, bars, out, config)
+    if as_json:
+        print(json.dumps(summary | {"report": str(report)}))
+    else:
+        _print_result(Console(), summary, report)
+    return 0
+
+
+def _trade(
+    console: Console, seed: int, bars: int, out: Path, config: Path
+) -> tuple[dict[str, Any], Path]:
     run_dir = out / "run"
     # A journal and its ring belong together: both go.
     shutil.rmtree(find_endpoints(str(run_dir))["runtime_dir"], ignore_errors=True)
     shutil.rmtree(run_dir, ignore_errors=True)
-    run_dir.mkdir(parents=True)
+    run_dir.mkdir(mode=0o700)
     common = ["--instrument", INSTRUMENT, "--run-dir", str(run_dir), "--config", str(config)]
     venue = [*common, "--synthetic-bars", str(bars), "--seed", str(seed), "--json"]
-    with _process("venue", venue, run_dir) as exchange, _process(
-        "run", [*common, "--json"], run_dir
-    ) as engine:
-        _watch(console, run_dir, engine, bars)
+    with (
+        _process("venue", venue, run_dir) as exchange,
+        _process("run", [*common, "--json"], run_dir) as engine,
+    ):
+        _watch(console, run_dir, exchange, engine, bars)
         summary = json.loads(_answer("run", engine, run_dir))
         _answer("venue", exchange, run_dir)
-    report = write_report(run_dir, out / "report.html")
-    if as_json:
-        print(json.dumps(summary | {"report": str(report)}))
-        return 0
-    _print_result(console, summary, report)
-    return 0
+    return summary, write_report(run_dir, out / "report.html")
+
+
+@contextlib.contextmanager
+def _only_demo_in(out: Path) -> Iterator[None]:
+    """A second demo would delete the first one's journal under it."""
+    with (out / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DemoFailed(f"another demo runs in {out}: name another --out") from error
+        yield
 
 
 @contextlib.contextmanager
@@ -122,7 +147,11 @@ def _answer(name: str, process: "subprocess.Popen[str]", run_dir: Path) -> str:
 
 
 def _watch(
-    console: Console, run_dir: Path, engine: "subprocess.Popen[str]", bars: int
+    console: Console,
+    run_dir: Path,
+    exchange: "subprocess.Popen[str]",
+    engine: "subprocess.Popen[str]",
+    bars: int,
 ) -> None:
     """Show the status page until the engine's process is over."""
     deadline = time.monotonic() + LIMIT_S
@@ -132,6 +161,8 @@ def _watch(
     next_line = 0.0
     with shown as panel:
         while engine.poll() is None:
+            if exchange.poll():  # the engine would wait for it for ever
+                _answer("venue", exchange, run_dir)
             if time.monotonic() > deadline:
                 raise DemoFailed(f"the session takes longer than {LIMIT_S:.0f} s")
             with contextlib.suppress(CoreError):  # no page yet

@@ -1,10 +1,13 @@
 """How data look on a terminal and as JSON."""
 
+import sys
 from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+PIPE_WIDTH = 200
 
 
 def print_struct(value: msgspec.Struct, *, as_json: bool) -> None:
@@ -12,11 +15,11 @@ def print_struct(value: msgspec.Struct, *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(value).decode())
         return
-    table = Table(show_header=False, box=None)
+    table = _two_columns()
     for name, field in msgspec.structs.asdict(value).items():
         is_count = not name.endswith(("_id", "_ns"))
         table.add_row(name.replace("_", " "), _shown(field) if is_count else str(field))
-    Console().print(table)
+    _console().print(table)
 
 
 def print_status(status: dict[str, Any], *, as_json: bool) -> None:
@@ -24,9 +27,9 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(status, enc_hook=_plain).decode())
         return
-    console = Console()
+    console = _console()
     io, engine, journal = status["io"], status["engine"], status["journal"]
-    table = Table(show_header=False, box=None)
+    table = _two_columns()
     alive = "" if status["is_alive"] else " (the process is gone: this is what it left)"
     for name, value in (
         ("phase", f"{io['phase']}{alive}"),
@@ -54,12 +57,28 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     console.print(rows)
 
 
-def print_tree(settings: msgspec.Struct) -> None:
-    """Print a configuration as YAML."""
+def print_tree(settings: msgspec.Struct, sha256: str, *, as_json: bool) -> None:
+    """Print a configuration and its hash: YAML, or one JSON line."""
     import yaml
 
     plain = msgspec.to_builtins(settings, enc_hook=_plain)
+    if as_json:
+        print(msgspec.json.encode(plain | {"sha256": sha256}).decode())
+        return
     print(yaml.safe_dump(plain, sort_keys=False), end="")
+    print(f"# sha256 {sha256}")
+
+
+def _console() -> Console:
+    # A pipe has no width: rich would take 80 and break what a script looks for.
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def _two_columns() -> Table:
+    table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow="fold")  # a hash cut short is no hash
+    return table
 
 
 def _plain(value: object) -> object:

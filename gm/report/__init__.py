@@ -1,18 +1,20 @@
 """`gm report`: one page that shows a person what a run did."""
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gm.config.run_dir import JOURNAL_FOLDER, STATUS_FILE, Prepared, read_run
+from gm.config.run_dir import JOURNAL_FOLDER, LEDGER_FILE, STATUS_FILE, Prepared, read_run
 from gm.report.data import Candles, InstrumentData, gather, good_closes, read_database, refused_bars
 from gm.report.page import page
 from gm.store.journal_tail import JournalTail
 from gm.store.summary import read_until, summarise
 
 SYNTHETIC_NOTE = "Synthetic data: no evidence of profit."
+UNKNOWN_NOTE = "No venue ledger: the data may be synthetic. No evidence of profit."
 _BATCH = 65_536
 
 
@@ -35,7 +37,7 @@ def write_report(run_dir: Path, path: Path) -> Path:
     ------
     ConfigError
         If the directory is not that of a run.
-    FileNotFoundError
+    DataGap
         If it has no database yet.
     JournalCorrupt
         If the journal is.
@@ -47,7 +49,7 @@ def write_report(run_dir: Path, path: Path) -> Path:
     prepared = read_run(run_dir)
     manifest = prepared.manifest
     candles = {symbol: Candles() for symbol in manifest.instruments}
-    with read_database(run_dir) as database:
+    with contextlib.closing(read_database(run_dir)) as database:
         (recorded,) = database.execute("SELECT journal_sequence FROM cursor").fetchone()
         refused = refused_bars(database, manifest.instruments)
         _collect_candles(prepared, recorded, refused, list(candles.values()))
@@ -55,11 +57,10 @@ def write_report(run_dir: Path, path: Path) -> Path:
             gather(database, symbol, float(tick), candles[symbol])
             for symbol, tick in zip(manifest.instruments, manifest.tick_sizes, strict=True)
         ]
-    summary = summarise(
-        read_until(JournalTail(run_dir / JOURNAL_FOLDER), recorded, _BATCH), manifest.instruments
-    )
+    with contextlib.closing(JournalTail(run_dir / JOURNAL_FOLDER)) as tail:
+        summary = summarise(read_until(tail, recorded, _BATCH), manifest.instruments)
     text = page(
-        note=SYNTHETIC_NOTE if _is_synthetic(run_dir) else "",
+        note=_note(run_dir),
         title=f"GrandModel: {', '.join(manifest.instruments)}, policy {manifest.bundle_label}",
         facts=[
             ("from", _day(instruments, first=True)),
@@ -82,26 +83,26 @@ def write_report(run_dir: Path, path: Path) -> Path:
 def _collect_candles(
     prepared: Prepared, recorded: int, refused: set[tuple[int, int]], candles: list[Candles]
 ) -> None:
-    tail = JournalTail(prepared.run_dir / JOURNAL_FOLDER)
-    for slots in read_until(tail, recorded, _BATCH):
-        bars = good_closes(slots, refused)
-        for number, collected in enumerate(candles):
-            collected.add(bars[bars["instrument"] == number])
-    tail.close()
+    with contextlib.closing(JournalTail(prepared.run_dir / JOURNAL_FOLDER)) as tail:
+        for slots in read_until(tail, recorded, _BATCH):
+            bars = good_closes(slots, refused)
+            for number, collected in enumerate(candles):
+                collected.add(bars[bars["instrument"] == number])
 
 
-def _is_synthetic(run_dir: Path) -> bool:
+def _note(run_dir: Path) -> str:
+    """The first line. What is not known to be real is not passed off as real."""
     try:
-        ledger = msgspec.json.decode((run_dir / "venue_ledger.json").read_bytes())
-    except OSError:
-        return False  # another machine's venue, or one that still runs
-    return bool(ledger.get("synthetic"))
+        ledger = msgspec.json.decode((run_dir / LEDGER_FILE).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError):
+        return UNKNOWN_NOTE  # another machine's venue, or one that still runs
+    return SYNTHETIC_NOTE if ledger.get("synthetic", True) else ""
 
 
 def _stages(run_dir: Path) -> list[dict[str, Any]]:
     try:
         status = msgspec.json.decode((run_dir / STATUS_FILE).read_bytes())
-    except OSError:
+    except (OSError, msgspec.MsgspecError):
         return []  # the run goes on, or was killed: its status page died with it
     return [
         {

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm import layout
+from gm.config.run_dir import DATABASE_FILE
+from gm.errors import DataGap
 from gm.layout import RecordType
 
 MICROS = 1_000_000
@@ -159,11 +161,13 @@ def gather(
 
 
 def read_database(run_dir: Path) -> sqlite3.Connection:
-    """Open the run's database for reading only."""
-    path = run_dir / "gm.db"
+    """Open the run's database for reading only, as it is at this moment; the caller closes it."""
+    path = run_dir / DATABASE_FILE
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no database: has this directory seen a run?")
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        raise DataGap(f"{path}: no database: has this directory seen a run?")
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    database.execute("BEGIN")  # one moment for all that is read
+    return database
 
 
 def refused_bars(database: sqlite3.Connection, symbols: Iterable[str]) -> set[tuple[int, int]]:
@@ -196,7 +200,12 @@ def _trades(
         (symbol,),
     ).fetchall()
     return [
-        (ts, price * tick_size, side == "buy", f"{side} {lots:,} lots at {price:,} ticks ({reason})")
+        (
+            ts,
+            price * tick_size,
+            side == "buy",
+            f"{side} {lots:,} lots at {price:,} ticks ({reason})",
+        )
         for ts, price, side, lots, reason in (rows[i] for i in _thin(len(rows)))
     ]
 

@@ -144,7 +144,9 @@ def _instrument(data: InstrumentData, currency: str, agents: Sequence[str]) -> s
         drawdown = svg.time_series(
             data.equity_ts_ns, data.drawdown, height=120, label="drawdown", is_area=True
         )
-        parts.append(f"<h2>Equity and drawdown, {currency}</h2>" + _card(equity + drawdown))
+        parts.append(
+            f"<h2>Equity and drawdown, {html.escape(currency)}</h2>" + _card(equity + drawdown)
+        )
     if data.candles:
         key = (
             '<p class="key muted"><i style="background:#1769e0"></i>buy'
@@ -171,7 +173,7 @@ def _decisions(data: InstrumentData, agents: Sequence[str]) -> str:
     rows = [
         [
             _stamp(row[0]),
-            f"{row[1]}{' (acted)' if row[2] else ''}",
+            f"{html.escape(row[1])}{' (acted)' if row[2] else ''}",
             _votes(row[3:6]),
             f"{max(row[3:6]):.3f}",
             *(_votes(vote) for vote in json.loads(row[6])[: len(agents)]),
@@ -195,7 +197,7 @@ def _votes(shares: Sequence[float]) -> str:
 def _counts(data: InstrumentData) -> str:
     refusals = _table(
         ["gate refusals", "meaning", "count"],
-        [[code, GATE_CODES.get(code, ""), f"{n:,}"] for code, n in data.refusals],
+        [[html.escape(code), GATE_CODES.get(code, ""), f"{n:,}"] for code, n in data.refusals],
         "The gate refused nothing.",
     )
     states = _table(
@@ -205,7 +207,7 @@ def _counts(data: InstrumentData) -> str:
     )
     quarantine = _table(
         ["quarantine", "by", "count"],
-        [[html.escape(reason), by, f"{n:,}"] for by, reason, n in data.quarantine],
+        [[html.escape(reason), html.escape(by), f"{n:,}"] for by, reason, n in data.quarantine],
         "Every row of the feed was accepted.",
     )
     return "".join(_card(table) for table in (refusals, states, quarantine))
