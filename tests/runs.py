@@ -229,6 +229,7 @@ def runtime_folder(run_dir: Path) -> Path:
 
 def real_file(name: str) -> Path:
     """A file of GM_DATA. Its absence is a failure."""
+    assert "GM_DATA" in os.environ, "GM_DATA names no folder of real files: make test-data"
     path = Path(os.environ["GM_DATA"]) / name
     assert path.exists(), f"{path} is missing"
     return path.resolve()

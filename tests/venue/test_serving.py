@@ -101,11 +101,13 @@ def test_a_tape_is_named_by_bytes_instrument_and_seed(csv: Path, tmp_path: Path)
     assert synthetic_tape(50, btc, 1).tape_id != synthetic_tape(50, nq, 1).tape_id
 
 
-def test_a_file_without_a_bar_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_a_line_is_refused_and_one_without_a_bar_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "none.csv"
-    path.write_text("timestamp,open,high,low,close,volume\n2022-01-01 00:00:00,x,1,1,1,1\n")
+    path.write_text("timestamp,open,high,low,close,volume\n")
     with pytest.raises(BadTape, match=r"none\.csv"):
         open_tape(path, instrument("BTC-PERP"), 1)
+    path.write_text("timestamp,open,high,low,close,volume\n2022-01-01 00:00:00,x,1,1,1,1\n")
+    assert list(open_tape(path, instrument("BTC-PERP"), 1).rows["type"]) == [RecordType.QUARANTINE]
 
 
 def test_a_session_ends_with_the_ledger_in_the_run_directory(
