@@ -87,9 +87,8 @@ class Bench {
             for (int i = 0; i < block / 2; ++i) {
                 move_on();
                 probe.ns.push_back(time_one(scale_, [] {}));
-                native.ns.push_back(time_one(scale_, [&] {
-                    network_.run_new_row(prepared_, newest(), logits_.data());
-                }));
+                native.ns.push_back(time_one(
+                    scale_, [&] { network_.run_new_row(prepared_, newest(), logits_.data()); }));
             }
             for (int i = 0; i < block / 2; ++i) {
                 for (float& value : peer_input_) value = numbers_.next();
@@ -129,8 +128,8 @@ class Bench {
             move_on();
             network_.run_new_row(prepared_, newest(), logits_.data());
             network_.run_full(input_.data(), full_.data());
-            is_same_ = is_same_ && std::memcmp(logits_.data(), full_.data(),
-                                               full_.size() * sizeof(float)) == 0;
+            is_same_ = is_same_ &&
+                       std::memcmp(logits_.data(), full_.data(), full_.size() * sizeof(float)) == 0;
             std::copy(input_.begin(), input_.end(), peer_input_.begin());
             peer_.run(session_);
             for (std::size_t k = 0; k < full_.size(); ++k) {

@@ -74,8 +74,8 @@ bool parse(int count, char** values, Arguments& out) {
 int report_failure(const Failure& failure) {
     std::fprintf(stderr, "gm-core-harness: %s (%s)\n", failure.text.c_str(),
                  describe(failure.status));
-    const bool is_configuration = failure.status == Status::kJournalForeign ||
-                                  failure.status == Status::kBadSettings;
+    const bool is_configuration =
+        failure.status == Status::kJournalForeign || failure.status == Status::kBadSettings;
     return is_configuration ? kConfigurationExit : 1;
 }
 
@@ -97,21 +97,21 @@ void print_summary(const Core& core, std::int64_t ready_ns) {
     (void)core.read_status(*reading);
     const StartReport& start = core.report();
     const EngineStatus& totals = reading->engine;
-    std::printf("{\"phase\":\"%s\",\"epoch\":%u,\"replayed\":%llu,\"missing\":%zu,"
-                "\"open_ns\":%lld,\"ready_ns\":%lld,\"feed\":%llu,\"replies\":%llu,"
-                "\"decisions\":%llu,\"orders\":%llu,\"fills\":%llu,\"bad_transitions\":%llu,"
-                "\"reconnects\":%llu}\n",
-                describe(reading->io.phase), start.epoch,
-                static_cast<unsigned long long>(start.replay.records),
-                start.replay.missing.size(), static_cast<long long>(start.open_ns),
-                static_cast<long long>(ready_ns),
-                static_cast<unsigned long long>(reading->engine.last_feed_sequence),
-                static_cast<unsigned long long>(reading->engine.last_reply_sequence),
-                static_cast<unsigned long long>(totals.decisions),
-                static_cast<unsigned long long>(totals.orders),
-                static_cast<unsigned long long>(totals.fills),
-                static_cast<unsigned long long>(totals.bad_transitions),
-                static_cast<unsigned long long>(reading->io.reconnects));
+    std::printf(
+        "{\"phase\":\"%s\",\"epoch\":%u,\"replayed\":%llu,\"missing\":%zu,"
+        "\"open_ns\":%lld,\"ready_ns\":%lld,\"feed\":%llu,\"replies\":%llu,"
+        "\"decisions\":%llu,\"orders\":%llu,\"fills\":%llu,\"bad_transitions\":%llu,"
+        "\"reconnects\":%llu}\n",
+        describe(reading->io.phase), start.epoch,
+        static_cast<unsigned long long>(start.replay.records), start.replay.missing.size(),
+        static_cast<long long>(start.open_ns), static_cast<long long>(ready_ns),
+        static_cast<unsigned long long>(reading->engine.last_feed_sequence),
+        static_cast<unsigned long long>(reading->engine.last_reply_sequence),
+        static_cast<unsigned long long>(totals.decisions),
+        static_cast<unsigned long long>(totals.orders),
+        static_cast<unsigned long long>(totals.fills),
+        static_cast<unsigned long long>(totals.bad_transitions),
+        static_cast<unsigned long long>(reading->io.reconnects));
 }
 
 // Until END, a failure, or SIGTERM/SIGINT. How long READY took, from `begin_ns` on.

@@ -144,13 +144,14 @@ Failure Core::begin_epoch() {
     Failure failure = runner_.open(engine_, ring_, orders_, drop_copy_, page_, runner);
     if (failure.is_ok()) {
         failure = journal_.start(ring_, segments_, page_, settings_.journal_cpu,
-                                 {[this] { runner_.halt(); }, [this] {
-                                     // Pairs with the release in open(): before it, nothing is
-                                     // there to be measured.
-                                     if (is_io_open_.load(std::memory_order_acquire)) {
-                                         io_.write_stages();
-                                     }
-                                 }});
+                                 {[this] { runner_.halt(); },
+                                  [this] {
+                                      // Pairs with the release in open(): before it, nothing is
+                                      // there to be measured.
+                                      if (is_io_open_.load(std::memory_order_acquire)) {
+                                          io_.write_stages();
+                                      }
+                                  }});
     }
     if (failure.is_ok()) failure = runner_.start();
     if (!failure.is_ok()) return failure;

@@ -117,7 +117,9 @@ void EngineRunner::submit(const Slot& input) noexcept {
     if (sleeps_.exchange(0, std::memory_order_acq_rel) == 1) futex_wake(sleeps_);
 }
 
-bool EngineRunner::is_caught_up() noexcept { return consumed() == submitted_; }
+bool EngineRunner::is_caught_up() noexcept {
+    return consumed() == submitted_;
+}
 
 EngineView EngineRunner::view() const noexcept {
     EngineView view;  // relaxed: consumed() was read before, and it pairs with publish()
@@ -190,8 +192,8 @@ void EngineRunner::publish() noexcept {
 }
 
 void EngineRunner::run() noexcept {
-    const auto spin_ticks = static_cast<std::uint64_t>(
-        static_cast<double>(settings_.idle_spin_ns) / ns_per_tick_);
+    const auto spin_ticks =
+        static_cast<std::uint64_t>(static_cast<double>(settings_.idle_spin_ns) / ns_per_tick_);
     std::uint64_t idle_since = ticks();
     bool is_idle = false;
     while (!must_stop_.load(std::memory_order_acquire)) {

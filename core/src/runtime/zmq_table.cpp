@@ -64,17 +64,17 @@ Failure resolve_zmq(const std::string& path, ZmqLibrary library, ZmqTable& out) 
     resolve(handle, "zmq_errno", table.error_number, missing);
     resolve(handle, "zmq_strerror", table.strerror, missing);
     if (missing != nullptr) {
-        return fail(Status::kZmqMissing, path + " has no function " + missing +
-                                             ": it is not libzmq, or a static build");
+        return fail(Status::kZmqMissing,
+                    path + " has no function " + missing + ": it is not libzmq, or a static build");
     }
     version(&table.version_major, &table.version_minor, &table.version_patch);
     if (is_old(table)) {
-        return fail(Status::kZmqMissing,
-                    path + " is libzmq " +
-                        version_text(table.version_major, table.version_minor,
-                                     table.version_patch) +
-                        ", needed: " + version_text(kNeededMajor, kNeededMinor, kNeededPatch) +
-                        " or newer");
+        return fail(
+            Status::kZmqMissing,
+            path + " is libzmq " +
+                version_text(table.version_major, table.version_minor, table.version_patch) +
+                ", needed: " + version_text(kNeededMajor, kNeededMinor, kNeededPatch) +
+                " or newer");
     }
     out = table;
     return ok();

@@ -24,8 +24,8 @@ class JournalThread {
     JournalThread(const JournalThread&) = delete;
     JournalThread& operator=(const JournalThread&) = delete;
 
-    struct Calls {                         // on this thread
-        std::function<void()> on_failure;  // once
+    struct Calls {                           // on this thread
+        std::function<void()> on_failure;    // once
         std::function<void()> every_second;  // and once at the end, however short the run
     };
 

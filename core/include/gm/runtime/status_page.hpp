@@ -38,36 +38,36 @@ struct IoStatus {
     Phase phase;
     std::uint64_t pid;
     std::int64_t started_wall_ns;
-    std::int64_t heartbeat_wall_ns;   // of the io loop: at least every 100 ms
+    std::int64_t heartbeat_wall_ns;  // of the io loop: at least every 100 ms
     std::uint64_t is_lockstep;
     std::uint64_t is_threaded;
     std::uint64_t connection;
     std::uint64_t inputs_pushed;
     std::uint64_t feed_frames;
     std::uint64_t reply_frames;
-    std::uint64_t repeated_records;   // dropped: consumed before
-    std::uint64_t sequence_gaps;      // each led to a new connection
+    std::uint64_t repeated_records;  // dropped: consumed before
+    std::uint64_t sequence_gaps;     // each led to a new connection
     std::uint64_t reconnects;
-    std::uint64_t orders_sent;        // of all connections
-    std::uint64_t orders_dropped;     // of a connection that is no more: never sent
+    std::uint64_t orders_sent;     // of all connections
+    std::uint64_t orders_dropped;  // of a connection that is no more: never sent
     std::uint64_t drop_copy_sent;
     std::uint64_t control_requests;
     std::uint64_t command_refusals;
     std::uint64_t frame_faults[kFrameFaults];
-    std::uint64_t failure_status;     // Status, when phase is kFailed
+    std::uint64_t failure_status;  // Status, when phase is kFailed
     std::uint8_t tape_id[32];
 };
 
 inline constexpr std::size_t kGateCodes = 32;
 
 struct EngineStatus {
-    std::uint64_t state;              // EngineState
+    std::uint64_t state;  // EngineState
     std::uint64_t epoch;
-    std::uint64_t inputs_consumed;    // decision heartbeat: follows inputs_pushed
+    std::uint64_t inputs_consumed;  // decision heartbeat: follows inputs_pushed
     std::uint64_t last_input_sequence;
     std::uint64_t last_feed_sequence;
     std::uint64_t last_reply_sequence;
-    std::int64_t now_ns;              // engine time
+    std::int64_t now_ns;  // engine time
     std::int64_t next_deadline_ns;
     std::uint64_t awaiting_queries;
     std::uint64_t open_orders;
@@ -86,12 +86,12 @@ struct EngineStatus {
 };
 
 struct JournalStatus {
-    std::uint64_t published;          // last journal sequence in the ring
-    std::uint64_t drained;            // in a segment
-    std::uint64_t synced;             // on the disk
+    std::uint64_t published;  // last journal sequence in the ring
+    std::uint64_t drained;    // in a segment
+    std::uint64_t synced;     // on the disk
     std::uint64_t blocks;
     std::uint64_t sync_ns_max;
-    std::uint64_t failure_status;     // Status of the first write or sync that failed
+    std::uint64_t failure_status;  // Status of the first write or sync that failed
     std::uint64_t ring_free;
     std::uint64_t ring_capacity;
 };
@@ -104,9 +104,9 @@ struct InstrumentStatus {
     std::int64_t round_trips;
     std::int64_t last_price_ticks;
     std::int64_t last_price_ts_ns;
-    std::uint64_t is_ready;           // its matrix
-    std::uint64_t not_ready_reason;   // NotReadyReason
-    std::uint64_t kill_level;         // KillLevel
+    std::uint64_t is_ready;          // its matrix
+    std::uint64_t not_ready_reason;  // NotReadyReason
+    std::uint64_t kill_level;        // KillLevel
     std::uint64_t bars_30m;
     std::uint64_t bars_5m;
     std::uint64_t quarantined;
