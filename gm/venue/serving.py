@@ -18,6 +18,7 @@ from gm import layout
 from gm._native.runtime import find_endpoints, libzmq_path
 from gm._native.venue_server import VenueServer
 from gm.config.instruments import InstrumentConfig, instrument as find_instrument
+from gm.config.run_dir import LEDGER_FILE
 from gm.config.settings import VenueSection, load_settings
 from gm.errors import AlreadyRunning, ConfigError, UsageError
 from gm.venue.ledger import ledger_totals, write_ledger
@@ -112,7 +113,10 @@ def run_venue(options: VenueOptions) -> int:
         "ended": has_ended,
         "synthetic": options.bars is None,
     }
-    path = write_ledger(server, options.run_dir, **facts)
+    path = options.run_dir / LEDGER_FILE
+    # The engine of a directory that was traded before refuses this venue: those books stay.
+    if has_ended or len(server.orders()) > 0 or not path.exists():
+        write_ledger(server, options.run_dir, **facts)
     _print_totals(facts | ledger_totals(server), server.counters(), path, options.as_json)
     return 0
 

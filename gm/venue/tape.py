@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gm import layout
 from gm.config.instruments import InstrumentConfig
-from gm.errors import BadTape
+from gm.errors import BadTape, DataGap
 from gm.layout import RecordType
 from gm.readers import read_tape
 from gm.venue.synthetic import BAR_MINUTES, synthetic_session
@@ -44,6 +44,8 @@ def open_tape(path: Path, instrument: InstrumentConfig, seed: int) -> Tape:
 
     Raises
     ------
+    DataGap
+        If there is no such file, or it may not be read.
     BadTape
         If the file has no usable header, or not one line after it. Lines of which none is a bar are
         a tape all the same: the engine counts them.
@@ -52,7 +54,10 @@ def open_tape(path: Path, instrument: InstrumentConfig, seed: int) -> Tape:
     ------
     Ours.
     """
-    result = read_tape(path, instrument)
+    try:
+        result = read_tape(path, instrument)
+    except OSError as error:
+        raise DataGap(f"--bars {path}: {error.strerror}") from error
     if len(result.rows) == 0:
         raise BadTape(f"{path}: no line follows the header")
     return Tape(

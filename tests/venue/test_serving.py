@@ -20,7 +20,14 @@ from gm import layout
 from gm._native.runtime import find_endpoints
 from gm.config.instruments import instrument
 from gm.config.settings import VenueSection, load_settings
-from gm.errors import AlreadyRunning, BadTape, ConfigError, UnknownInstrument, UsageError
+from gm.errors import (
+    AlreadyRunning,
+    BadTape,
+    ConfigError,
+    DataGap,
+    UnknownInstrument,
+    UsageError,
+)
 from gm.layout import QuarantineReason, RecordType
 from gm.venue import VenueOptions, run_venue, synthetic_session
 from gm.venue.serving import check_options, venue_settings
@@ -152,6 +159,29 @@ def test_a_signal_stops_the_venue_cleanly(tmp_path: Path, csv: Path) -> None:
             os.kill(venue.pid, number)
             assert venue.wait(10) == 0
         assert json.loads((tmp_path / "venue_ledger.json").read_text())["ended"] is False
+
+
+def test_the_books_of_an_earlier_run_outlive_a_venue_that_nobody_trades_with(
+    tmp_path: Path, csv: Path
+) -> None:
+    books = tmp_path / "venue_ledger.json"
+    books.write_text('{"ended": true}')
+    program = (
+        "from pathlib import Path; from gm.venue import VenueOptions, run_venue;"
+        f"run_venue(VenueOptions(instrument='BTC-PERP', bars=Path({str(csv)!r}),"
+        f" run_dir=Path({str(tmp_path)!r}), config=Path({str(CONFIG)!r})))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) as venue:
+        assert venue.stderr is not None
+        assert b"6 rows of BTC-PERP" in venue.stderr.readline()
+        venue.terminate()
+        assert venue.wait(10) == 0
+    assert books.read_text() == '{"ended": true}'
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataGap, match=r"--bars .*nothing\.csv: No such file"):
+        run_venue(options(tmp_path, bars=tmp_path / "nothing.csv"))
 
 
 def test_a_run_directory_has_one_venue(tmp_path: Path) -> None:
