@@ -90,17 +90,20 @@ Failure Venue::open(const VenueSettings& settings, const Instrument& instrument,
                     "a tape has at most 4294967294 rows: " + std::to_string(tape.size()));
     }
     *this = Venue{};
+    std::int64_t bar_ns = 0;
     for (std::size_t row = 0; row < tape.size(); ++row) {
         if (!is_row_type(tape[row].type)) {
             return fail(Status::kBadTape, "row " + std::to_string(row) + " has type " +
                                               std::to_string(tape[row].type) +
                                               ", not bar, trade or quarantine");
         }
-        const bool is_first_bar = latency_opens_ == 0 && settings.latency_ns > 0 &&
-                                  static_cast<RecordType>(tape[row].type) == RecordType::kBarClose;
-        if (!is_first_bar) continue;
-        const std::int64_t bar_ns = tape[row].as<BarClose>().duration_s * kNsPerSecond;
-        if (bar_ns > 0) latency_opens_ = settings.latency_ns / bar_ns;
+        if (static_cast<RecordType>(tape[row].type) != RecordType::kBarClose || bar_ns > 0)
+            continue;
+        bar_ns = tape[row].as<BarClose>().duration_s * kNsPerSecond;
+    }
+    if (bar_ns > 0) {
+        latency_opens_ = settings.latency_ns / bar_ns;
+        ack_delay_ns_ = settings.latency_ns % bar_ns;
     }
     settings_ = settings;
     instrument_ = instrument;
@@ -231,33 +234,28 @@ void Venue::publish(RecordType type, std::size_t row, Slot& out) noexcept {
     out = make_feed(feed_.size(), feed_.back());
 }
 
+// Stamped with the venue's time, so that a bar with an absurd start moves nobody's clock; a trade
+// has no other place for its own stamp.
 Slot Venue::make_feed(std::uint64_t sequence, const FeedMark& mark) const noexcept {
+    const auto slot_of = [&](const auto& payload) {
+        return make_slot(mark.type, Source::kVenueFeed, sequence, mark.now_ns, payload);
+    };
     if (mark.type == RecordType::kEnd) {
         End end{};
         end.last_feed_sequence = sequence;
-        return make_slot(mark.type, Source::kVenueFeed, sequence, mark.now_ns, end);
+        return slot_of(end);
     }
     const TapeRow& row = tape_[mark.row];
-    Slot slot{};
     switch (mark.type) {
-        case RecordType::kBarOpen:
-            slot = make_slot(mark.type, Source::kVenueFeed, sequence,
-                             row.as<BarClose>().start_ts_ns, open_of(row.as<BarClose>()));
-            break;
-        case RecordType::kBarClose:
-            slot = make_slot(mark.type, Source::kVenueFeed, sequence, end_of(row.as<BarClose>()),
-                             row.as<BarClose>());
-            break;
-        case RecordType::kTrade:
-            slot = make_slot(mark.type, Source::kVenueFeed, sequence, row.ts_ns, row.as<Trade>());
-            break;
-        default:
-            slot = make_slot(mark.type, Source::kVenueFeed, sequence, mark.now_ns,
-                             row.as<Quarantine>());
-            break;
+        case RecordType::kBarOpen: return slot_of(open_of(row.as<BarClose>()));
+        case RecordType::kBarClose: return slot_of(row.as<BarClose>());
+        case RecordType::kTrade: {
+            Slot slot = slot_of(row.as<Trade>());
+            slot.header.source_ts_ns = row.ts_ns;
+            return slot;
+        }
+        default: return slot_of(row.as<Quarantine>());
     }
-    slot.header.receive_ts_ns = mark.now_ns;
-    return slot;
 }
 
 bool Venue::feed(std::uint64_t sequence, Slot& out) const noexcept {

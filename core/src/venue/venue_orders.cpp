@@ -75,7 +75,7 @@ void Venue::on_order(const NewOrder& order, const Sender& sender) noexcept {
     ack.id = taken->id;
     ack.venue_order = taken->venue_order;
     ack.instrument = taken->instrument;
-    write_reply(RecordType::kAck, ack, settings_.latency_ns);
+    write_reply(RecordType::kAck, ack, ack_delay_ns_);
 }
 
 RejectReason Venue::check(const NewOrder& order, const Sender& sender) const noexcept {

@@ -148,9 +148,10 @@ class Venue {
     bool is_in_bar_ = false;  // between OPEN and CLOSE
     bool has_ended_ = false;
     std::int64_t now_ns_ = 0;
-    std::int64_t latency_opens_ = 0;
-    std::uint64_t opens_ = 0;   // OPENs so far
-    std::uint64_t events_ = 0;  // market events so far
+    std::int64_t latency_opens_ = 0;  // whole bars of latency, on a tape of bars
+    std::int64_t ack_delay_ns_ = 0;   // and the rest, which no later event overtakes
+    std::uint64_t opens_ = 0;         // OPENs so far
+    std::uint64_t events_ = 0;        // market events so far
     MarketEvent event_{};
     int pass_ = kPasses;            // kPasses: the event is over
     std::size_t cursor_ = 0;        // into working_, within the pass
