@@ -125,6 +125,7 @@ EngineView EngineRunner::view() const noexcept {
     EngineView view;  // relaxed: consumed() was read before, and it pairs with publish()
     view.next_deadline_ns = next_deadline_ns_.load(std::memory_order_relaxed);
     view.open_orders = open_orders_.load(std::memory_order_relaxed);
+    view.awaiting_queries = awaiting_queries_.load(std::memory_order_relaxed);
     view.state = state_.load(std::memory_order_relaxed);
     view.is_gapped = is_gapped_.load(std::memory_order_relaxed);
     return view;
@@ -185,6 +186,7 @@ void EngineRunner::consume(const Slot& input) noexcept {
 void EngineRunner::publish() noexcept {
     next_deadline_ns_.store(engine_->next_deadline_ns(), std::memory_order_relaxed);
     open_orders_.store(engine_->open_orders(), std::memory_order_relaxed);
+    awaiting_queries_.store(engine_->awaiting_queries(), std::memory_order_relaxed);
     state_.store(engine_->state(), std::memory_order_relaxed);
     is_gapped_.store(engine_->is_gapped(), std::memory_order_relaxed);
     // Release: pairs with consumed(). The orders of the step are in the ring before this.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "gm/base/clock.hpp"
+#include "gm/runtime/socket_wait.hpp"
 
 namespace gm {
 namespace {
@@ -55,12 +56,21 @@ void IoLoop::run() {
     while (!is_finished_) {
         now_ns_ = monotonic_ns();
         wall_ns_ = wall_ns();
+        serve_feed_first();
         serve();
         if (!is_finished_) wait();
     }
     session_.close(kLingerMs);
     ports_.close();
     write_status(true);
+}
+
+// Nothing but the feed has moved and nothing is owed: its order leaves before anything else is
+// looked at.
+void IoLoop::serve_feed_first() {
+    const bool is_quiet = is_announced_ && !owes_done_ && !parts_.runner->is_halted() &&
+                          parts_.runner->is_caught_up() && !parts_.runner->view().is_gapped;
+    if (is_feed_alone_ && is_quiet && !receive_feed()) on_lost();
 }
 
 void IoLoop::serve() {
@@ -70,6 +80,7 @@ void IoLoop::serve() {
     if (!flush_orders()) on_lost();
     keep_connected();
     if (was_caught_up) announce();
+    tell_end();
     if (!receive_replies() || !receive_feed()) on_lost();
     settle();
     fire_timer();
@@ -87,9 +98,6 @@ void IoLoop::serve() {
 // ---- the session
 
 void IoLoop::keep_connected() {
-    const bool is_over =
-        is_end_consumed() && session_.phase() == SessionPhase::kClosed && session_.connection() > 0;
-    if (is_over) return;  // the venue has gone after its END
     if (parts_.runner->is_caught_up() && parts_.runner->view().is_gapped && is_announced_) {
         session_.lose(LossReason::kEngineGap);
         on_lost();
@@ -112,6 +120,19 @@ void IoLoop::announce() {
     is_announced_ = true;
     if (owes_loss_) submit_loss();
     submit_event(RecordType::kConnected, 0);
+}
+
+// An engine that has consumed END is not ready any more; but the venue, whose connection was cut
+// before it heard of that, waits for READY with the last numbers.
+void IoLoop::tell_end() {
+    const bool is_waited_for =
+        is_end_consumed() && is_announced_ && session_.phase() == SessionPhase::kQueries;
+    if (!is_waited_for || !parts_.runner->is_caught_up()) return;
+    if (parts_.runner->view().awaiting_queries > 0) return;
+    Ready ready{};
+    ready.last_feed_sequence = session_.last_feed_sequence();
+    ready.last_reply_sequence = session_.last_reply_sequence();
+    if (!session_.send(make_slot(RecordType::kReady, Source::kIo, 0, 0, ready))) on_lost();
 }
 
 void IoLoop::on_lost() {
@@ -354,9 +375,11 @@ void IoLoop::wait() {
     std::array<ZmqPollItem, VenueSession::kPollItems + ServicePorts::kPollItems + 1> items{
         venue[0], venue[1], venue[2],
         ports[0], ports[1], ZmqPollItem{nullptr, wake_event_, kZmqPollIn, 0}};
-    if (poll_sockets(*parts_.zmq, items, timeout_ms()) < 0) {
+    const int ready = wait_for_sockets(*parts_.zmq, items, timeout_ms());
+    if (ready < 0) {
         fail_with(fail(Status::kZmqFailed, "the ZeroMQ context was terminated under the engine"));
     }
+    is_feed_alone_ = ready == 1 && items[VenueSession::kFeedItem].revents != 0;
     std::uint64_t count = 0;
     if (items.back().revents != 0) (void)!::read(wake_event_, &count, sizeof count);
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <iterator>
 #include <system_error>
 
@@ -15,10 +16,22 @@ namespace gm {
 namespace {
 
 constexpr std::size_t kInstrumentsMax = 4096;
+constexpr int kPausesMax = 100;  // of a millisecond, before a reader gives up
 
 Failure file_failure(const char* what, const std::string& path, int error) {
     return fail(Status::kSystemCallFailed,
                 std::string(what) + " " + path + ": " + std::generic_category().message(error));
+}
+
+// A writer that lost its core in the middle of a write comes back; one that died there does not.
+template <typename Value>
+bool read_patiently(const Seqlock<Value>& lock, Value& out) {
+    constexpr timespec kPause{0, 1'000'000};
+    for (int i = 0; i < kPausesMax; ++i) {
+        if (lock.read(out)) return true;
+        nanosleep(&kPause, nullptr);
+    }
+    return false;
 }
 
 }  // namespace
@@ -135,16 +148,19 @@ void StatusPage::write_failure(const std::string& text) noexcept {
 bool StatusPage::read(StatusReading& out) const {
     Text memory{};
     Text failure{};
-    bool is_whole = header_->io.read(out.io) && header_->engine.read(out.engine) &&
-                    header_->journal.read(out.journal) && header_->stages.read(out.stages) &&
-                    header_->memory.read(memory) && header_->failure.read(failure);
+    bool is_whole = read_patiently(header_->io, out.io) &&
+                    read_patiently(header_->engine, out.engine) &&
+                    read_patiently(header_->journal, out.journal) &&
+                    read_patiently(header_->stages, out.stages) &&
+                    read_patiently(header_->memory, memory) &&
+                    read_patiently(header_->failure, failure);
     memory.bytes[kTextSize - 1] = 0;
     failure.bytes[kTextSize - 1] = 0;
     out.memory = memory.bytes;
     out.failure = failure.bytes;
     out.instruments.assign(header_->instruments, InstrumentStatus{});
-    for (std::size_t i = 0; i < out.instruments.size(); ++i) {
-        is_whole = locks()[i].read(out.instruments[i]) && is_whole;
+    for (std::size_t i = 0; i < out.instruments.size() && is_whole; ++i) {
+        is_whole = read_patiently(locks()[i], out.instruments[i]);
     }
     return is_whole;
 }

@@ -103,11 +103,11 @@ bool VenueSession::advance(std::int64_t now_ns) noexcept {
         if (!is_first && waited_ns < settings_.reopen_after_ns) return true;
         if (!open_connection(now_ns)) return true;
     }
-    if (phase_ == SessionPhase::kHello) return send_hello(now_ns);
-
     auto reason = LossReason::kNone;
     if (is_peer_gone()) {
         reason = LossReason::kPeerGone;
+    } else if (phase_ == SessionPhase::kHello) {
+        return send_hello(now_ns);
     } else if (phase_ == SessionPhase::kWelcome && waited_ns > settings_.welcome_within_ns) {
         reason = LossReason::kWelcomeLate;
     } else if ((phase_ == SessionPhase::kReplies || phase_ == SessionPhase::kQueries) &&
@@ -123,7 +123,6 @@ bool VenueSession::advance(std::int64_t now_ns) noexcept {
 }
 
 bool VenueSession::send_hello(std::int64_t now_ns) noexcept {
-    (void)is_peer_gone();  // a failed attempt to connect is not a loss: libzmq tries again
     Hello hello{};
     hello.last_feed_sequence = last_feed_sequence_;
     hello.last_reply_sequence = last_reply_sequence_;

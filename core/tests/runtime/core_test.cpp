@@ -111,7 +111,7 @@ struct RunningCore {
     }
     template <typename Condition>
     bool wait_until(Condition&& condition) {
-        const std::int64_t until_ns = monotonic_ns() + 60 * kSecond;
+        const std::int64_t until_ns = monotonic_ns() + 30 * kSecond;
         while (monotonic_ns() < until_ns) {
             if (condition()) return true;
             if (core->wait(kSecond / 1000)) return condition();

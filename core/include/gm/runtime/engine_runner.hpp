@@ -38,6 +38,7 @@ struct RunnerSettings {
 struct EngineView {
     std::int64_t next_deadline_ns = INT64_MAX;
     std::uint64_t open_orders = 0;
+    std::uint64_t awaiting_queries = 0;
     EngineState state = EngineState::kRecovering;
     bool is_gapped = false;
 };
@@ -119,6 +120,7 @@ class EngineRunner {
     // Written by the stepping thread, read by io: `consumed_` last.
     alignas(kCacheLineSize) std::atomic<std::int64_t> next_deadline_ns_{INT64_MAX};
     std::atomic<std::uint64_t> open_orders_{0};
+    std::atomic<std::uint64_t> awaiting_queries_{0};
     std::atomic<EngineState> state_{EngineState::kRecovering};
     std::atomic<bool> is_gapped_{false};
     std::atomic<std::uint64_t> consumed_{0};

@@ -74,9 +74,11 @@ class IoLoop {
     void serve();
     void keep_connected();
     void announce();
+    void tell_end();
     bool receive_replies();
     bool receive_feed();
     void submit_frame(const Frame& frame, std::size_t first_new);
+    void serve_feed_first();
     void submit(const Slot& input);
     void submit_event(RecordType type, std::uint32_t reason);
     void settle();
@@ -110,6 +112,7 @@ class IoLoop {
     LossReason loss_reason_ = LossReason::kNone;
     bool end_submitted_ = false;  // END was submitted, its step is not complete
     bool is_stop_submitted_ = false;
+    bool is_feed_alone_ = false;  // the last wait ended with the feed and nothing else
     bool has_more_ = false;  // a limit ended the reading, not an empty socket
     bool is_finished_ = false;
     std::int64_t now_ns_ = 0;  // monotonic, of this wake-up

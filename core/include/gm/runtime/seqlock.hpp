@@ -21,7 +21,7 @@ template <typename Value>
 class alignas(kCacheLineSize) Seqlock {
     static_assert(std::is_trivially_copyable_v<Value> && sizeof(Value) % 8 == 0);
     static constexpr std::size_t kWords = sizeof(Value) / 8;
-    static constexpr int kTriesMax = 1000;  // a writer that died in the middle ends the reading
+    static constexpr int kTriesMax = 1000;  // then the writer lost its core, or died
 
  public:
     // The one writer.
