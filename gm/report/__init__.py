@@ -115,7 +115,9 @@ def _stages(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def _day(instruments: list[InstrumentData], *, first: bool) -> str:
-    stamps = [data.candles[0 if first else -1][0] for data in instruments if data.candles]
+    stamps = [
+        data.first_ts_ns if first else data.last_ts_ns for data in instruments if data.candles
+    ]
     if not stamps:
         return "no bars"
     at = min(stamps) if first else max(stamps)

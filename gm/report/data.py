@@ -18,6 +18,7 @@ MICROS = 1_000_000
 NS_PER_DAY = 86_400_000_000_000
 # More points than this tell a person nothing.
 POINTS_MAX = 1500
+BANDS_MAX = 360
 CANDLES_MAX = 420
 
 Slots = NDArray[np.void]
@@ -28,11 +29,14 @@ class InstrumentData(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument of a run. Prices in ticks, money in currency units."""
 
     symbol: str
+    first_ts_ns: int
+    last_ts_ns: int
     equity_ts_ns: list[int]
     equity: list[float]
     drawdown: list[float]
     candles: list[tuple[int, float, float, float, float]]
     trades: list[tuple[int, float, bool, str]]
+    fill_count: int
     decisions: list[Row]
     shares: list[tuple[int, tuple[float, float, float]]]
     decision_count: int
@@ -57,6 +61,13 @@ class Candles:
         """Take in CLOSE payloads in time order."""
         if len(bars):
             self._parts.append(bars)
+
+    def span(self) -> tuple[int, int]:
+        """Start of the first and of the last bar; zeros without bars."""
+        if not self._parts:
+            return 0, 0
+        starts = [part["start_ts_ns"] for part in self._parts]
+        return int(min(map(np.min, starts))), int(max(map(np.max, starts)))
 
     def merged(self, tick_size: float) -> list[tuple[int, float, float, float, float]]:
         """Give at most CANDLES_MAX candles of equal width: (start, open, high, low, close)."""
@@ -129,20 +140,24 @@ def gather(
         "FROM decisions WHERE instrument = ? ORDER BY journal_sequence",
         (symbol,),
     ).fetchall()
+    first_ts_ns, last_ts_ns = candles.span()
     return InstrumentData(
         symbol=symbol,
+        first_ts_ns=first_ts_ns,
+        last_ts_ns=last_ts_ns,
         equity_ts_ns=times[keep].tolist(),
         equity=equity[keep].tolist(),
         drawdown=(equity - peak)[keep].tolist(),
         candles=candles.merged(tick_size),
         trades=_trades(database, symbol, tick_size),
+        fill_count=_one(database, "SELECT count(*) FROM fills WHERE instrument = ?", symbol),
         decisions=database.execute(
             "SELECT bar_start_ts_ns, action, acts, probability_long, probability_neutral, "
             "probability_short, agent_probabilities FROM decisions WHERE instrument = ? "
             "ORDER BY acts DESC, journal_sequence DESC LIMIT 40",
             (symbol,),
         ).fetchall(),
-        shares=[(row[0], row[1:]) for row in (shares[i] for i in _thin(len(shares)))],
+        shares=_averaged(shares),
         decision_count=len(shares),
         acting_count=_one(database, "SELECT sum(acts) FROM decisions WHERE instrument = ?", symbol),
         order_states=_counts(database, "orders", "state", symbol),
@@ -223,6 +238,20 @@ def _counts(
 def _one(database: sqlite3.Connection, query: str, symbol: str) -> int:
     (value,) = database.execute(query, (symbol,)).fetchone()
     return int(value or 0)
+
+
+def _averaged(shares: list[Row]) -> list[tuple[int, tuple[float, float, float]]]:
+    """Means of neighbouring decisions, at most BANDS_MAX: single ones in thousands are noise."""
+    if not shares:
+        return []
+    first = np.unique(np.linspace(0, len(shares), BANDS_MAX, endpoint=False).astype(np.int64))
+    table = np.array([row[1:] for row in shares], dtype=np.float64)
+    counts = np.diff(np.r_[first, len(shares)])
+    means = np.add.reduceat(table, first, axis=0) / counts[:, None]
+    return [
+        (shares[at][0], (mean[0], mean[1], mean[2]))
+        for at, mean in zip(first.tolist(), means.tolist(), strict=True)
+    ]
 
 
 def _thin(count: int) -> NDArray[np.int64]:

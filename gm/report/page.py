@@ -34,7 +34,7 @@ th:first-child,td:first-child{text-align:left}th{color:var(--muted);font-weight:
 .grid{stroke:var(--edge);stroke-width:1}.tick{fill:var(--muted);font:11px system-ui,sans-serif}
 .line{fill:none;stroke:var(--line);stroke-width:1.8}.area{fill:var(--down);opacity:.5}
 .wick{stroke-width:1;fill:none}path.up{stroke:var(--up)}path.down{stroke:var(--down)}
-rect.up{fill:var(--up)}rect.down{fill:var(--down)}.buy,.sell{stroke:var(--card);stroke-width:1}
+rect.up{fill:var(--up)}rect.down{fill:var(--down)}.buy,.sell{stroke:var(--card);stroke-width:.5}
 .buy{fill:#1769e0}.sell{fill:#e0851a}.bar{fill:var(--line)}.band-long{fill:var(--up)}
 .band-neutral{fill:var(--neutral)}.band-short{fill:var(--down)}
 .key i{display:inline-block;width:11px;height:11px;border-radius:2px;margin:0 5px 0 14px}
@@ -125,13 +125,13 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> st
 def _instrument(data: InstrumentData, currency: str, agents: Sequence[str]) -> str:
     net = data.realised + data.unrealised - data.commission
     tiles = [
-        (f"{net:+,.2f}", f"net result after commission, {currency}"),
-        (f"{data.realised:+,.2f}", "realised"),
-        (f"{data.unrealised:+,.2f}", f"unrealised, {data.position_lots:,} lots open"),
+        (_money(net), f"net result after commission, {currency}"),
+        (_money(data.realised), "realised"),
+        (_money(data.unrealised), f"unrealised, {data.position_lots:,} lots open"),
         (f"{data.commission:,.2f}", "commission"),
         (f"{data.round_trips:,}", "round trips"),
         (f"{data.decision_count:,}", f"decisions, {data.acting_count:,} of them acted"),
-        (f"{min(data.drawdown, default=0.0):,.2f}", f"deepest drawdown, {currency}"),
+        (_money(min(data.drawdown, default=0.0)), f"deepest drawdown, {currency}"),
     ]
     parts = [
         f"<h2>{html.escape(data.symbol)}</h2>",
@@ -150,13 +150,23 @@ def _instrument(data: InstrumentData, currency: str, agents: Sequence[str]) -> s
     if data.candles:
         key = (
             '<p class="key muted"><i style="background:#1769e0"></i>buy'
-            '<i style="background:#e0851a"></i>sell</p>'
+            f'<i style="background:#e0851a"></i>sell{_shown_of(data)}</p>'
         )
         picture = svg.candles(data.candles, data.trades, height=380, label="trades on candles")
         parts.append("<h2>Trades on candles</h2>" + _card(picture + key))
     parts.append(_decisions(data, agents))
     parts.append('<div class="columns">' + _counts(data) + "</div>")
     return "".join(parts)
+
+
+def _money(value: float) -> str:
+    return f"{value:+,.2f}" if abs(value) < 100_000 else f"{value:+,.0f}"
+
+
+def _shown_of(data: InstrumentData) -> str:
+    if len(data.trades) == data.fill_count:
+        return ""
+    return f" &middot; {len(data.trades):,} of {data.fill_count:,} fills"
 
 
 def _decisions(data: InstrumentData, agents: Sequence[str]) -> str:
@@ -166,8 +176,9 @@ def _decisions(data: InstrumentData, agents: Sequence[str]) -> str:
     bands = svg.probability_bands(
         times, [share for _, share in data.shares], height=140, label="ensemble probabilities"
     )
+    mean = "mean " if data.decision_count > len(data.shares) else ""
     key = (
-        '<p class="key muted">ensemble probability of <i class="v0"></i>long'
+        f'<p class="key muted">{mean}ensemble probability of <i class="v0"></i>long'
         '<i class="v1"></i>neutral<i class="v2"></i>short</p>'
     )
     rows = [

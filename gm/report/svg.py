@@ -16,6 +16,7 @@ RIGHT = 12
 BOTTOM = 22
 TOP = 8
 CANDLE_NS = 1_800_000_000_000
+TRADES_LARGE_MAX = 300
 
 Scale = Callable[[float], float]
 
@@ -182,12 +183,15 @@ def candles(
             f'<rect class="{css}" x="{middle - half:.1f}" y="{upper:.1f}" '
             f'width="{2 * half:.1f}" height="{max(lower - upper, 0.6):.1f}"/>'
         )
+    # So many triangles would hide the candles.
+    size = 5 if len(trades) <= TRADES_LARGE_MAX else 2
     for ts_ns, price, is_buy, text in trades:
         a, b = x(ts_ns), y(price)
-        tip = 9 if is_buy else -9
+        tip = (2 * size - 1) * (1 if is_buy else -1)
         parts.append(
             f'<path class="{"buy" if is_buy else "sell"}" '
-            f'd="M{a:.1f} {b:.1f}l5 {tip}h-10z"><title>{html.escape(text)}</title></path>'
+            f'd="M{a:.1f} {b:.1f}l{size} {tip}h{-2 * size}z">'
+            f"<title>{html.escape(text)}</title></path>"
         )
     return chart(height, parts, label)
 
