@@ -11,6 +11,7 @@ position in lots, as JSON.
 """
 
 import json
+import math
 import sqlite3
 import struct
 import sys
@@ -54,7 +55,7 @@ def recompute(fills: list[Fill], tick_value_micros: int, last_ticks: int | None)
     """Book fills in their order.
 
     The position is a number of lots and the ticks paid for it (negative: received). Closing q of Q
-    lots takes floor(cost * q / Q) toward zero off that cost.
+    lots takes cost * q / Q, rounded toward zero, off that cost.
     """
     lots = cost = realised_ticks = commission = trips = 0
     for fill in fills:
@@ -62,12 +63,11 @@ def recompute(fills: list[Fill], tick_value_micros: int, last_ticks: int | None)
         commission += fill.commission_micros
         closing = min(abs(signed), abs(lots)) if lots * signed < 0 else 0
         if closing:
-            share = Fraction(abs(cost) * closing, abs(lots))
-            removed = share.numerator // share.denominator
-            worth = closing * fill.price_ticks
+            removed = math.trunc(Fraction(cost * closing, abs(lots)))
             # A long sells what it paid for; a short buys back what it was paid for.
-            realised_ticks += worth - removed if lots > 0 else removed - worth
-            cost -= removed if cost > 0 else -removed
+            worth = closing * fill.price_ticks
+            realised_ticks += (worth if lots > 0 else -worth) - removed
+            cost -= removed
             lots += closing if signed > 0 else -closing
             trips += lots == 0
         opening = signed - (closing if signed > 0 else -closing)

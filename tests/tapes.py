@@ -42,10 +42,17 @@ def write_trends(path: Path, bars: int, **values: Any) -> Path:
 
 
 def write_config(path: Path, **sections: dict[str, Any]) -> Path:
-    """The development settings with some keys of some sections changed."""
+    """The development settings with some keys changed."""
     tree = yaml.safe_load(CONFIG.read_text())
     tree["instruments_file"] = str(CONFIG.parent / "instruments.yaml")
-    for section, values in sections.items():
-        tree[section] |= values
+    lay_over(tree, sections)
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
     return path
+
+
+def lay_over(tree: dict[str, Any], values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lay_over(tree.setdefault(key, {}), value)
+        else:
+            tree[key] = value

@@ -2,19 +2,34 @@
 and loses no fill. A tape with an order in flight at most bars; P2's clean cases beside it.
 """
 
+import json
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
 
-from .kills import campaign, check_everything, draw_kills, native_campaign
-from .runs import Tape, place
+from gm.layout import EngineState
+
+from .kills import (
+    Kill,
+    campaign,
+    check_everything,
+    draw_kills,
+    fed,
+    live_and_die,
+    native_campaign,
+)
+from .runs import Place, Process, Result, Tape, place
 from .tapes import write_config, write_trends
 
 DRIVERS = ("inline", "threaded")
 # No life gets so far: END comes after the last death.
 BARS_A_LIFE = 80
+# At any speed: R12 and R13 count in engine time.
+RATES = {"orders_per_second_max": 1_000, "orders_burst_max": 1_000}
+ENDED = EngineState.ENDED.value
 
 
 def drawn() -> random.Random:
@@ -27,7 +42,13 @@ def drawn() -> random.Random:
 def busy(folder: Path, bars: int) -> tuple[Tape, Path]:
     """A tape and settings under which every second bar trades: no position is held for long."""
     tape = Tape(write_trends(folder / "bars.csv", bars), "BTC-PERP", 3)
-    return tape, write_config(folder / "busy.yaml", policy={"max_hold_bars": 1})
+    desk = RATES | {"duplicates_max": 64, "duplicate_window_ms": 1}
+    return tape, write_config(
+        folder / "busy.yaml",
+        policy={"max_hold_bars": 1},
+        account=RATES,
+        trading={"BTC-PERP": desk},
+    )
 
 
 def die_and_check(folder: Path, driver: str, lives: int) -> None:
@@ -58,6 +79,43 @@ def test_gm_run_killed_while_it_starts_recovers_and_trades(tmp_path: Path, drive
     assert phases.total() == len(plan)
     assert phases["ready"] >= 1
     assert result.engine["orders"] >= 2_000
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_kills_while_the_venue_runs_free_lose_nothing(tmp_path: Path, driver: str) -> None:
+    # Nobody waits for the engine: fills happen while it is dead, orders time out, bars come late.
+    tape, config = busy(tmp_path, 1_500)
+    with place(tmp_path / "run", tape, config) as here:
+        venue = here.venue("--speed", "250000")  # eleven seconds
+        random_ = drawn()
+        for _ in range(5):
+            engine = here.engine("--driver", driver)
+            engine.wait_for(lambda engine=engine: is_ready(here, engine))
+            live_and_die(here, engine, Kill(after_s=random_.uniform(0, 0.4)))
+        engine = here.engine("--driver", driver)
+        assert venue.finish() == 0, venue.errors()
+        # The feed socket may hold END back for a moment; an engine that is stopped too early is
+        # a clean stop, no loss.
+        engine.wait_for(lambda: has_ended(here, engine))
+        engine.send(signal.SIGTERM)
+        assert engine.finish() == 0, engine.errors()
+        result = Result(here.run_dir, json.loads(engine.printed()), json.loads(venue.printed()))
+    check_everything(result)
+    assert result.engine["fills"] > 20
+
+
+def is_ready(here: Place, engine: Process) -> bool:
+    status = here.status()
+    return (
+        status is not None
+        and status["io"]["pid"] == engine.pid
+        and (status["io"]["phase"] == "ready")
+    )
+
+
+def has_ended(here: Place, engine: Process) -> bool:
+    status = here.status()
+    return fed(here, engine) > 0 and status is not None and status["engine"]["state"] == ENDED
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from ..runs import Result, Tape, payloads, real_file, records, trade
 
 pytestmark = pytest.mark.data
 CLEAN_BARS_NEEDED = 48
+REFUSALS_IN_A_ROW = 5
 SEED = 7
 
 RAW = {
@@ -59,6 +60,7 @@ def test_an_attack_on_a_trading_engine_passes(name: str, weeks: int, tmp_path: P
     check_what_was_refused(result, read, spliced, name)
     check_matrices(result, read)
     check_orders_come_from_good_rows(result)
+    check_no_entry_while_blocked(result, read, spliced)
     check_trading_again(result, read, spliced)
     check_everything(result)
 
@@ -107,6 +109,39 @@ def check_orders_come_from_good_rows(result: Result) -> None:
     assert len(refused) == sum(result.engine["quarantined"].values())
     for kind in (RecordType.INTENT, RecordType.DECISION):
         assert not refused & set(causes[kinds == kind].tolist())
+
+
+def check_no_entry_while_blocked(result: Result, read: BarsResult, spliced: Spliced) -> None:
+    """After five refusals in a row nothing is entered until 48 bars were clean."""
+    rows = result.table("positions")
+    sequences = [row["journal_sequence"] for row in rows]
+    blocked = blocked_starts(read, spliced)
+    for order in result.table("orders"):
+        if order["decision_bar_start_ts_ns"] not in blocked:
+            continue
+        at = int(np.searchsorted(sequences, order["journal_sequence"])) - 1
+        before = rows[at]["position_lots"]
+        signed = order["quantity_lots"] * (1 if order["side"] == "buy" else -1)
+        assert abs(before + signed) < abs(before), order
+
+
+def blocked_starts(read: BarsResult, spliced: Spliced) -> set[int]:
+    """Starts of accepted bars at whose close entries were still forbidden."""
+    refused = {line for line, _ in read.quarantine}
+    starts = iter(accepted_starts(read))
+    in_a_row = missing = 0
+    blocked = set()
+    for line in range(2, spliced.clean_lines.stop):
+        if line in refused:
+            in_a_row += 1
+            missing = CLEAN_BARS_NEEDED if in_a_row >= REFUSALS_IN_A_ROW else missing
+            continue
+        in_a_row = 0
+        missing = max(0, missing - 1)
+        start = next(starts)
+        if missing:
+            blocked.add(start)
+    return blocked
 
 
 def check_trading_again(result: Result, read: BarsResult, spliced: Spliced) -> None:
