@@ -1,0 +1,69 @@
+"""Every command explains itself with an example, and every end has its exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gm.cli import NOT_BUILT
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ["demo", "run", "venue", "status", "report", "replay", "verify", "config"]
+
+
+def gm(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "gm", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["config", "check"]])
+def test_help_has_an_example(command: list[str]) -> None:
+    found = gm(*command, "--help")
+    assert found.returncode == 0
+    assert f"Example: gm {' '.join(command)}".rstrip() in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["no-such-command"], 2, "no-such-command"),
+        (["run"], 2, "--instrument"),
+        (["venue", "--instrument", "BTC-PERP"], 2, "exactly one"),
+        (["demo", "--bars", "0"], 2, "--bars"),
+        (["config", "check", "--config", "nothing.yaml"], 3, "nothing.yaml"),
+        (["run", "--instrument", "XYZ", "--run-dir", "{}"], 3, "XYZ"),
+        (["run", "--instrument", "NQ", "--profile", "full", "--run-dir", "{}"], 3, "full"),
+        (["report", "--run-dir", "{}"], 3, "--run-dir"),
+        (["venue", "--instrument", "NQ", "--bars", "nothing.csv", "--run-dir", "{}"], 5, "nothing"),
+    ],
+)
+def test_a_refusal_has_its_exit_code_and_its_reason(
+    arguments: list[str], code: int, says: str, tmp_path: Path
+) -> None:
+    found = gm(*(part.replace("{}", str(tmp_path / "run")) for part in arguments))
+    assert found.returncode == code
+    assert says in found.stdout + found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_command_that_is_not_built_says_so() -> None:
+    assert not set(NOT_BUILT) & set(COMMANDS)
+    found = gm("train")
+    assert found.returncode == 2
+    assert "not built yet" in found.stderr
+
+
+def test_the_shipped_settings_are_shown_and_sound_from_anywhere(tmp_path: Path) -> None:
+    shown = json.loads(gm("config", "show", "--json", cwd=tmp_path).stdout)
+    assert shown["trading"]["BTC-PERP"]["order_quantity_lots_max"] == 2000
+    assert len(shown["sha256"]) == 64
+    for name in ("development", "staging", "production"):
+        assert gm("config", "check", "--config", f"configs/{name}.yaml").returncode == 0

@@ -1,0 +1,63 @@
+"""`gm demo` trades the same orders twice, says that its data are synthetic, and leaves one page."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BARS = 2_400
+NOTE = "Synthetic data: no evidence of profit."
+
+
+def demo(out: Path, *more: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "gm", "demo", "--bars", str(BARS), "--out", str(out), *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    return out, json.loads(demo(out, "--json"))
+
+
+def test_two_demos_send_the_same_orders_and_another_seed_others(
+    session: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    _, first = session
+    text = demo(tmp_path)
+    assert text.startswith(NOTE)
+    assert f"order stream {first['order_stream_sha256']}" in text
+    other = json.loads(demo(tmp_path, "--json", "--seed", "5"))
+    assert other["order_stream_sha256"] != first["order_stream_sha256"]
+    assert first["fills"] > 0
+
+
+def test_the_page_says_first_that_it_is_synthetic_and_fetches_nothing(
+    session: tuple[Path, dict[str, Any]],
+) -> None:
+    out, summary = session
+    page = (out / "report.html").read_text(encoding="utf-8")
+    body = page.split("<body>", 1)[1]
+    assert body.startswith(f'<div class="note">{NOTE}</div>')
+    assert not re.search(r"<script|<link|<img|https?://|url\(|@import", page)
+    assert summary["order_stream_sha256"][:16] in page
+    for part in ("Equity and drawdown", "Trades on candles", "Decisions and votes",
+                 "orders by last state", "Latency by stage"):  # fmt: skip
+        assert part in page
+    assert "gate refusals" in page or "The gate refused nothing" in page
+    for stage in ("decode", "step", "policy", "order"):
+        assert f"latency of {stage}" in page
+    assert page.count("NaN") == page.count("nan") == 0
