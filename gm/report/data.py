@@ -130,11 +130,7 @@ def gather(
     times, equity = _equity(database, symbol)
     peak = np.maximum.accumulate(equity) if len(equity) else equity
     keep = _thin(len(times))
-    last = database.execute(
-        "SELECT realised_micros, unrealised_micros, commission_micros, round_trips, position_lots "
-        "FROM positions WHERE instrument = ? ORDER BY journal_sequence DESC LIMIT 1",
-        (symbol,),
-    ).fetchone() or (0, 0, 0, 0, 0)
+    last = _last_position(database, symbol)
     shares = database.execute(
         "SELECT bar_start_ts_ns, probability_long, probability_neutral, probability_short "
         "FROM decisions WHERE instrument = ? ORDER BY journal_sequence",
@@ -204,6 +200,14 @@ def _equity(
     ).fetchall()
     table = np.array(rows, dtype=np.int64).reshape(-1, 2)
     return table[:, 0], table[:, 1] / MICROS
+
+
+def _last_position(database: sqlite3.Connection, symbol: str) -> tuple[int, int, int, int, int]:
+    return database.execute(
+        "SELECT realised_micros, unrealised_micros, commission_micros, round_trips, position_lots "
+        "FROM positions WHERE instrument = ? ORDER BY journal_sequence DESC LIMIT 1",
+        (symbol,),
+    ).fetchone() or (0, 0, 0, 0, 0)
 
 
 def _trades(
