@@ -59,8 +59,9 @@ def die_and_check(folder: Path, driver: str, lives: int) -> None:
     print(f"deaths: {dict(deaths)}")
     assert deaths.total() == lives
     assert deaths["exit 137"] > lives // 4
-    # A life that was killed before it could speak to the venue counts as a death all the same.
-    assert result.venue["counters"]["sessions"] > lives // 2
+    # A life that was killed before it could speak to the venue counts as a death all the same; on a
+    # machine with too much to do they are many (40 of 100 spoke beside five compilers).
+    assert result.venue["counters"]["sessions"] > lives // 5
     assert result.engine["orders"] > 10 * lives
 
 
