@@ -21,7 +21,7 @@ def libzmq_path() -> str:
     gm.errors.ZmqMissing
         If pyzmq was built with libzmq inside it; the text names the fix.
     """
-    import zmq  # noqa: F401  loads the library
+    import zmq  # loads the library  # no-cython-lint
 
     cdef string path
     check_failure(find_loaded_zmq(path))

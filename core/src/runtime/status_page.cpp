@@ -148,12 +148,11 @@ void StatusPage::write_failure(const std::string& text) noexcept {
 bool StatusPage::read(StatusReading& out) const {
     Text memory{};
     Text failure{};
-    bool is_whole = read_patiently(header_->io, out.io) &&
-                    read_patiently(header_->engine, out.engine) &&
-                    read_patiently(header_->journal, out.journal) &&
-                    read_patiently(header_->stages, out.stages) &&
-                    read_patiently(header_->memory, memory) &&
-                    read_patiently(header_->failure, failure);
+    bool is_whole =
+        read_patiently(header_->io, out.io) && read_patiently(header_->engine, out.engine) &&
+        read_patiently(header_->journal, out.journal) &&
+        read_patiently(header_->stages, out.stages) && read_patiently(header_->memory, memory) &&
+        read_patiently(header_->failure, failure);
     memory.bytes[kTextSize - 1] = 0;
     failure.bytes[kTextSize - 1] = 0;
     out.memory = memory.bytes;

@@ -107,20 +107,20 @@ class IoLoop {
 
     bool is_announced_ = false;  // kConnected was submitted for this connection
     bool owes_done_ = false;
-    bool owes_loss_ = false;       // kDisconnected, put off because END was consumed
-    bool is_end_told_ = false;     // the venue knows, or is not there to be told
+    bool owes_loss_ = false;    // kDisconnected, put off because END was consumed
+    bool is_end_told_ = false;  // the venue knows, or is not there to be told
     LossReason loss_reason_ = LossReason::kNone;
     bool end_submitted_ = false;  // END was submitted, its step is not complete
     bool is_stop_submitted_ = false;
     bool is_feed_alone_ = false;  // the last wait ended with the feed and nothing else
-    bool has_more_ = false;  // a limit ended the reading, not an empty socket
+    bool has_more_ = false;       // a limit ended the reading, not an empty socket
     bool is_finished_ = false;
     std::int64_t now_ns_ = 0;  // monotonic, of this wake-up
     std::int64_t wall_ns_ = 0;
     std::int64_t stop_by_ns_ = INT64_MAX;
     std::int64_t timer_ns_ = 0;
     std::int64_t status_ns_ = 0;
-    std::int64_t ended_ns_ = 0;    // when END was known to be consumed
+    std::int64_t ended_ns_ = 0;  // when END was known to be consumed
     IoStatus status_{};
     Histogram decode_ticks_;
     Histogram encode_ticks_;
