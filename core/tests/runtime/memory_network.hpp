@@ -63,8 +63,9 @@ class MemoryNetwork {
         };
         zmq.close = [](void* socket) { return at(socket).network->close(at(socket)); };
         zmq.setsockopt = [](void*, int, const void*, std::size_t) { return 0; };
-        zmq.getsockopt = [](void* socket, int, void* value, std::size_t*) {
-            const int more = at(socket).reading.empty() ? 0 : 1;  // only RCVMORE is asked
+        zmq.getsockopt = [](void* socket, int option, void* value, std::size_t*) {
+            if (option == 14) return failed(EINVAL);  // ZMQ_FD: there is none, so zmq_poll it is
+            const int more = at(socket).reading.empty() ? 0 : 1;  // else RCVMORE is asked
             std::memcpy(value, &more, sizeof more);
             return 0;
         };

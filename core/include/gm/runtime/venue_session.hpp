@@ -123,6 +123,7 @@ class VenueSession {
 
     // For poll_sockets(): feed, order session, its monitor. A closed socket waits for nothing.
     static constexpr std::size_t kPollItems = 3;
+    static constexpr std::size_t kFeedItem = 0;
     [[nodiscard]] std::array<ZmqPollItem, kPollItems> poll_items() const noexcept;
 
  private:
