@@ -119,7 +119,7 @@ def settings(onnx: tuple[bytes, ...]) -> tuple[bytes, Rules]:
     sessions = session_table(instrument, FIRST_START_NS, CALENDAR_END_NS)
     desk = Desk(
         symbol=SYMBOL, instrument=instrument.to_row(), sessions=sessions,
-        offsets=offset_table(instrument, FIRST_START_NS, CALENDAR_END_NS), feed_bar_ns=BAR_NS,
+        offsets=offset_table(instrument, FIRST_START_NS, CALENDAR_END_NS),
     )  # fmt: skip
     rows = np.zeros(AGENTS, layout.AGENT_SETTINGS)
     rows["name"] = [f"agent_{i}" for i in range(AGENTS)]

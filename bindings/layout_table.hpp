@@ -152,7 +152,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       installation, profile, threshold, order_timeout_ns, order_valid_for_ns, \
       max_hold_bars, flat_at_session_end, confirmed_clean_bars, reserved_word, \
       feature_schema_sha256, bundle_sha256, reserved) \
-    X(Sizing, target_lots, feed_bar_ns, reserved) \
+    X(Sizing, target_lots, reserved) \
     X(AgentSettings, \
       name, weight, temperature, column_mask, context_count, onnx_size, reserved) \
     X(TapeRow, payload, ts_ns, type, reserved) \

@@ -28,14 +28,13 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument as the block needs it.
 
     ``instrument`` is a row of ``layout.INSTRUMENT`` with empty slices; ``sessions`` and
-    ``offsets`` are its tables; ``feed_bar_ns`` is the size of the bars on its feed, 0 for ticks.
+    ``offsets`` are its tables.
     """
 
     symbol: str
     instrument: Rows
     sessions: Rows
     offsets: Rows
-    feed_bar_ns: int
 
 
 class Agents(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +86,7 @@ def build_block(settings: Settings, desks: Sequence[Desk], agents: Agents) -> by
         np.concatenate(
             [_limits(s, d.instrument, d.symbol) for s, d in zip(sections, desks, strict=True)]
         ),
-        np.concatenate([_sizing(s, d) for s, d in zip(sections, desks, strict=True)]),
+        np.concatenate([_sizing(section) for section in sections]),
         np.concatenate([desk.sessions for desk in desks]),
         np.concatenate([desk.offsets for desk in desks]),
         agents.rows,
@@ -176,5 +175,5 @@ def _limits(section: TradingSection, instrument: Rows, symbol: str) -> Rows:
     )
 
 
-def _sizing(section: TradingSection, desk: Desk) -> Rows:
-    return _row(layout.SIZING, target_lots=section.target_lots, feed_bar_ns=desk.feed_bar_ns)
+def _sizing(section: TradingSection) -> Rows:
+    return _row(layout.SIZING, target_lots=section.target_lots)

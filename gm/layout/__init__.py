@@ -264,7 +264,7 @@ SETTINGS_HEADER = _struct(
     bundle_sha256="32u1",
     reserved="56u1",
 )
-SIZING = _struct(target_lots="i8", feed_bar_ns="i8", reserved="48u1")
+SIZING = _struct(target_lots="i8", reserved="56u1")
 AGENT_SETTINGS = _struct(
     name="S16",
     weight="f8",

@@ -23,7 +23,10 @@ EMPTY_READS_MAX = 64
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals of one journal. Money in micro-units, summed over instruments of one currency."""
+    """Totals of one journal, summed over its instruments. Money in micro-units.
+
+    ``positions`` tells the instruments apart; sums of money mean something in one currency only.
+    """
 
     order_stream_sha256: str
     decisions: int
@@ -36,7 +39,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     realised_micros: int
     unrealised_micros: int
     commission_micros: int
-    position_lots: dict[str, int]
+    position_lots: int
+    positions: dict[str, int]
     quarantined: dict[str, int]
 
 
@@ -86,7 +90,8 @@ class SummaryCounter:
             realised_micros=self._total("realised_micros"),
             unrealised_micros=self._total("unrealised_micros"),
             commission_micros=self._total("commission_micros"),
-            position_lots={
+            position_lots=self._total("position_lots"),
+            positions={
                 self._symbols[at]: int(position["position_lots"])
                 for at, position in sorted(self._positions.items())
             },

@@ -145,7 +145,6 @@ def _desk(row: InstrumentConfig) -> Desk:
         instrument=row.to_row(),
         sessions=session_table(row, CALENDAR_START_NS, CALENDAR_END_NS),
         offsets=offset_table(row, CALENDAR_START_NS, CALENDAR_END_NS),
-        feed_bar_ns=60_000_000_000,
     )
 
 

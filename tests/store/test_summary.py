@@ -114,7 +114,8 @@ def test_everything_is_counted_once() -> None:
         order_stream_sha256=found.order_stream_sha256, decisions=1, orders=1, fills=2,
         partial_fills=1, round_trips=1, refusals={"R06": 2, "R12": 1}, venue_rejects=1,
         realised_micros=-12, unrealised_micros=3, commission_micros=11,
-        position_lots={"BTC-PERP": 1000, "NQ": -2}, quarantined={"#777": 1, "jump_band": 2},
+        position_lots=998, positions={"BTC-PERP": 1000, "NQ": -2},
+        quarantined={"#777": 1, "jump_band": 2},
     )  # fmt: skip
 
 
@@ -124,14 +125,14 @@ def test_a_position_kept_between_batches_is_a_copy() -> None:
     slots = journal_of((RecordType.POSITION, {"position_lots": 5}))
     counter.add(slots)
     slots["payload"] = 0
-    assert counter.result().position_lots == {"BTC-PERP": 5}
+    assert counter.result().positions == {"BTC-PERP": 5}
 
 
 def test_positions_are_listed_in_the_order_of_the_instruments() -> None:
     found = summary_of(
         (RecordType.POSITION, {"instrument": 1}), (RecordType.POSITION, {"instrument": 0})
     )
-    assert list(found.position_lots) == ["BTC-PERP", "NQ"]
+    assert list(found.positions) == ["BTC-PERP", "NQ"]
 
 
 def test_money_beyond_64_bits_is_summed_exactly() -> None:

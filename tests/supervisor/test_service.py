@@ -122,7 +122,7 @@ def test_a_run_to_the_end_of_the_tape_closes_the_core_then_counts_the_journal(
     tmp_path, make
 ) -> None:
     summary = make().run()
-    assert (summary.decisions, summary.position_lots) == (1, {"BTC-PERP": 5})
+    assert (summary.decisions, summary.positions) == (1, {"BTC-PERP": 5})
     assert FakeCore.instance.calls == ["start", "close"]
     assert counted(tmp_path, "decisions") == counted(tmp_path, "positions") == 1
     left = json.loads((tmp_path / "last_status.json").read_bytes())

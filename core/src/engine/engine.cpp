@@ -57,9 +57,8 @@ Failure Engine::open(const Settings& settings) {
                                   .subspan(instrument.session_first, instrument.session_count);
         const auto offsets =
             std::span(settings.offsets).subspan(instrument.offset_first, instrument.offset_count);
-        Failure failure =
-            desks_[i].market.open(instrument, sessions, offsets, settings.sizing[i].feed_bar_ns,
-                                  settings.header.confirmed_clean_bars);
+        Failure failure = desks_[i].market.open(instrument, sessions, offsets,
+                                                settings.header.confirmed_clean_bars);
         if (!failure.is_ok()) return failure;
         desks_[i].features.open();
     }

@@ -10,7 +10,6 @@ namespace gm {
 namespace {
 
 constexpr std::int64_t kSecondNs = 1'000'000'000;
-constexpr std::int64_t kFeedBarNsMax = 30 * kMinuteNs;
 
 Failure check_instrument(const Instrument& instrument) {
     const auto refuse = [&](const char* key, std::int64_t value) {
@@ -31,18 +30,12 @@ Failure check_instrument(const Instrument& instrument) {
 }  // namespace
 
 Failure Market::open(const Instrument& instrument, std::span<const SessionInterval> sessions,
-                     std::span<const OffsetChange> offsets, std::int64_t feed_bar_ns,
-                     std::uint32_t clean_bars) {
+                     std::span<const OffsetChange> offsets, std::uint32_t clean_bars) {
     *this = Market{};
     if (Failure failure = check_instrument(instrument); !failure.is_ok()) return failure;
-    if (feed_bar_ns < 0 || feed_bar_ns > kFeedBarNsMax) {
-        return fail(Status::kBadSettings, "feed_bar_ns must be 0 (ticks) or at most 30 minutes: " +
-                                              std::to_string(feed_bar_ns));
-    }
     if (Failure failure = calendar_.open(sessions, offsets); !failure.is_ok()) return failure;
     if (Failure failure = builder_.open(); !failure.is_ok()) return failure;
     check_.open(instrument, clean_bars);
-    is_tick_feed_ = feed_bar_ns == 0;
     return ok();
 }
 

@@ -140,7 +140,6 @@ class HotLoop {
  public:
     HotLoop() {
         Settings settings = make_settings();
-        settings.sizing[0].feed_bar_ns = 0;
         REQUIRE(feed_.open(4096).is_ok());
         REQUIRE(orders_.open(4096).is_ok());
         REQUIRE(journal_.open_anonymous(1U << 16).is_ok());

@@ -69,7 +69,7 @@ inline Settings make_settings(float gain = 50.0F) {
     limits.sides_allowed = 3;
     limits.types_allowed = 1;
     s.limits = {limits};
-    s.sizing = {{1000, kHalfHourNs, {}}};
+    s.sizing = {{1000, {}}};
     AgentSettings agent{};
     std::strcpy(agent.name, "momentum");
     agent.temperature = 1.0;

@@ -46,7 +46,7 @@ TEST_CASE("the table's bars are the market's bars") {
     std::mt19937_64 random(5);
     const Calendar calendar = open_calendar(days_until_17());
     Market market;
-    REQUIRE(market.open(instrument(), days_until_17(), utc(), kMinuteNs, 48).is_ok());
+    REQUIRE(market.open(instrument(), days_until_17(), utc(), 48).is_ok());
     std::vector<BarRow> bars;
     std::vector<Reason> judged;
     std::vector<ClosedBar> five;

@@ -19,9 +19,9 @@ namespace {
 
 constexpr std::int64_t kMin = kMinuteNs;
 
-Market open_market(const std::vector<SessionInterval>& sessions, std::int64_t feed_minutes) {
+Market open_market(const std::vector<SessionInterval>& sessions) {
     Market market;
-    REQUIRE(market.open(instrument(), sessions, utc(), feed_minutes * kMin, 48).is_ok());
+    REQUIRE(market.open(instrument(), sessions, utc(), 48).is_ok());
     return market;
 }
 
@@ -40,7 +40,7 @@ std::string drain(Market& market) {
 }  // namespace
 
 TEST_CASE("an OPEN moves price and time, closes late buckets and enters none") {
-    Market market = open_market(always(), 1);
+    Market market = open_market(always());
     CHECK(market.last_good_ts_ns() == kNoTime);
     for (std::int64_t minute = 0; minute < 4; ++minute) {  // the fifth minute is missing
         REQUIRE(market.on_close(flat(kMonday + minute * kMin, 1)) == Reason::kNone);
@@ -62,7 +62,7 @@ TEST_CASE("an OPEN moves price and time, closes late buckets and enters none") {
 }
 
 TEST_CASE("a refused bar counts as missing and moves nothing") {
-    Market market = open_market(always(), 30);
+    Market market = open_market(always());
     REQUIRE(market.on_close(flat(kMonday, 30)) == Reason::kNone);
     CHECK(drain(market) == "30@0");
     CHECK(market.on_close(flat(kMonday + 30 * kMin, 30, 50'000)) == Reason::kJumpBand);
@@ -77,7 +77,7 @@ TEST_CASE("a refused bar counts as missing and moves nothing") {
 }
 
 TEST_CASE("outside sessions a good bar updates the price, enters no bar and permits no entry") {
-    Market market = open_market(days_until_17(), 30);
+    Market market = open_market(days_until_17());
     REQUIRE(market.on_close(flat(kMonday + 16 * kHourNs, 30)) == Reason::kNone);
     CHECK(market.entries_allowed());
     CHECK(market.last_flags() == 0);
@@ -94,7 +94,7 @@ TEST_CASE("outside sessions a good bar updates the price, enters no bar and perm
 }
 
 TEST_CASE("a bar that ends with the session permits an entry: it fills at the next opening") {
-    Market market = open_market(days_until_17(), 30);
+    Market market = open_market(days_until_17());
     REQUIRE(market.on_close(flat(kMonday + 16 * kHourNs + 30 * kMin, 30)) == Reason::kNone);
     CHECK(drain(market) == "30@990");
     CHECK(market.entries_allowed());
@@ -102,7 +102,7 @@ TEST_CASE("a bar that ends with the session permits an entry: it fills at the ne
 }
 
 TEST_CASE("the session clock closes what is open a moment after the bell") {
-    Market market = open_market(days_until_17(), 1);
+    Market market = open_market(days_until_17());
     const std::int64_t bell = kMonday + 17 * kHourNs;
     REQUIRE(market.on_close(flat(bell - 3 * kMin, 1)) == Reason::kNone);
     CHECK(drain(market).empty());
@@ -120,14 +120,14 @@ TEST_CASE("the session clock closes what is open a moment after the bell") {
 }
 
 TEST_CASE("an event outside the session closes what the session left open") {
-    Market market = open_market(days_until_17(), 1);
+    Market market = open_market(days_until_17());
     REQUIRE(market.on_close(flat(kMonday + 17 * kHourNs - 3 * kMin, 1)) == Reason::kNone);
     REQUIRE(market.on_close(flat(kMonday + 18 * kHourNs, 1)) == Reason::kNone);
     CHECK(drain(market) == "30@990 5@1015");
 }
 
 TEST_CASE("engine time may differ from exchange time by any lag") {
-    Market market = open_market(days_until_17(), 1);
+    Market market = open_market(days_until_17());
     const std::int64_t lag = 700 * kDayNs;
     const std::int64_t start = kMonday + 16 * kHourNs;
     CHECK(market.on_close(flat(start, 1), start + kMin - kHourNs) == Reason::kFuture);
@@ -139,14 +139,7 @@ TEST_CASE("engine time may differ from exchange time by any lag") {
 }
 
 TEST_CASE("trades make bars of both sizes and clean five-minute bars") {
-    std::int64_t feed_minutes = 0;
-    SUBCASE("as the settings say") {
-        feed_minutes = 0;
-    }
-    SUBCASE("where the settings say bars: what comes decides, or the door would stay shut") {
-        feed_minutes = 30;
-    }
-    Market market = open_market(always(), feed_minutes);
+    Market market = open_market(always());
     for (int i = 0; i < 5; ++i) market.on_reader_refusal(Reason::kMalformed);
     CHECK(market.is_quarantined());
     std::int64_t ts = kMonday;
@@ -162,7 +155,7 @@ TEST_CASE("trades make bars of both sizes and clean five-minute bars") {
 }
 
 TEST_CASE("a synthetic bar is no clean bar") {
-    Market market = open_market(always(), 0);
+    Market market = open_market(always());
     REQUIRE(market.on_trade(trade(10'000), kMonday) == Reason::kNone);
     for (int i = 0; i < 5; ++i) market.on_reader_refusal(Reason::kMalformed);
     REQUIRE(market.on_trade(trade(10'000), kMonday + 60 * 5 * kMin) == Reason::kNone);
@@ -171,7 +164,7 @@ TEST_CASE("a synthetic bar is no clean bar") {
 }
 
 TEST_CASE("a stale market permits no entry until a real bar") {
-    Market market = open_market(always(), 30);
+    Market market = open_market(always());
     REQUIRE(market.on_close(flat(kMonday, 30)) == Reason::kNone);
     (void)drain(market);
     REQUIRE(market.on_open(opening(kMonday + 5 * 30 * kMin, 30)) == Reason::kNone);
@@ -184,7 +177,7 @@ TEST_CASE("a stale market permits no entry until a real bar") {
 }
 
 TEST_CASE("the last but one bar is the one before the bar that ends the session") {
-    const Market market = open_market(days_until_17(), 30);
+    const Market market = open_market(days_until_17());
     const auto is_last_but_one = [&](std::int64_t hour, std::int64_t minute, std::int64_t size) {
         return market.is_last_but_one_bar_of_session(kMonday + hour * kHourNs + minute * kMin,
                                                      size * kMin);
@@ -195,28 +188,24 @@ TEST_CASE("the last but one bar is the one before the bar that ends the session"
     CHECK_FALSE(is_last_but_one(17, 0, 30));
     CHECK(is_last_but_one(16, 58, 1));
     std::vector<SessionInterval> early = {{kMonday, kMonday + 13 * kHourNs + 15 * kMin, 0}};
-    const Market half_day = open_market(early, 30);
+    const Market half_day = open_market(early);
     CHECK(half_day.is_last_but_one_bar_of_session(kMonday + 12 * kHourNs + 30 * kMin, 30 * kMin));
-    const Market endless = open_market(always(), 30);
+    const Market endless = open_market(always());
     CHECK_FALSE(endless.is_last_but_one_bar_of_session(kMonday, 30 * kMin));
 }
 
-TEST_CASE("an instrument, a calendar or a feed that cannot be is refused with key and value") {
+TEST_CASE("an instrument or a calendar that cannot be is refused with key and value") {
     Market market;
-    const auto open = [&](const Instrument& row, std::int64_t feed_ns) {
-        return market.open(row, always(), utc(), feed_ns, 48);
-    };
+    const auto open = [&](const Instrument& row) { return market.open(row, always(), utc(), 48); };
     Instrument row = instrument();
     row.tick_value_micros = 0;
-    CHECK(open(row, 0).text == "TEST: tick_value_micros must be positive: 0");
+    CHECK(open(row).text == "TEST: tick_value_micros must be positive: 0");
     row = instrument();
     row.band_ppm = -1;
-    CHECK(open(row, 0).status == Status::kBadInstrument);
-    CHECK(open(instrument(), 31 * kMin).status == Status::kBadSettings);
-    CHECK(open(instrument(), -1).status == Status::kBadSettings);
-    CHECK(market.open(instrument(), {}, utc(), 0, 48).status == Status::kBadCalendar);
+    CHECK(open(row).status == Status::kBadInstrument);
+    CHECK(market.open(instrument(), {}, utc(), 48).status == Status::kBadCalendar);
     std::memset(row.symbol, 'X', sizeof row.symbol);
-    CHECK(open(row, 0).text.find("XXXXXXXXXXXXXXXX: ") == 0);
+    CHECK(open(row).text.find("XXXXXXXXXXXXXXXX: ") == 0);
 }
 
 TEST_CASE("no sequence of hostile records crashes, hangs or makes a contradictory bar") {
@@ -227,7 +216,7 @@ TEST_CASE("no sequence of hostile records crashes, hangs or makes a contradictor
     const auto value = [&](std::int64_t usual) {
         return random() % 8 == 0 ? kExtremes[random() % 10] : usual;
     };
-    Market market = open_market(days_until_17(), 1);
+    Market market = open_market(days_until_17());
     std::int64_t now = kMonday;
     for (int i = 0; i < 200'000; ++i) {
         now += static_cast<std::int64_t>(random() % 3) * kMin;

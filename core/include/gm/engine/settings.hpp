@@ -44,8 +44,7 @@ static_assert(sizeof(SettingsHeader) == 192 && offsetof(SettingsHeader, threshol
 
 struct Sizing {
     std::int64_t target_lots;  // q: act-long +q, act-short -q
-    std::int64_t feed_bar_ns;  // size of the bars on the feed; 0: ticks
-    std::uint8_t reserved[48];
+    std::uint8_t reserved[56];
 };
 static_assert(sizeof(Sizing) == 64);
 

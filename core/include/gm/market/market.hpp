@@ -23,11 +23,10 @@ class Market {
     // Rows of the last bar may come this long after the bell: only then does the clock close it.
     static constexpr std::int64_t kSessionEndGraceNs = 2'000'000'000;
 
-    // Cold. Copies the tables. feed_bar_ns: size of the feed's bars, 0 for ticks. clean_bars: how
-    // many must pass after too many refusals in a row. kBadInstrument, kBadCalendar, kBadSettings.
+    // Cold. Copies the tables. clean_bars: how many must pass after too many refusals in a row.
+    // kBadInstrument, kBadCalendar.
     Failure open(const Instrument& instrument, std::span<const SessionInterval> sessions,
-                 std::span<const OffsetChange> offsets, std::int64_t feed_bar_ns,
-                 std::uint32_t clean_bars);
+                 std::span<const OffsetChange> offsets, std::uint32_t clean_bars);
 
     // A bar begins: price reference and time, never part of a bar. Closes late buckets.
     [[nodiscard]] QuarantineReason on_open(const BarOpen& bar,
