@@ -38,6 +38,7 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         ("open orders", engine["open_orders"]),
         ("journal", f"{journal['drained']:,} drained, {journal['synced']:,} synced"),
         ("memory", status["memory"]),
+        ("refused by the reader", f"{engine['reader_refusals']:,} rows of the feed"),
         ("columns not built", ", ".join(status["columns_not_built"])),
         ("failure", status["failure"] or "none"),
     ):
