@@ -68,10 +68,15 @@ void VenueServer::advance(std::int64_t now_ns) noexcept {
     } else {
         advance_free(now_ns);
     }
-    if (now_ns >= finish_at_ns_ && step_ == Step::kNone) is_finished_ = true;
+    if (now_ns >= finish_at_ns_) is_finished_ = true;
 }
 
 void VenueServer::advance_lockstep(std::int64_t now_ns) noexcept {
+    // An engine that has consumed END, by its DONE or its HELLO, may leave at once and for good:
+    // nothing more is asked of it. What is left to say is said while somebody listens.
+    const bool is_over =
+        venue_->is_ended() && session_.feed_sequence == venue_->last_feed_sequence();
+    if (is_over) notice_end(now_ns);
     if (!session_.is_open) return;
     Slot slot{};
     if (step_ != Step::kNone) {
@@ -87,12 +92,7 @@ void VenueServer::advance_lockstep(std::int64_t now_ns) noexcept {
     if (venue_->reply(session_.reply_sequence + 1, slot)) {
         return begin_step(Step::kReply, slot, now_ns);
     }
-    if (!session_.is_ready) return;
-    // An engine that has consumed END leaves at once: its subscription is no condition any more.
-    const bool is_over =
-        venue_->is_ended() && session_.feed_sequence == venue_->last_feed_sequence();
-    if (is_over) return notice_end(now_ns);
-    if (!has_subscriber_) return;
+    if (is_over || !session_.is_ready || !has_subscriber_) return;
     if (venue_->feed(session_.feed_sequence + 1, slot)) {
         // Published to an engine that did not live to consume it: before it is, nothing matches.
         ++counters_.repeated_feed_frames;
@@ -334,7 +334,7 @@ void VenueServer::take_order(bool is_current, const Slot& slot) noexcept {
     if (is_current) ++session_.orders_received;
     Sender sender{};
     sender.epoch = is_current ? slot.header.epoch : 0;
-    sender.received_ts_ns = settings_.speed_permille == 0 ? venue_->now_ns() : wall_ns();
+    sender.received_ts_ns = venue_->now_ns();  // the engine's clock follows the tape's, too
     switch (slot.type()) {
         case RecordType::kNewOrder: {
             const auto order = slot.as<NewOrder>();

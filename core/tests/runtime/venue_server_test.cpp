@@ -290,3 +290,19 @@ TEST_CASE("a speed out of range is refused with its value") {
     CHECK(server.open(test::MemoryNetwork::table(), &network, settings, venue).text ==
           "speed_permille must be 0 to 1000000000: -1");
 }
+
+TEST_CASE("a HELLO that covers END is enough: the engine may leave without READY") {
+    Running running(2);
+    Memory memory;
+    {
+        Engine engine(running, memory);
+        engine.recover();
+        while (!memory.has_ended) {
+            engine.consume(engine.receive());
+            if (!memory.has_ended) engine.done();
+        }
+    }
+    Engine(running, memory).hello();
+    running.join();
+    CHECK(running.server.is_finished());
+}
