@@ -42,7 +42,7 @@ native: $(INSTALLED)
 	@mkdir -p build
 ifdef MODULE
 	@flock build/native.lock $(BIN)/ninja -C build/py $(MODULE)
-	cp build/py/$(MODULE).*.so $$($(BIN)/python -c 'import sysconfig as s; \
+	cp --remove-destination build/py/$(MODULE).*.so $$($(BIN)/python -c 'import sysconfig as s; \
 	    print(s.get_path("platlib"))')/gm/_native/
 else
 	@[ -d build/py ] || echo "Building the native modules: some minutes the first time"

@@ -205,6 +205,7 @@ void Core::close() noexcept {
         io_.request_stop();
         io_thread_.join();
     }
+    io_.close();
     runner_.stop();
     runner_.write_status(true);
     journal_.stop();

@@ -60,9 +60,13 @@ void IoLoop::run() {
         serve();
         if (!is_finished_) wait();
     }
+    close();
+    write_status(true);
+}
+
+void IoLoop::close() noexcept {
     session_.close(kLingerMs);
     ports_.close();
-    write_status(true);
 }
 
 // Nothing but the feed has moved and nothing is owed: its order leaves before anything else is

@@ -54,6 +54,8 @@ class IoLoop {
 
     Failure open(const IoParts& parts, const IoSettings& settings);
     void run();  // the io thread's body
+    // Without a run(): a context cannot end while sockets are open.
+    void close() noexcept;
 
     // Any thread.
     void request_stop() noexcept;
