@@ -184,7 +184,7 @@ def _panel(status: Status, done: float) -> Panel:
     table = Table.grid(padding=(0, 3))
     policy = status["stages"]["policy"]
     for left, right in (
-        (("phase", status["io"]["phase"]), ("bars of 30 minutes", f"{desk['bars_30m']:,}")),
+        (("phase", status["io"]["phase"]), ("30-minute bars", f"{desk['bars_30m']:,}")),
         (("decisions", f"{totals['decisions']:,}"), ("orders", f"{totals['orders']:,}")),
         (("fills", f"{totals['fills']:,}"), ("round trips", f"{desk['round_trips']:,}")),
         (
@@ -192,7 +192,7 @@ def _panel(status: Status, done: float) -> Panel:
             ("realised", f"{desk['realised_micros'] / 1e6:+,.2f} USD"),
         ),
         (
-            ("refused by the gate", f"{sum(totals['refusals']):,}"),
+            ("gate refusals", f"{sum(totals['refusals']):,}"),
             ("policy p50", f"{policy['p50_ns']:,} ns" if policy["count"] else ""),
         ),
     ):
