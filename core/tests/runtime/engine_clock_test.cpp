@@ -38,6 +38,14 @@ TEST_CASE("a tape that is replayed by the clock sets the time, and it goes on be
     CHECK(clock.of_frame(INT64_MIN, kWall + 2 * kSecond) == kTape + 61 * kSecond);
 }
 
+TEST_CASE("what io records before the first frame does not turn the clock to the wall's") {
+    gm::EngineClock clock;
+    clock.set_lockstep(false);
+    CHECK(clock.now(kWall) == 0);
+    CHECK(clock.of_frame(kTape, kWall + 1) == kTape);
+    CHECK(clock.now(kWall + 1 + kSecond) == kTape + kSecond);
+}
+
 TEST_CASE("after recovery time goes on where the journal ended") {
     gm::EngineClock clock(kTape);
     CHECK(clock.now(0) == kTape);

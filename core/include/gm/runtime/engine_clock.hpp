@@ -31,9 +31,11 @@ class EngineClock {
         if (pace_ == Pace::kTape && !is_absurd) offset_ns_ = ahead_ns;
         return reach(wall_ns + offset_ns_);
     }
-    // A record that io makes.
+    // A record that io makes. Until the first frame nobody knows how the venue's time goes, so
+    // time stands still: a wall clock taken too early could not be taken back.
     [[nodiscard]] std::int64_t now(std::int64_t wall_ns) noexcept {
-        return pace_ == Pace::kLockstep ? last_ns_ : reach(wall_ns + offset_ns_);
+        const bool stands = pace_ == Pace::kLockstep || pace_ == Pace::kNotKnown;
+        return stands ? last_ns_ : reach(wall_ns + offset_ns_);
     }
 
  private:
