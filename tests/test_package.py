@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from importlib.metadata import files
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +33,10 @@ def test_a_name_of_a_later_issue_says_which() -> None:
 def test_a_module_of_the_same_name_does_not_hide_a_public_function() -> None:
     code = "import gm.replay, gm; assert callable(gm.replay); from gm.replay import replay"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_installation_brings_the_settings_that_ship() -> None:
+    installed = {str(path) for path in files("grandmodel") or ()}
+    shipped = {f"gm/configs/{path.name}" for path in Path("configs").glob("*.yaml")}
+    assert len(shipped) >= 4
+    assert shipped <= installed
