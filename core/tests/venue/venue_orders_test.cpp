@@ -224,7 +224,7 @@ TEST_CASE("the dice reject by the count of good orders, whatever bad ones came b
         driver.venue.on_session(epoch, 1);
         std::vector<std::uint64_t> hit;
         for (std::uint64_t i = 1; i <= 200; ++i) {
-            NewOrder good = order(i, Side::kBuy, 1);
+            NewOrder good = order(i + epoch, Side::kBuy, 1);  // other ids in each life
             good.id.epoch = epoch;
             const Sender sender{epoch, 1, driver.venue.now_ns()};
             driver.venue.on_order(good, sender);
