@@ -1,44 +1,65 @@
-"""Every benchmark once, one after another; `make bench`, and with --smoke `make bench-smoke`.
+"""Every benchmark, one after another; `make bench`, and with --smoke `make bench-smoke`.
 
-    python -m bench [--smoke]
+    python -m bench [--smoke] [--runs N] [NAME ...]
 
-Ends with the table of bench/table.py. Exit 1 when one of them failed or a peer did not agree.
+A floor is reached when the median of three separate runs reaches it: --runs 3. Results are kept in
+var/bench; the end is the table of bench/table.py. Exit 1 when one failed or a peer did not agree.
 """
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import time
 
-from bench.rig import ROOT, build_native
+from bench import table
+from bench.rig import ROOT, build_native, save
 
-PYTHON = ("row", "policy", "engine", "zmq")
+NAMES = ("ring", "row", "policy", "engine", "zmq")
 TIME_LIMIT_S = 600
 
 
-def commands(*, smoke: bool) -> dict[str, list[str]]:
-    more = ["--smoke"] if smoke else []
-    found = {f"bench_{n}": [sys.executable, "-m", f"bench.bench_{n}", *more] for n in PYTHON}
-    ring = [str(build_native("bench_ring")), "1" if smoke else "9"]
-    return {"bench_ring": ring, **found}
+def command(name: str, *, smoke: bool) -> list[str]:
+    if name == "ring":
+        return [str(build_native("bench_ring")), "--json", "7"]
+    return [sys.executable, "-m", f"bench.bench_{name}", "--json", *(["--smoke"] if smoke else [])]
+
+
+def run(name: str, *, smoke: bool) -> bool:
+    """Run one, keep its result; False when it failed or measured nothing."""
+    start, load = time.monotonic(), os.getloadavg()[0]
+    try:
+        done = subprocess.run(
+            command(name, smoke=smoke), cwd=ROOT, timeout=TIME_LIMIT_S, check=False,
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        print(f"{name:8s} FAILED: longer than {TIME_LIMIT_S} s", flush=True)
+        return False
+    took = f"{time.monotonic() - start:4.0f} s, load {load:.1f}"
+    if done.returncode:
+        print(f"{name:8s} FAILED: exit {done.returncode}, {took}", flush=True)
+        return False
+    if not smoke:
+        save(name, json.loads(done.stdout))
+    print(f"{name:8s} ok, {took}", flush=True)
+    return True
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=NAMES, help=", ".join(NAMES))
     parser.add_argument("--smoke", action="store_true", help="briefly: shows that they run")
-    smoke = parser.parse_args().smoke
-    failed = []
-    for name, command in commands(smoke=smoke).items():
-        start = time.monotonic()
-        print(f"== {name}", flush=True)
-        done = subprocess.run(command, cwd=ROOT, timeout=TIME_LIMIT_S, check=False)
-        print(f"   {time.monotonic() - start:.0f} s", flush=True)
-        if done.returncode:
-            failed.append(name)
-    if not smoke:
-        subprocess.run([sys.executable, "-m", "bench.table"], cwd=ROOT, check=False)
-    if failed:
-        sys.exit(f"failed: {', '.join(failed)}")
+    parser.add_argument("--runs", type=int, default=1)
+    options = parser.parse_args()
+    unknown = set(options.names) - set(NAMES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    passed = [run(name, smoke=options.smoke) for _ in range(options.runs) for name in options.names]
+    if not options.smoke:
+        table.main()
+    sys.exit(0 if all(passed) else 1)
 
 
 if __name__ == "__main__":

@@ -232,8 +232,6 @@ def main() -> None:
     rig.pin()
     rounds, block = (ROUNDS_SMOKE, 200) if options.smoke else (ROUNDS, BLOCK)
     result = measure(library, rounds, block)
-    if not options.smoke:
-        rig.save("engine", result)
     if options.json:
         print(json.dumps({"machine": rig.machine(), **result}))
     else:

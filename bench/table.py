@@ -1,0 +1,75 @@
+"""Prints a Markdown table of the last results in var/bench, for the README.
+
+    python -m bench.table
+
+Each row: median of the runs that were kept (at most ten, the newest last), least and most among
+their rounds, and the floor of PERFORMANCE. What was not run is "not measured".
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from bench.rig import RESULTS
+
+Figures = dict[str, Any]
+NETWORK = "624-256-128-64-7, half of the neurons active"
+ROWS = (
+    ("E1a CLOSE in ring to order in ring / Python engine", "engine", ("score_p50",), ">= 10"),
+    ("E2 time added over the echo, Python engine / core", "zmq", ("score_p50",), ">= 25"),
+    ("G1 three-layer net, new row / onnxruntime C API", "policy", (NETWORK, "ratio_p50"), ">= 6"),
+    ("G10 ring hop / ping-pong", "ring", ("hop_ns",), "<= 2.2"),
+    ("G10 drained / naive pop", "ring", ("drained_over_naive_per_us",), ">= 5"),
+    ("row of 7 columns / NumPy streaming row", "row", ("ratio_p50",), "-"),
+)
+TIMES = (
+    ("CLOSE to order, core", "engine", "native_order_ns"),
+    ("CLOSE to order, Python engine", "engine", "python_order_ns"),
+    ("CLOSE frame to NEW_ORDER frame, raw echo", "zmq", "echo_ns"),
+    ("CLOSE frame to NEW_ORDER frame, core", "zmq", "native_ns"),
+    ("CLOSE frame to NEW_ORDER frame, Python engine", "zmq", "python_ns"),
+    ("empty measurement", "engine", "probe_ns"),
+)
+
+
+def runs_of(name: str) -> list[Figures]:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def at(run: Figures, keys: tuple[str, ...]) -> Figures:
+    for key in keys:
+        run = run[key]
+    return run
+
+
+def score_row(title: str, name: str, keys: tuple[str, ...], floor: str) -> str:
+    found = [at(run, keys) for run in runs_of(name)]
+    if not found:
+        return f"| {title} | not measured | | | {floor} |"
+    medians = [score.get("median", score.get("ratio")) for score in found]
+    least, most = min(score["min"] for score in found), max(score["max"] for score in found)
+    span = f"{least:.2f} to {most:.2f}"
+    return f"| {title} | {np.median(medians):.2f} | {span} | {len(found)} | {floor} |"
+
+
+def time_row(title: str, name: str, key: str) -> str:
+    found = [run[key] for run in runs_of(name)]
+    if not found:
+        return f"| {title} | not measured | | |"
+    cells = (np.median([run[p] for run in found]) / 1e3 for p in ("p50", "p99", "p99.9"))
+    return f"| {title} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |"
+
+
+def main() -> None:
+    machines = {run["machine"]["processor"] for row in ROWS for run in runs_of(row[1])}
+    print(f"Measured on {', '.join(sorted(machines)) or 'nothing'}; ratios inside one run.\n")
+    print("| What | Median | Rounds from, to | Runs | Floor |\n|---|---|---|---|---|")
+    print("\n".join(score_row(*row) for row in ROWS))
+    print("\n| Time in us | p50 | p99 | p99.9 |\n|---|---|---|---|")
+    print("\n".join(time_row(*row) for row in TIMES))
+
+
+if __name__ == "__main__":
+    main()
