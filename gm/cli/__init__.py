@@ -3,6 +3,7 @@
 Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 risk stop, 5 data gap.
 """
 
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +31,8 @@ CONFIG_HELP = """Show or check the configuration.
 
 Example: gm config show
 """
+
+BARS = validators.Number(gte=1, lte=10_000_000)
 
 app = App(name="gm", help=HELP, help_format="plaintext", version_flags=["--version"])
 config_app = App(name="config", help=CONFIG_HELP, help_format="plaintext")
@@ -61,9 +64,7 @@ NOT_BUILT = {
 def demo(
     *,
     seed: Annotated[int, Parameter(help="Of the session and of the venue's dice.")] = 6,
-    bars: Annotated[
-        int, Parameter(help="Synthetic 5-minute bars.", validator=validators.Number(gte=1))
-    ] = 8640,
+    bars: Annotated[int, Parameter(help="Synthetic 5-minute bars.", validator=BARS)] = 8640,
     out: Annotated[Path, Parameter(help="Where report.html goes.")] = Path("var/demo"),
     config: Config = None,
     json: Json = False,
@@ -264,6 +265,9 @@ def main() -> None:
     except GmError as error:
         print(f"gm: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except (OSError, sqlite3.Error) as error:  # a path, a disk, a database: for the person to mend
+        print(f"gm: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)

@@ -25,6 +25,7 @@ from gm.venue.ledger import ledger_totals, write_ledger
 from gm.venue.tape import INSTRUMENT_NUMBER, Tape, open_tape, synthetic_tape
 
 ORDERS_MAX = 1 << 18
+SYNTHETIC_BARS_MAX = 10_000_000
 MICROS = 1_000_000
 PPM_PER_BASIS_POINT = 100
 LOCK_FILE = "venue.lock"
@@ -125,6 +126,10 @@ def check_options(options: VenueOptions) -> None:
     """Refuse what the command line can contradict itself in."""
     if (options.bars is None) == (options.synthetic_bars is None):
         raise UsageError("--bars FILE or --synthetic-bars N: exactly one of them")
+    if options.synthetic_bars is not None and not 1 <= options.synthetic_bars <= SYNTHETIC_BARS_MAX:
+        raise UsageError(
+            f"--synthetic-bars must be 1 to {SYNTHETIC_BARS_MAX:,}: {options.synthetic_bars}"
+        )
     if not 0 <= options.seed < 2**64:
         raise UsageError(f"--seed must be 0 to 2^64 - 1: {options.seed}")
     if options.speed is not None and not 0.001 <= options.speed <= 1_000_000:
