@@ -17,13 +17,16 @@ from gm.replay import replay
 from gm.store.verify import verify_journal
 
 from .independent_pnl import recompute_run
-from .runs import ROOT, Place, Process, Result, finish, payloads, records
+from .runs import POLL_S, ROOT, Place, Process, Result, finish, payloads, records
 
 HARNESS = ROOT / "build" / "core" / "gm-core-harness"
 TERMINAL = {
     OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED,
     OrderState.NEVER, OrderState.DENIED,
 }  # fmt: skip
+
+# How far a life may get that was to be killed while it starts.
+START_FEED_MAX = 200
 
 Id = tuple[int, int, int]
 
@@ -53,11 +56,16 @@ def draw_kills(
 def live_and_die(here: Place, engine: Process, kill: Kill) -> str:
     """Wait for the moment, kill -9. The phase that the engine was in."""
     phase = "exec"
+    begin = reached(here)
     if kill.at_feed:
         engine.wait_for(lambda: fed(here, engine) >= kill.at_feed)
     until = time.monotonic() + kill.after_s
-    while time.monotonic() < until:
-        pass  # a sleep is too coarse for a step of 40 microseconds
+    while time.monotonic() < until:  # a sleep is too coarse for a step of 40 microseconds
+        # A kill that was meant for the start must not let a fast machine trade to the end.
+        if not kill.at_feed:
+            time.sleep(POLL_S)
+            if fed(here, engine) > begin + START_FEED_MAX:
+                break
     status = here.status()
     if status is not None and status["io"]["pid"] == engine.pid:
         phase = str(status["io"]["phase"])
@@ -215,9 +223,11 @@ def check_files(run_dir: Path) -> None:
 
 
 def native_campaign(
-    here: Place, random_: random.Random, driver: str, lives: int
+    here: Place, random_: random.Random, driver: str, lives: int, feed_last: int
 ) -> tuple[Result, Counter[str]]:
     """Many short lives of the native harness, then one of `gm run` to END.
+
+    No further life begins behind `feed_last`: the venue would not outlive it.
 
     Half of the lives die at an exact input, between the journal and the send of its orders; the
     other half by kill -9 at any microsecond from exec on.
@@ -228,6 +238,8 @@ def native_campaign(
     first.kill()
     deaths: Counter[str] = Counter()
     for _ in range(lives):
+        if reached(here) > feed_last:
+            break
         inputs = random_.randint(2, 24) if random_.random() < 0.5 else 0
         life = harness(here, driver, inputs)
         if inputs == 0:
@@ -238,3 +250,9 @@ def native_campaign(
         assert set(deaths) <= {"exit 137", "exit -9"}, f"{deaths} {life.errors()}"
     engine = here.engine("--driver", driver)
     return finish(here, engine, venue), deaths
+
+
+def reached(here: Place) -> int:
+    """The last feed sequence of any life."""
+    status = here.status()
+    return 0 if status is None else int(status["engine"]["last_feed_sequence"])
