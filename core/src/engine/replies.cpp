@@ -64,10 +64,7 @@ void Engine::on_order_event(const OrderId& id, OrderEvent event, RejectReason re
     write_order_update(*order, previous, out);
     if (is_terminal(order->state)) {
         desks_[at].target_lots = desks_[at].position.lots;  // what did not trade is not kept
-        if (order->is_queried) {
-            order->is_queried = false;
-            --awaiting_queries_;
-        }
+        settle_query(*order);
         become_ready_if_known(out);
     } else if (state_ == EngineState::kStopping) {
         cancel_all(out);
@@ -98,7 +95,10 @@ void Engine::on_fill(const Fill& fill, Outputs& out) noexcept {
     if (turned) desk.held_bars = 0;
     write_order_update(*order, previous, out);
     write_position(at, out);
-    if (is_terminal(order->state)) become_ready_if_known(out);
+    if (is_terminal(order->state)) {
+        settle_query(*order);
+        become_ready_if_known(out);
+    }
 }
 
 // Replies come numbered and without gaps, so by the time a query is answered the engine knows all
@@ -109,10 +109,7 @@ void Engine::on_state_report(const OrderStateReport& report, Outputs& out) noexc
         ++totals_.bad_transitions;
         return;
     }
-    if (order->is_queried) {
-        order->is_queried = false;
-        --awaiting_queries_;
-    }
+    settle_query(*order);
     Desk& desk = desks_[order->request.instrument];
     const OrderState previous = order->state;
     const bool absent = report.state == OrderState::kAbsent;
@@ -200,6 +197,12 @@ void Engine::query(Order& order, Outputs& out) noexcept {
     question.instrument = order.request.instrument;
     question.connection = connection_;
     out.send(stamp_, question);
+}
+
+// The order's fate is known, by its answer or before it.
+void Engine::settle_query(Order& order) noexcept {
+    awaiting_queries_ -= order.is_queried ? 1 : 0;
+    order.is_queried = false;
 }
 
 void Engine::cancel_all(Outputs& out) noexcept {

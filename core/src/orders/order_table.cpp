@@ -140,7 +140,6 @@ void OrderTable::move_to(Order& order, OrderState next) noexcept {
     if (next != OrderState::kSent) order.deadline_ns = INT64_MAX;
     if (!is_terminal(next)) return;
     --open_by_instrument_[instrument];
-    order.is_queried = false;
     const auto place = static_cast<std::uint32_t>(&order - orders_.data());
     std::size_t at = 0;
     while (at < open_count_ && open_[at] != place) ++at;

@@ -189,6 +189,31 @@ TEST_CASE("a timeout makes an order unknown and asks; only the venue's word ends
     }
 }
 
+TEST_CASE("an order that ends while its query is out awaits no answer any more") {
+    for (const bool fills : {true, false}) {
+        Rig rig;
+        rig.connect();
+        const NewOrder order = first_order(rig);
+        rig.io(RecordType::kDisconnected, connection(1));
+        rig.io(RecordType::kConnected, connection(2));
+        REQUIRE(rig.engine->awaiting_queries() == 1);
+        if (fills) {
+            rig.fill(order, 41'000, 1000, 0);
+        } else {
+            rig.reply(RecordType::kCancelled, OrderEnded{order.id, 0, 0, {}});
+        }
+        CHECK(rig.engine->awaiting_queries() == 0);
+        CHECK(rig.engine->state() == EngineState::kReady);
+        OrderStateReport late{};
+        late.id = order.id;
+        late.state = fills ? OrderState::kFilled : OrderState::kCancelled;
+        late.filled_lots = fills ? 1000 : 0;
+        rig.reply(RecordType::kOrderState, late);
+        CHECK(rig.engine->awaiting_queries() == 0);
+        CHECK(rig.engine->totals().bad_transitions == 0);
+    }
+}
+
 TEST_CASE("after a restart every open order is asked about before the feed may go on") {
     Rig rig;
     rig.connect();

@@ -130,6 +130,7 @@ class Engine {
     void on_timer(Outputs& out) noexcept;
     void lose_sight(Outputs& out) noexcept;
     void query(Order& order, Outputs& out) noexcept;
+    void settle_query(Order& order) noexcept;
     void cancel_all(Outputs& out) noexcept;
     void become_ready_if_known(Outputs& out) noexcept;
 
