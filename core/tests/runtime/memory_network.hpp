@@ -129,9 +129,9 @@ class MemoryNetwork {
         node.is_bound = is_bound;
         if (is_bound) std::ofstream(node.endpoint.substr(6));  // as ipc:// leaves a file
         Node* publisher = find_bound(node.endpoint);
-        const bool is_first = is_bound ? subscribers(node.endpoint) > 0
-                                       : node.kind == SocketKind::kSub &&
-                                             subscribers(node.endpoint) == 1;
+        const bool is_first =
+            is_bound ? subscribers(node.endpoint) > 0
+                     : node.kind == SocketKind::kSub && subscribers(node.endpoint) == 1;
         if (is_first && publisher != nullptr && publisher->kind == SocketKind::kXpub) {
             publisher->inbox.push_back({std::string("\x01", 1)});
         }

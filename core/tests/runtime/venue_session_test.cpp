@@ -205,6 +205,17 @@ TEST_CASE_FIXTURE(Fixture, "what libzmq says about the peer ends the connection"
     CHECK(session.last_loss() == LossReason::kPeerGone);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a peer that goes before HELLO has left is met again under a new number") {
+    context.takes_messages = false;
+    open();
+    REQUIRE(advance());
+    context.sockets.back()->to_receive.push_back({0x00, 0x02, 0, 0, 0, 0});
+    CHECK_FALSE(advance());
+    context.takes_messages = true;
+    REQUIRE(advance(20 * kMillisecond));
+    CHECK(sent(0).slot(0, 0).as<Hello>().connection == 2);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a repeated frame is not stepped and a partly new one only in part") {
     open();
     ready();
