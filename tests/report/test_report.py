@@ -137,7 +137,7 @@ def test_hostile_names_and_texts_stay_text(tmp_path) -> None:
     database = sqlite3.connect(run_dir / "gm.db")
     with database:
         database.execute("UPDATE orders SET state = ?, reason = ?", (HOSTILE, HOSTILE))
-        database.execute("UPDATE quarantine SET reason = ?", (HOSTILE,))
+        database.execute("UPDATE quarantine SET reason = ?, refused_by = ?", (HOSTILE,) * 2)
         database.execute("UPDATE refusals SET code = ?", (HOSTILE,))
         database.execute("UPDATE decisions SET action = ?", (HOSTILE,))
         database.execute("UPDATE fills SET side = ?", (HOSTILE,))

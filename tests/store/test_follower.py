@@ -33,6 +33,7 @@ def test_it_goes_no_further_than_it_is_told(tmp_path, follower) -> None:
     assert follower.follow(64, now_s=0.0) == ""
     assert 64 <= follower.last_sequence < RECORDS
     follower.finish(RECORDS)
+    follower.open()
     assert follower.last_sequence == cursor(tmp_path) == RECORDS
 
 

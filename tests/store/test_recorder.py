@@ -150,13 +150,14 @@ def test_a_batch_is_taken_in_whole_or_not_at_all(tmp_path, recorder, monkeypatch
         raise sqlite3.OperationalError("disk full")
 
     monkeypatch.setattr(recorder_module, "order_id", fail)
-    more = journal_of(FILL, first=2)
+    more = journal_of((RecordType.DECISION, {}), FILL, first=2)
     with pytest.raises(sqlite3.OperationalError, match="disk full"):
         recorder.write(more)
     assert recorder.cursor == 1
+    assert rows(tmp_path, "SELECT count(*) FROM decisions") == [(0,)]
     monkeypatch.undo()
     recorder.write(more)
-    assert recorder.cursor == 2
+    assert recorder.cursor == 3
     assert rows(tmp_path, "SELECT count(*) FROM fills") == [(1,)]
 
 
