@@ -205,7 +205,8 @@ TEST_CASE_FIXTURE(Fixture, "what libzmq says about the peer ends the connection"
     CHECK(session.last_loss() == LossReason::kPeerGone);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a peer that goes before HELLO has left is met again under a new number") {
+TEST_CASE_FIXTURE(Fixture,
+                  "a peer that goes before HELLO has left is met again under a new number") {
     context.takes_messages = false;
     open();
     REQUIRE(advance());
