@@ -204,16 +204,10 @@ def check_money(result: Result) -> None:
     for name in ("realised_micros", "unrealised_micros", "commission_micros", "round_trips"):
         recomputed = sum(getattr(book, name) for book in books.values())
         assert recomputed == result.engine[name], name
-    assert engine_position(result) == position
+    assert result.engine["position_lots"] == position
     assert result.engine["commission_micros"] == totals["commission_micros"]
     if result.table("positions"):
         assert result.table("positions")[-1]["position_lots"] == position
-
-
-def engine_position(result: Result) -> int:
-    """What the engine printed: a number, or one of each instrument."""
-    position = result.engine["position_lots"]
-    return sum(position.values()) if isinstance(position, dict) else int(position)
 
 
 def check_files(run_dir: Path) -> None:

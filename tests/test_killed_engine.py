@@ -2,10 +2,13 @@
 and loses no fill. A tape with an order in flight at most bars; P2's clean cases beside it.
 """
 
+import contextlib
+import copy
 import json
 import os
 import random
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ from .kills import (
     live_and_die,
     native_campaign,
 )
-from .runs import Place, Process, Result, Tape, place
+from .runs import Place, Process, Result, Tape, place, trade
 from .tapes import write_config, write_trends
 
 DRIVERS = ("inline", "threaded")
@@ -64,6 +67,35 @@ def die_and_check(folder: Path, driver: str, lives: int) -> None:
     # machine with too much to do they are many (40 of 100 spoke beside five compilers).
     assert result.venue["counters"]["sessions"] > lives // 5
     assert result.engine["orders"] > 10 * lives
+
+
+def test_the_check_sees_what_it_is_there_for(tmp_path: Path) -> None:
+    tape, config = busy(tmp_path, 400)
+    result = trade(tmp_path / "run", tape, config=config)
+    check_everything(result)
+    books = copy.deepcopy(result.ledger)
+
+    def is_seen() -> None:
+        with pytest.raises((AssertionError, KeyError)):
+            check_everything(result)
+        result.ledger = copy.deepcopy(books)
+
+    result.ledger["orders"].append(result.ledger["orders"][0])  # sent twice
+    is_seen()
+    result.ledger["tombstones"].append(result.ledger["orders"][0]["id"])  # buried and alive
+    is_seen()
+    result.ledger["orders"][5]["filled_lots"] += 1
+    is_seen()
+    result.ledger["orders"].pop()  # the journal has one that nobody knows
+    is_seen()
+    result.ledger["executions"].pop()
+    is_seen()
+    result.ledger["executions"][3]["price_ticks"] += 1
+    is_seen()
+    check_everything(result)
+    with contextlib.closing(sqlite3.connect(result.run_dir / "gm.db")) as database, database:
+        database.execute("DELETE FROM fills WHERE rowid = (SELECT max(rowid) FROM fills)")
+    is_seen()
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

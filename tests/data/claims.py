@@ -4,7 +4,6 @@ import itertools
 import json
 from pathlib import Path
 
-from ..kills import engine_position
 from ..runs import Result, gm
 
 
@@ -18,7 +17,7 @@ def check_tables(run: Result) -> None:
     assert len(positions) > len(fills)  # after each fill and each closed bar
     signed = {"buy": 1, "sell": -1}
     position = sum(signed[row["side"]] * row["quantity_lots"] for row in fills)
-    assert position == engine_position(run) == positions[-1]["position_lots"]
+    assert position == run.engine["position_lots"] == positions[-1]["position_lots"]
     filled = dict.fromkeys((row["order_id"] for row in orders), 0)
     for row in fills:
         filled[row["order_id"]] += row["quantity_lots"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ..independent_pnl import recompute_run
-from ..kills import check_everything, engine_position
+from ..kills import check_everything
 from ..runs import Result, Tape, gm, real_file, records, trade
 from .claims import check_replay_is_byte_identical, check_tables
 
@@ -52,7 +52,7 @@ def test_both_processes_printed_the_same_books(month: Result) -> None:
     assert month.venue["orders"] == month.engine["orders"]
     assert month.venue["executions"] == month.engine["fills"]
     assert month.venue["rejected"] == month.engine["venue_rejects"]
-    assert month.venue["position_lots"] == engine_position(month)
+    assert month.venue["position_lots"] == month.engine["position_lots"]
     assert month.venue["tombstones"] == 0
     counters = month.venue["counters"]
     assert counters["feed_events"] == 2 * (45_031 - 13) + 13 + 1  # OPEN, CLOSE, QUARANTINE, END
@@ -75,7 +75,7 @@ def test_the_independent_profit_is_the_engines_to_the_last_micro_unit(month: Res
     found = {name: month.engine[name] for name in books._fields if name.endswith("_micros")}
     assert found == {name: getattr(books, name) for name in found}
     assert books.commission_micros > 0
-    assert books.position_lots == engine_position(month)
+    assert books.position_lots == month.engine["position_lots"]
 
 
 def test_thirteen_closes_off_the_tick_are_reported(month: Result) -> None:
