@@ -247,7 +247,10 @@ TEST_CASE("an engine that is stopped in the middle goes on where it was") {
             return running.status().engine.last_feed_sequence > consumed + 200 ||
                    running.core->has_ended();
         }));
+        const std::string ring = running.core->endpoints().ring_path;
+        CHECK(std::filesystem::exists(ring));
         running.stop();
+        CHECK_FALSE(std::filesystem::exists(ring));  // all of it is synced in the segments
         consumed = running.status().engine.last_feed_sequence;
     }
     RunningCore last;

@@ -76,6 +76,7 @@ class Core {
     Failure begin_epoch();
     Failure save_settings(std::span<const std::uint8_t> block) const;
     Failure open_rings();
+    void remove_ring_if_synced() noexcept;
     void write_phase(Phase phase) noexcept;
 
     static constexpr std::size_t kOrderSlots = 8 * Engine::kStepRecordsMax;
