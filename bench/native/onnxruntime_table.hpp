@@ -30,13 +30,13 @@ class OnnxRuntime {
             const char* (*get_version)();
         };
         table_ = reinterpret_cast<const Base* (*)()>(symbol)()->get_api(1);
-        check(call<3>(2, "bench", &environment_));                     // CreateEnv, warnings
-        check(call<68 + 1>(0, 0, &memory_));                           // CreateCpuMemoryInfo
+        check(call<3>(2, "bench", &environment_));  // CreateEnv, warnings
+        check(call<68 + 1>(0, 0, &memory_));        // CreateCpuMemoryInfo
     }
 
     struct Session {
         void* session;
-        void* input;   // a view of the caller's floats
+        void* input;  // a view of the caller's floats
         void* output;
         const char* input_name;
         const char* output_name;
@@ -48,10 +48,10 @@ class OnnxRuntime {
                  std::vector<float>& output) {
         Session opened{nullptr, nullptr, nullptr, "observation", "logits"};
         void* options = nullptr;
-        check(call<10>(&options));      // CreateSessionOptions
-        check(call<23>(options, 99));   // SetSessionGraphOptimizationLevel: all
-        check(call<24>(options, 1));    // SetIntraOpNumThreads
-        check(call<25>(options, 1));    // SetInterOpNumThreads
+        check(call<10>(&options));     // CreateSessionOptions
+        check(call<23>(options, 99));  // SetSessionGraphOptimizationLevel: all
+        check(call<24>(options, 1));   // SetIntraOpNumThreads
+        check(call<25>(options, 1));   // SetInterOpNumThreads
         check(call<8>(environment_, onnx.data(), onnx.size(), options, &opened.session));
         opened.input = wrap(input);
         opened.output = wrap(output);
