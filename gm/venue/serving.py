@@ -47,6 +47,7 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     bars: Path | None = None
     synthetic_bars: int | None = None
     speed: float | None = None
+    day_first: bool | None = None
     as_json: bool = False
 
 
@@ -235,7 +236,7 @@ def _only_venue_of(run_dir: Path) -> Iterator[None]:
 
 def _tape(options: VenueOptions, instrument: InstrumentConfig) -> Tape:
     if options.bars is not None:
-        return open_tape(options.bars, instrument, options.seed)
+        return open_tape(options.bars, instrument, options.seed, options.day_first)
     return synthetic_tape(options.synthetic_bars or 0, instrument, options.seed)
 
 

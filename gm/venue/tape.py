@@ -18,6 +18,7 @@ Rows = NDArray[np.void]
 
 # The one instrument of a venue has this number on the wire.
 INSTRUMENT_NUMBER = 0
+BAR_MINUTES_MAX = 30
 
 
 class Tape(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -27,8 +28,15 @@ class Tape(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     tape_id: bytes
 
 
-def open_tape(path: Path, instrument: InstrumentConfig, seed: int) -> Tape:
-    """Read a file of bars as a tape.
+def open_tape(
+    path: Path,
+    instrument: InstrumentConfig,
+    seed: int,
+    day_first: bool | None = None,
+    timezone: str | None = None,
+    bar_minutes: int | None = None,
+) -> Tape:
+    """Read a file of bars or trades as a tape.
 
     Parameters
     ----------
@@ -37,6 +45,8 @@ def open_tape(path: Path, instrument: InstrumentConfig, seed: int) -> Tape:
     instrument : InstrumentConfig
     seed : int
         Of the venue's dice: part of the name, because other luck is another run.
+    day_first, timezone, bar_minutes : optional
+        As for ``gm.readers.read_tape``: what a file may leave open.
 
     Returns
     -------
@@ -55,13 +65,18 @@ def open_tape(path: Path, instrument: InstrumentConfig, seed: int) -> Tape:
     Ours.
     """
     try:
-        result = read_tape(path, instrument)
+        result = read_tape(path, instrument, timezone, bar_minutes, day_first)
     except OSError as error:
         raise DataGap(f"--bars {path}: {error.strerror}") from error
     if len(result.rows) == 0:
         raise BadTape(f"{path}: no line follows the header")
+    if result.bar_minutes > BAR_MINUTES_MAX:
+        raise BadTape(
+            f"{path}: bars of {result.bar_minutes} minutes; the engine decides on bars of "
+            f"{BAR_MINUTES_MAX}, and no path inside a bar is invented"
+        )
     return Tape(
-        rows=tape_rows(result.rows, result.bar_minutes),
+        rows=tape_rows(result.rows, result.bar_minutes, is_trades=result.is_trades),
         tape_id=tape_id(bytes.fromhex(result.sha256), instrument.symbol, seed),
     )
 
@@ -76,8 +91,8 @@ def synthetic_tape(bars: int, instrument: InstrumentConfig, seed: int) -> Tape:
     return Tape(rows=tape_rows(rows, BAR_MINUTES), tape_id=tape_id(digest, instrument.symbol, seed))
 
 
-def tape_rows(read: Rows, bar_minutes: int) -> Rows:
-    """Put what the reader found on the wire: bars as read, refused lines as QUARANTINE.
+def tape_rows(read: Rows, bar_minutes: int, *, is_trades: bool = False) -> Rows:
+    """Put what the reader found on the wire, as read, and refused lines as QUARANTINE.
 
     Parameters
     ----------
@@ -85,6 +100,8 @@ def tape_rows(read: Rows, bar_minutes: int) -> Rows:
         Columns of ``gm.readers.TAPE_ROW``.
     bar_minutes : int, minutes
         Length of every bar.
+    is_trades : bool
+        A row is one trade, its price in each of the four columns.
 
     Returns
     -------
@@ -100,11 +117,16 @@ def tape_rows(read: Rows, bar_minutes: int) -> Rows:
     bars["duration_s"] = bar_minutes * 60
     refusals["line"] = read["line"]
     refusals["reason"] = read["reason"]
-    for payloads in (bars, refusals):
+    trades = np.zeros(len(read), layout.TRADE)
+    trades["price_ticks"] = read["close_ticks"]
+    trades["quantity_lots"] = read["volume_lots"]
+    for payloads in (bars, trades, refusals):
         payloads["instrument"] = INSTRUMENT_NUMBER
-    is_bar = read["reason"] == 0
-    rows["payload"] = np.where(is_bar[:, None], _bytes_of(bars), _bytes_of(refusals))
-    rows["type"] = np.where(is_bar, RecordType.BAR_CLOSE, RecordType.QUARANTINE)
+    good, kind = (trades, RecordType.TRADE) if is_trades else (bars, RecordType.BAR_CLOSE)
+    is_good = read["reason"] == 0
+    rows["payload"] = np.where(is_good[:, None], _bytes_of(good), _bytes_of(refusals))
+    rows["type"] = np.where(is_good, kind, RecordType.QUARANTINE)
+    rows["ts_ns"] = np.where(is_good & is_trades, read["start_ts_ns"], 0)
     return rows
 
 
