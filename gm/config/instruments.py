@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm import layout
-from gm.config.settings import convert
+from gm.config.convert import convert
 from gm.config.strict_yaml import load_tree
 from gm.errors import ConfigError, UnknownInstrument
 

@@ -6,12 +6,15 @@ each number down. Decimals are exact; the unit is the last part of a name.
 
 import hashlib
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 
+from gm.config.convert import convert, convert_entries
+from gm.config.instruments import load_instruments
 from gm.config.strict_yaml import load_tree
 from gm.errors import ConfigError
 
@@ -34,8 +37,9 @@ class EngineSection(_Section, frozen=True, kw_only=True):
 
     driver: Literal["auto", "inline", "threaded"] = "auto"
     idle_spin_us: Microseconds = 50
-    # Journal files of this size are prepared ahead; 256 on a machine that trades all day.
-    segment_mib: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256
+    # Journal files of this size are prepared ahead; 256 on a machine that trades all day. No more:
+    # a replay holds whole segments.
+    segment_mib: Annotated[int, msgspec.Meta(ge=1, le=256)] = 256
     order_timeout_ms: Milliseconds = 2_000
     order_valid_for_ms: Milliseconds = 5_000
     installation: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)] = 1
@@ -57,7 +61,9 @@ class AccountSection(_Section, frozen=True, kw_only=True):
     orders_per_second_max: Count
     orders_burst_max: Count
     cancels_per_second_max: Count
-    cancels_burst_max: Count
+    # A cancel that finds the bucket empty is lost: it holds one for each open order that the core
+    # can have (kOpenOrdersMax).
+    cancels_burst_max: Annotated[int, msgspec.Meta(ge=256, le=1_000_000_000)]
 
 
 class TradingSection(_Section, frozen=True, kw_only=True):
@@ -65,8 +71,9 @@ class TradingSection(_Section, frozen=True, kw_only=True):
 
     target_lots: Lots
     order_quantity_lots_max: Lots
-    # In the instrument's currency; market orders count at the worst collar.
+    # In the instrument's currency, whole micro-units; market orders count at the worst collar.
     order_notional_max: Decimal
+    # In steps of 0.0001: the core counts parts per million.
     collar_percent: Decimal
     collar_ticks_min: CountOrZero
     reference_age_ms_max: Milliseconds
@@ -86,7 +93,8 @@ class VenueSection(_Section, frozen=True, kw_only=True):
     slippage_ticks: CountOrZero = 1
     partial_fill_ppm: PerMillion = 0
     reject_ppm: PerMillion = 0
-    # By instrument: (commission a lot in currency, basis points of the notional).
+    # By instrument: commission a lot in currency, basis points of the notional. The venue wants an
+    # entry in one of them, be it 0.
     commission_per_lot: dict[str, Decimal] = {}
     commission_bps: dict[str, Decimal] = {}
 
@@ -119,11 +127,8 @@ class Settings(_Section, frozen=True, kw_only=True):
     store: StoreSection = StoreSection()
 
 
-T = TypeVar("T")
-
-
 def load_settings(path: Path) -> Settings:
-    """Read and check a configuration file.
+    """Read and check a configuration file, and that the instruments it names exist.
 
     Parameters
     ----------
@@ -145,15 +150,16 @@ def load_settings(path: Path) -> Settings:
     Ours.
     """
     tree = load_tree(path)
-    _convert_entries(path, tree, ("trading",), TradingSection)
-    _convert_entries(path, tree, ("venue", "commission_per_lot"), Decimal)
-    _convert_entries(path, tree, ("venue", "commission_bps"), Decimal)
+    convert_entries(path, tree, ("trading",), TradingSection)
+    convert_entries(path, tree, ("venue", "commission_per_lot"), Decimal)
+    convert_entries(path, tree, ("venue", "commission_bps"), Decimal)
     settings = convert(path, tree, Settings)
     for symbol, section in settings.trading.items():
         _check_trading(path, symbol, section)
     for name in ("commission_per_lot", "commission_bps"):
         for symbol, value in getattr(settings.venue, name).items():
             _check_decimal(path, f"venue.{name}.{symbol}", value, Decimal(0), Decimal(1_000_000))
+    _check_symbols(path, settings)
     if settings.policy.profile != "strategic_only":
         raise ConfigError(
             f"{path}: policy.profile: {settings.policy.profile!r} is not built yet; "
@@ -167,71 +173,34 @@ def config_hash(settings: Settings) -> str:
     return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
 
 
-def convert(path: Path, tree: Any, kind: type[T], prefix: str = "") -> T:  # noqa: ANN401
-    """Turn a plain tree into a struct, or say which key of which file is wrong and how.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for the error text.
-    tree : dict
-        From ``strict_yaml.load_tree``.
-    kind : type
-        The struct.
-    prefix : str
-        Put before the key in the error text.
-
-    Returns
-    -------
-    An object of ``kind``.
-
-    Raises
-    ------
-    ConfigError
-        With file, key, value and the allowed range.
-
-    Source
-    ------
-    Ours.
-    """
-    try:
-        return msgspec.convert(tree, kind)
-    except msgspec.ValidationError as error:
-        reason, _, at = str(error).partition(" - at `")
-        key = at.rstrip("`").removeprefix("$").lstrip(".")
-        shown = _value_at(tree, key)
-        where = f"{prefix}{key}" or "top level"
-        raise ConfigError(f"{path}: {where.rstrip('.')}: {reason}{shown}") from error
-
-
-def _convert_entries(path: Path, tree: Any, keys: tuple[str, ...], kind: type[Any]) -> None:  # noqa: ANN401
-    """Check the entries of a mapping one by one: msgspec alone would not name the entry."""
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    if isinstance(tree, dict):
-        for name, entry in tree.items():
-            # A list where a mapping belongs has no key of its own to name.
-            at = ".".join((*keys, str(name)))
-            convert(path, entry, kind, f"{at}." if isinstance(entry, dict) else at)
-
-
-def _value_at(tree: Any, key: str) -> str:  # noqa: ANN401
-    value = tree
-    for part in key.replace("[", ".[").split("."):
-        if part.startswith("[") and part != "[...]" and isinstance(value, list):
-            value = value[int(part.strip("[]"))]
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
-        elif part:
-            return ""
-    if isinstance(value, dict | list):
-        return f", got a {type(value).__name__}"
-    return f", got {str(value)[:80]!r}"
-
-
 def _check_decimal(path: Path, key: str, value: Decimal, low: Decimal, high: Decimal) -> None:
     if not math.isfinite(value) or not low <= value <= high:
         raise ConfigError(f"{path}: {key}: {value} is not within [{low}, {high}]")
+
+
+def _check_steps(path: Path, key: str, value: Decimal, step: Decimal) -> None:
+    if value % step:
+        raise ConfigError(f"{path}: {key}: {value} is not a multiple of {step}")
+
+
+def _check_symbols(path: Path, settings: Settings) -> None:
+    table_path = path.parent / settings.instruments_file
+    if not table_path.is_file():
+        raise ConfigError(f"{path}: instruments_file: {table_path}: no such file")
+    known = load_instruments(table_path)
+    named: dict[str, Mapping[str, object]] = {
+        "trading": settings.trading,
+        "venue.commission_per_lot": settings.venue.commission_per_lot,
+        "venue.commission_bps": settings.venue.commission_bps,
+    }
+    for section, entries in named.items():
+        for symbol in entries:
+            if symbol not in known:
+                shown = symbol[:40]
+                raise ConfigError(
+                    f"{path}: {section}.{shown}: {shown!r} is not in {table_path}: "
+                    f"{', '.join(known)}"
+                )
 
 
 def _check_trading(path: Path, symbol: str, section: TradingSection) -> None:
@@ -242,6 +211,8 @@ def _check_trading(path: Path, symbol: str, section: TradingSection) -> None:
     _check_decimal(
         path, f"{key}.collar_percent", section.collar_percent, Decimal("0.0001"), Decimal(100)
     )
+    _check_steps(path, f"{key}.order_notional_max", section.order_notional_max, Decimal("0.000001"))
+    _check_steps(path, f"{key}.collar_percent", section.collar_percent, Decimal("0.0001"))
     if section.order_quantity_lots_max < 2 * section.target_lots:
         raise ConfigError(
             f"{path}: {key}.order_quantity_lots_max: {section.order_quantity_lots_max} is less "

@@ -144,7 +144,7 @@ def venue_settings(section: VenueSection, instrument: InstrumentConfig, seed: in
     ----------
     section : VenueSection
     instrument : InstrumentConfig
-        Whose commission counts; without an entry it trades for free.
+        Whose commission counts: it has an entry in one table at least.
     seed : int
 
     Returns
@@ -154,9 +154,14 @@ def venue_settings(section: VenueSection, instrument: InstrumentConfig, seed: in
     Raises
     ------
     ConfigError
-        If a commission is finer than the core counts, or out of its range.
+        If there is no entry, or a commission is finer than the core counts, or out of its range.
     """
     symbol = instrument.symbol
+    if symbol not in section.commission_per_lot and symbol not in section.commission_bps:
+        raise ConfigError(
+            f"venue.commission_per_lot.{symbol}, venue.commission_bps.{symbol}: neither is "
+            "written; an instrument that trades for free says 0"
+        )
     row = np.zeros(1, layout.VENUE_SETTINGS)
     row["seed"] = seed
     row["latency_ns"] = section.latency_us * 1000

@@ -10,6 +10,7 @@ from gm.config import load_settings
 from gm.errors import ConfigError
 
 DEVELOPMENT = Path("configs/development.yaml")
+INSTRUMENTS = Path("configs/instruments.yaml")
 BTC = "trading.BTC-PERP"
 
 # name, text to replace in development.yaml (first match), replacement, what the error must name
@@ -48,6 +49,31 @@ ATTACKS = [
         "venue.commission_bps.BTC-PERP",
     ),
     ("bps nan", "BTC-PERP: 2, BTCUSDT", "BTC-PERP: nan, BTCUSDT", "venue.commission_bps.BTC-PERP"),
+    (
+        "collar finer than the core counts",
+        "collar_percent: 2",
+        "collar_percent: 2.00005",
+        f"{BTC}.collar_percent: 2.00005",
+    ),
+    (
+        "notional finer than a micro-unit",
+        "order_notional_max: 9000",
+        "order_notional_max: 9000.0000001",
+        f"{BTC}.order_notional_max: 9000.0000001",
+    ),
+    ("segment of 257 MiB", "segment_mib: 16", "segment_mib: 257", "engine.segment_mib"),
+    (
+        "fewer cancels than open orders",
+        "cancels_burst_max: 1000",
+        "cancels_burst_max: 255",
+        "account.cancels_burst_max",
+    ),
+    # instruments that do not exist
+    ("unknown symbol", "  BTC-PERP:\n", "  BTC-PREP:\n", "trading.BTC-PREP: 'BTC-PREP'"),
+    ("the known ones", "  BTC-PERP:\n", "  BTC-PREP:\n", "NQ, ES, CL"),
+    ("fee of nobody", "{BTC-PERP: 2", "{BTCPERP: 2", "venue.commission_bps.BTCPERP"),
+    ("lot fee of nobody", "{NQ: 2.00", "{NQH6: 2.00", "venue.commission_per_lot.NQH6"),
+    ("no instruments", "_file: instruments.yaml", "_file: none.yaml", "instruments_file"),
     # limits that contradict each other
     (
         "no room to reverse",
@@ -122,6 +148,7 @@ def attacked(tmp_path: Path, old: str, new: str) -> Path:
     text = DEVELOPMENT.read_text()
     at = text.index("  BTC-PERP:\n") if old in text[text.index("  BTC-PERP:\n") :] else 0
     assert old in text[at:], "the attack must hit something"
+    (tmp_path / "instruments.yaml").write_text(INSTRUMENTS.read_text())
     path = tmp_path / "attacked.yaml"
     path.write_text(text[:at] + text[at:].replace(old, new, 1))
     return path
@@ -171,3 +198,13 @@ def test_the_shipped_files_are_accepted() -> None:
     for name in ("development", "staging", "production"):
         settings = load_settings(Path(f"configs/{name}.yaml"))
         assert set(settings.trading) >= {"NQ", "BTC-PERP", "6E", "IBM"}
+
+
+def test_the_edges_of_what_is_allowed_are_allowed(tmp_path) -> None:
+    for old, new in (
+        ("segment_mib: 16", "segment_mib: 256"),
+        ("cancels_burst_max: 1000", "cancels_burst_max: 256"),
+        ("collar_percent: 2", "collar_percent: 2.0001"),
+        ("order_notional_max: 9000", "order_notional_max: 9000.000001"),
+    ):
+        load_settings(attacked(tmp_path, old, new))

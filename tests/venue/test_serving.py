@@ -18,7 +18,7 @@ import zmq
 
 from gm import layout
 from gm._native.runtime import find_endpoints
-from gm.config.instruments import instrument
+from gm.config.instruments import instrument, load_instruments
 from gm.config.settings import VenueSection, load_settings
 from gm.errors import (
     AlreadyRunning,
@@ -232,6 +232,22 @@ def test_the_venue_section_becomes_whole_numbers_of_the_core() -> None:
     assert row["commission_ppm"] == 20
     row = venue_settings(section, instrument("IBM"), 9)[0]
     assert row["commission_micros_per_lot"] == 5_000
+
+
+def test_an_instrument_without_a_commission_is_refused_and_a_written_zero_is_free() -> None:
+    with pytest.raises(ConfigError, match=r"venue\.commission_bps\.NQ.* 0$"):
+        venue_settings(VenueSection(), instrument("NQ"), 1)
+    for field in ("commission_per_lot", "commission_bps"):
+        section = msgspec.structs.replace(VenueSection(), **{field: {"NQ": Decimal(0)}})
+        row = venue_settings(section, instrument("NQ"), 1)[0]
+        assert row["commission_micros_per_lot"] == row["commission_ppm"] == 0
+
+
+@pytest.mark.parametrize("name", ["development", "staging", "production"])
+def test_every_shipped_instrument_has_its_commission(name: str) -> None:
+    section = load_settings(ROOT / "configs" / f"{name}.yaml").venue
+    for config in load_instruments().values():
+        venue_settings(section, config, 1)
 
 
 @pytest.mark.parametrize("field", ["commission_per_lot", "commission_bps"])
