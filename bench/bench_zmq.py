@@ -15,6 +15,7 @@ orders are compared, all of them.
 """
 
 import gc
+import hashlib
 import json
 import os
 import subprocess
@@ -113,6 +114,8 @@ class NativeVenue(Venue):
         self.expect(RecordType.HELLO)
         welcome = np.zeros(1, layout.WELCOME)
         welcome["lockstep"], welcome["tape_id"] = 1, 7
+        digest = hashlib.sha256(rig.SYMBOL.encode()).digest()
+        welcome["symbol_hash"] = int.from_bytes(digest[:8], "little")
         self.reply(RecordType.WELCOME, welcome, 0)
         self.expect(RecordType.READY)
 

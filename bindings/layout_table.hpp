@@ -105,7 +105,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       instrument, connection, side, type, reason, strategy, reserved) \
     X(CancelOrder, id, instrument, connection, reserved) \
     X(QueryOrder, id, instrument, connection, reserved) \
-    X(Welcome, last_feed_sequence, last_reply_sequence, tape_id, lockstep, refused, reserved) \
+    X(Welcome, last_feed_sequence, last_reply_sequence, tape_id, lockstep, refused, symbol_hash) \
     X(Ack, id, venue_order, instrument, reserved) \
     X(Reject, id, instrument, reason, reserved) \
     X(Fill, \

@@ -113,7 +113,7 @@ WELCOME = _struct(
     tape_id="32u1",
     lockstep="u4",
     refused="u4",
-    reserved="8u1",
+    symbol_hash="u8",
 )
 ACK = _struct(id=ORDER_ID, venue_order="u8", instrument="u4", reserved="36u1")
 REJECT = _struct(id=ORDER_ID, instrument="u4", reason="u4", reserved="40u1")

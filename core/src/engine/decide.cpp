@@ -1,4 +1,6 @@
 // From a closed 30-minute bar to an order: policy, target, size, gate.
+#include <utility>
+
 #include "gm/engine/engine.hpp"
 
 namespace gm {
@@ -63,6 +65,7 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
         entries = desk.market.entries_allowed();
         wanted = direction(values.action) * settings_.sizing[at].target_lots;
     }
+    if (desk.is_closing) return;  // no entries any more; on_bar_close() makes flat
     const bool opposes =
         acts && desk.position.lots != 0 && (wanted > 0) != (desk.position.lots > 0);
     auto reason = OrderReason::kDecision;
@@ -75,15 +78,6 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
         reason = OrderReason::kMaxHold;
     }
     order_toward_target(at, reason, out);
-}
-
-void Engine::flatten_before_close(std::uint32_t at, const BarClose& bar, Outputs& out) noexcept {
-    if (settings_.header.flat_at_session_end == 0) return;
-    Desk& desk = desks_[at];
-    const std::int64_t duration_ns = static_cast<std::int64_t>(bar.duration_s) * 1'000'000'000;
-    if (!desk.market.is_last_but_one_bar_of_session(bar.start_ts_ns, duration_ns)) return;
-    desk.target_lots = 0;
-    order_toward_target(at, OrderReason::kSessionEnd, out);
 }
 
 GateContext Engine::gate_context(std::uint32_t at) const noexcept {
@@ -124,7 +118,7 @@ void Engine::order_toward_target(std::uint32_t at, OrderReason reason, Outputs& 
     order.reason = reason;
 
     Verdict verdict;
-    const std::optional<RiskToken> token = gate_.check(order, gate_context(at), verdict);
+    std::optional<RiskToken> token = gate_.check(order, gate_context(at), verdict);
     Order* placed = token ? orders_.insert(order) : nullptr;
     if (placed == nullptr) {
         if (verdict.code == GateCode::kNone) verdict.code = GateCode::kNotReady;  // table is full
@@ -145,7 +139,7 @@ void Engine::order_toward_target(std::uint32_t at, OrderReason reason, Outputs& 
         return;
     }
     ++totals_.orders;
-    out.send(stamp_, *token);
+    out.send(stamp_, std::move(*token));
     placed->deadline_ns = stamp_.now_ns + settings_.header.order_timeout_ns;
     if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) desk.level = KillLevel::kHalted;
 }

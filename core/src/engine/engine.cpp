@@ -140,6 +140,8 @@ void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
     Market& market = desks_[bar.instrument].market;
     if (is_refused(bar.instrument, market.on_open(bar, stamp_.now_ns), bar.start_ts_ns, out))
         return;
+    desks_[bar.instrument].is_closing =
+        is_closing(bar.instrument, bar.start_ts_ns + bar.duration_ns);
     advance(bar.instrument, out);
 }
 
@@ -148,8 +150,19 @@ void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
     Market& market = desks_[bar.instrument].market;
     if (is_refused(bar.instrument, market.on_close(bar, stamp_.now_ns), bar.start_ts_ns, out))
         return;
+    const std::int64_t duration_ns = std::int64_t{bar.duration_s} * 1'000'000'000;
+    Desk& desk = desks_[bar.instrument];
+    desk.is_closing = is_closing(bar.instrument, bar.start_ts_ns + 2 * duration_ns);
     advance(bar.instrument, out);
-    flatten_before_close(bar.instrument, bar, out);
+    if (!desk.is_closing) return;
+    desk.target_lots = 0;  // and again on the last bar, should the first order have come to nothing
+    order_toward_target(bar.instrument, OrderReason::kSessionEnd, out);
+}
+
+// flat_at_session_end: does the session end before an order sent at the next bar could fill, when
+// that bar starts at ts_ns?
+bool Engine::is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept {
+    return settings_.header.flat_at_session_end != 0 && !desks_[at].market.in_session(ts_ns);
 }
 
 void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept {

@@ -128,6 +128,7 @@ void Engine::on_state_report(const OrderStateReport& report, Outputs& out) noexc
             order->state != previous) {
             write_order_update(*order, previous, out);
         }
+        if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
     } else if (report.state != previous || report.filled_lots != order->filled_lots) {
         ++totals_.bad_transitions;
         desk.level = KillLevel::kHalted;

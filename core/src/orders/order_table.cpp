@@ -34,7 +34,9 @@ OrderState from_waiting(OrderState state, OrderEvent event, bool is_complete) no
 OrderState from_resting(OrderState state, OrderEvent event, bool is_complete) noexcept {
     switch (event) {
         case OrderEvent::kCancelSent: return OrderState::kPendingCancel;
-        case OrderEvent::kReportLive: return state;
+        // A cancel that came too late is over: the order may be cancelled again.
+        case OrderEvent::kReportLive:
+            return state == OrderState::kPendingCancel ? OrderState::kLive : state;
         case OrderEvent::kTimeout: return state;  // it was acknowledged: silence proves nothing
         default: return from_venue(state, event, is_complete);
     }

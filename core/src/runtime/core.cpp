@@ -64,6 +64,7 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
     if (failure.is_ok()) {
         IoSettings io;
         io.endpoints = endpoints_;
+        io.session.symbol_hash = symbol_hash(engine_settings_.instruments[0]);
         io.session.epoch = report_.epoch;
         io.session.last_feed_sequence = engine_.last_feed_sequence();
         io.session.last_reply_sequence = engine_.last_reply_sequence();

@@ -303,6 +303,7 @@ void VenueServer::welcome(const Peer& peer, RejectReason refused) noexcept {
     std::memcpy(welcome.tape_id, settings_.tape_id.data(), sizeof welcome.tape_id);
     welcome.lockstep = settings_.speed_permille == 0 ? 1 : 0;
     welcome.refused = static_cast<std::uint32_t>(refused);
+    welcome.symbol_hash = symbol_hash(venue_->instrument());
     send_to_peer(
         peer, make_slot(RecordType::kWelcome, Source::kVenueOrders, 0, venue_->now_ns(), welcome));
 }

@@ -155,6 +155,12 @@ void VenueSession::take_welcome(const Frame& frame, std::int64_t now_ns) noexcep
                                                    reject_text(welcome.refused));
         return;
     }
+    if (welcome.symbol_hash != settings_.symbol_hash) {
+        failure_ =
+            fail(Status::kUnknownInstrument,
+                 "the venue in " + run_dir_ + " plays another instrument than --instrument names");
+        return;
+    }
     const bool is_same_tape = std::memcmp(welcome.tape_id, tape_id_.data(), tape_id_.size()) == 0;
     if (is_foreign || (is_tape_known() && !is_same_tape)) {
         failure_ = fail(Status::kJournalForeign,

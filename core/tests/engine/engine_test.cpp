@@ -155,6 +155,56 @@ TEST_CASE("a position is given up after 46 closed bars, at market, for that reas
     CHECK(sent.front().quantity_lots == 1000);
 }
 
+TEST_CASE("flat at session end: nothing is held or ordered over a pause, whatever is decided") {
+    constexpr std::int64_t kDayBars = 48;
+    constexpr std::int64_t kOpenBars = 44;  // 22 hours of trading, 2 of pause
+    Settings settings = gm::test::make_settings();
+    settings.header.flat_at_session_end = 1;
+    settings.sessions.clear();
+    for (std::int64_t day = 0; day < 40; ++day) {
+        const std::int64_t open = gm::test::kStartNs + day * kDayBars * gm::test::kHalfHourNs;
+        settings.sessions.push_back({open, open + kOpenBars * gm::test::kHalfHourNs, day});
+    }
+    settings.instruments[0].session_count = 40;
+    Rig rig(settings);
+    rig.connect();
+    std::uint64_t flattened = 0;
+    for (int i = 0; i < 39 * kOpenBars; ++i) {
+        if (rig.bars % kDayBars == kOpenBars) {
+            CHECK(rig.desk().position.lots == 0);
+            CHECK(rig.engine->open_orders() == 0);
+            rig.bars += kDayBars - kOpenBars;
+        }
+        rig.wave_bar();
+    }
+    for (const NewOrder& order : rig.records<NewOrder>(RecordType::kIntent)) {
+        flattened += order.reason == OrderReason::kSessionEnd;
+        const std::int64_t start = order.decision_bar_start_ts_ns - gm::test::kStartNs;
+        const std::int64_t bar = start / gm::test::kHalfHourNs % kDayBars;
+        const bool enters = order.reason == OrderReason::kDecision;
+        CHECK_FALSE((enters && bar >= kOpenBars - 2));
+    }
+    CHECK(flattened >= 5);
+}
+
+TEST_CASE("a cancel that came too late may be sent again after the venue has said so") {
+    Rig rig;
+    rig.connect();
+    const NewOrder order = first_order(rig);
+    rig.ack(order);
+    rig.io(RecordType::kStop, SessionEvent{});
+    CHECK(last_state(rig) == OrderState::kPendingCancel);
+    rig.messages.clear();
+    OrderStateReport report{};
+    report.id = order.id;
+    report.state = OrderState::kLive;
+    report.leaves_lots = 1000;
+    rig.reply(RecordType::kOrderState, report);
+    (void)rig.take_orders();
+    REQUIRE(!rig.messages.empty());
+    CHECK(rig.messages.back().type() == RecordType::kCancelOrder);
+}
+
 TEST_CASE("a timeout makes an order unknown and asks; only the venue's word ends it") {
     Rig rig;
     rig.connect();

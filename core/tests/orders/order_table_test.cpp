@@ -71,7 +71,7 @@ TEST_CASE("the whole transition table, cell by cell") {
           {E::kExpired, S::kExpired}}},
         {S::kPendingCancel,
          {{E::kCancelSent, S::kPendingCancel},
-          {E::kReportLive, S::kPendingCancel},
+          {E::kReportLive, S::kLive},
           {E::kTimeout, S::kPendingCancel},
           {E::kCancelled, S::kCancelled},
           {E::kExpired, S::kExpired}}},

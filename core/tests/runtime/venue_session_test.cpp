@@ -312,6 +312,16 @@ TEST_CASE_FIXTURE(Fixture, "a venue of another tape or another run is refused, n
     CHECK_FALSE(session.must_announce());
 }
 
+TEST_CASE_FIXTURE(Fixture, "a venue that plays another instrument is refused for good") {
+    settings.symbol_hash = 5;
+    open();
+    REQUIRE(advance());
+    welcome(0, 0);
+    (void)receive_reply();
+    CHECK(session.failure().status == Status::kUnknownInstrument);
+    CHECK(session.failure().text.find("--instrument") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(Fixture, "an answer that does not come ends the connection") {
     open();
     REQUIRE(advance());

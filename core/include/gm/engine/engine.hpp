@@ -51,6 +51,7 @@ struct Desk {
     bool must_decide = false;              // a 30-minute bar closed in this step
     bool must_prepare = false;             // the known part of the next matrix is not computed yet
     bool was_ready = false;
+    bool is_closing = false;  // flat_at_session_end: no bar after the next one in this session
 };
 
 class Engine {
@@ -114,7 +115,7 @@ class Engine {
     // decision -> target -> order
     void decide(std::uint32_t at, Outputs& out) noexcept;
     void order_toward_target(std::uint32_t at, OrderReason reason, Outputs& out) noexcept;
-    void flatten_before_close(std::uint32_t at, const BarClose& bar, Outputs& out) noexcept;
+    [[nodiscard]] bool is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept;
     [[nodiscard]] GateContext gate_context(std::uint32_t at) const noexcept;
 
     // orders and replies

@@ -45,7 +45,7 @@ class Outputs {
     }
 
     // The one door. The order is written down as an intent, then handed to io.
-    void send(Stamp& stamp, const RiskToken& token) noexcept {
+    void send(Stamp& stamp, RiskToken token) noexcept {
         write(stamp, RecordType::kIntent, token.order());
         push(make(stamp, RecordType::kNewOrder, token.order()));
     }

@@ -6,6 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+
+#include "gm/base/sha256.hpp"
 
 namespace gm {
 
@@ -27,6 +30,14 @@ struct Instrument {
     std::uint8_t reserved[24];
 };
 static_assert(sizeof(Instrument) == 128 && offsetof(Instrument, session_first) == 88);
+
+// A name for the wire: two sides that give the same number mean the same instrument.
+[[nodiscard]] inline std::uint64_t symbol_hash(const Instrument& instrument) noexcept {
+    const Sha256Digest digest = sha256(instrument.symbol, ::strnlen(instrument.symbol, 16));
+    std::uint64_t first = 0;
+    std::memcpy(&first, digest.data(), sizeof first);
+    return first;
+}
 
 // The market is open in [open_ts_ns, close_ts_ns). Ascending, not overlapping. `day` counts the
 // exchange's trading days, so that intervals of one day can be told from the next.

@@ -82,7 +82,8 @@ class Gate {
     Failure open(std::span<const Instrument> instruments, std::span<const Limits> limits,
                  const AccountLimits& account);
 
-    // The only maker of tokens. Consumes rate tokens whatever the answer.
+    // The only maker of tokens. Consumes rate tokens whatever the answer, unless the instrument has
+    // no limits and so no bucket.
     [[nodiscard]] std::optional<RiskToken> check(const NewOrder& order, const GateContext& context,
                                                  Verdict& verdict) noexcept;
 

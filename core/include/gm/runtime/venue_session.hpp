@@ -45,6 +45,7 @@ enum class LossReason : std::uint32_t {
 };
 
 struct SessionSettings {
+    std::uint64_t symbol_hash = 0;  // of the engine's instrument 0
     std::uint32_t epoch = 0;
     std::uint64_t last_feed_sequence = 0;  // consumed in former lives
     std::uint64_t last_reply_sequence = 0;

@@ -86,6 +86,7 @@ class Venue {
     [[nodiscard]] std::uint64_t last_reply_sequence() const noexcept { return replies_.size(); }
     [[nodiscard]] std::uint64_t refused_rows() const noexcept { return refused_rows_; }
     [[nodiscard]] const Ledger& ledger() const noexcept { return ledger_; }
+    [[nodiscard]] const Instrument& instrument() const noexcept { return instrument_; }
     // Not ok: the venue has stopped, and why.
     [[nodiscard]] Failure failure() const;
 

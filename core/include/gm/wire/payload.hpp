@@ -170,9 +170,9 @@ struct Welcome {
     std::uint64_t last_feed_sequence;   // published so far
     std::uint64_t last_reply_sequence;  // written so far; those after Hello's follow one by one
     std::uint8_t tape_id[32];
-    std::uint32_t lockstep;  // 1: every frame is answered by Done
-    std::uint32_t refused;   // RejectReason; not 0: the venue will not talk to this engine
-    std::uint8_t reserved[8];
+    std::uint32_t lockstep;     // 1: every frame is answered by Done
+    std::uint32_t refused;      // RejectReason; not 0: the venue will not talk to this engine
+    std::uint64_t symbol_hash;  // of the instrument that has number 0 on this wire
 };
 
 struct Ack {
