@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gm.cli import NOT_BUILT
+from gm import layout
+from gm.cli import NOT_BUILT, app
+from gm.config.instruments import instrument
+from gm.venue.serving import VenueOptions, _tape
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ["demo", "run", "venue", "status", "report", "replay", "verify", "config"]
@@ -59,6 +63,27 @@ def test_a_refusal_has_its_exit_code_and_its_reason(
     assert found.returncode == code
     assert says in found.stdout + found.stderr
     assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("order", "day"), [("day-first", "2022-02-01"), ("month-first", "2022-01-02")]
+)
+def test_the_options_of_the_venue_reach_the_reader(
+    order: str, day: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = tmp_path / "bars.csv"
+    bars.write_text("timestamp,open,high,low,close,volume\n1/2/2022 02:00,100,101,99,100,1\n")
+    served: list[VenueOptions] = []
+    monkeypatch.setattr("gm.venue.run_venue", lambda options: served.append(options) or 0)
+    app(
+        f"venue --bars {bars} --instrument BTC-PERP --date-order {order} "
+        "--timezone Europe/Athens --bar-minutes 5",
+        result_action="return_value",
+    )
+    row = _tape(served[0], instrument("BTC-PERP")).rows[:1]
+    bar = row["payload"].copy().view(layout.BAR_CLOSE)[0, 0]
+    assert bar["start_ts_ns"] == np.datetime64(f"{day}T00:00", "ns").astype(np.int64)
+    assert bar["duration_s"] == 300
 
 
 def test_a_command_that_is_not_built_says_so() -> None:

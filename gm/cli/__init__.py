@@ -116,7 +116,7 @@ def venue(
     *,
     instrument: Annotated[str, Parameter(help="Symbol of configs/instruments.yaml.")],
     bars: Annotated[
-        Path | None, Parameter(help="CSV of bars (may be .gz) to replay as a feed.")
+        Path | None, Parameter(help="CSV of bars or trades (may be .gz) to replay as a feed.")
     ] = None,
     synthetic_bars: Annotated[
         int | None, Parameter(help="Instead of a file: so many bars drawn from the seed.")
@@ -125,6 +125,17 @@ def venue(
     seed: Annotated[int, Parameter(help="Of the venue's dice: partial fills, rejects.")] = 1,
     speed: Annotated[
         float | None, Parameter(help="Times real time, running free. Default: lockstep.")
+    ] = None,
+    date_order: Annotated[
+        Literal["day-first", "month-first"] | None,
+        Parameter(help="How to read 1/7/2020. Default: the order in which the file goes forward."),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        Parameter(help="IANA zone of stamps without an offset. Default: as the instrument has it."),
+    ] = None,
+    bar_minutes: Annotated[
+        int | None, Parameter(help="Size of the bars. Default: the distance of most rows.")
     ] = None,
     config: Config = None,
     json: Json = False,
@@ -142,6 +153,9 @@ def venue(
         run_dir=run_dir,
         seed=seed,
         speed=speed,
+        day_first=None if date_order is None else date_order == "day-first",
+        timezone=timezone,
+        bar_minutes=bar_minutes,
         config=config_path(config),
         as_json=json,
     )

@@ -191,7 +191,7 @@ def _check(path: Path, config: InstrumentConfig) -> None:
             f"makes a tick worth {micros.normalize():f} micro-units, which must be a whole number",
         )
     for key in ("exchange_zone", "bar_file_timezone"):
-        if not _is_zone(getattr(config, key)):
+        if not is_zone(getattr(config, key)):
             raise refuse(key, "is not a time zone")
 
 
@@ -204,7 +204,8 @@ def _why_not_countable(value: Decimal, *, is_positive: bool) -> str:
     return "is finer than 1e-9" if value * UNITS_PER_ONE % 1 else ""
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
+    """Whether a name is that of an IANA time zone."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):

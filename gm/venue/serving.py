@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from gm import layout
 from gm._native.runtime import find_endpoints, libzmq_path
 from gm._native.venue_server import VenueServer
-from gm.config.instruments import InstrumentConfig, instrument as find_instrument
+from gm.config.instruments import InstrumentConfig, instrument as find_instrument, is_zone
 from gm.config.run_dir import LEDGER_FILE
 from gm.config.settings import VenueSection, load_settings
-from gm.errors import AlreadyRunning, ConfigError, UsageError
+from gm.errors import AlreadyRunning, BadArgument, ConfigError, UsageError
 from gm.venue.ledger import ledger_totals, write_ledger
-from gm.venue.tape import INSTRUMENT_NUMBER, Tape, open_tape, synthetic_tape
+from gm.venue.tape import BAR_MINUTES_MAX, INSTRUMENT_NUMBER, Tape, open_tape, synthetic_tape
 
 ORDERS_MAX = 1 << 18
 SYNTHETIC_BARS_MAX = 10_000_000
@@ -30,6 +30,12 @@ MICROS = 1_000_000
 PPM_PER_BASIS_POINT = 100
 LOCK_FILE = "venue.lock"
 _JOIN_S = 0.1
+# What the reader calls its parameters, and what they are on the command line.
+_OPTIONS = {
+    "say day_first=True or False": "say --date-order day-first or month-first",
+    "bar_minutes": "--bar-minutes",
+    "timezone": "--timezone",
+}
 
 Rows = NDArray[np.void]
 
@@ -38,6 +44,7 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line of `gm venue` says.
 
     Either ``bars`` or ``synthetic_bars``. ``speed`` None: lockstep, else times real time.
+    ``day_first``, ``timezone`` and ``bar_minutes`` answer what a file leaves open.
     """
 
     instrument: str
@@ -48,6 +55,8 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     synthetic_bars: int | None = None
     speed: float | None = None
     day_first: bool | None = None
+    timezone: str | None = None
+    bar_minutes: int | None = None
     as_json: bool = False
 
 
@@ -69,7 +78,8 @@ def run_venue(options: VenueOptions) -> int:
     Raises
     ------
     UsageError
-        If there is not exactly one source of bars, or seed or speed is out of range.
+        If there is not exactly one source of bars, seed or speed is out of range, or the file
+        leaves open what an option answers.
     ConfigError
         If the configuration or the instrument is refused.
     BadTape
@@ -131,10 +141,26 @@ def check_options(options: VenueOptions) -> None:
         raise UsageError(
             f"--synthetic-bars must be 1 to {SYNTHETIC_BARS_MAX:,}: {options.synthetic_bars}"
         )
+    _check_reading(options)
     if not 0 <= options.seed < 2**64:
         raise UsageError(f"--seed must be 0 to 2^64 - 1: {options.seed}")
     if options.speed is not None and not 0.001 <= options.speed <= 1_000_000:
         raise UsageError(f"--speed must be 0.001 to 1,000,000: {options.speed}")
+
+
+def _check_reading(options: VenueOptions) -> None:
+    given = {
+        "--date-order": options.day_first,
+        "--timezone": options.timezone,
+        "--bar-minutes": options.bar_minutes,
+    }
+    for option, value in given.items():
+        if value is not None and options.bars is None:
+            raise UsageError(f"{option} says how to read --bars FILE, and there is none")
+    if options.timezone is not None and not is_zone(options.timezone):
+        raise UsageError(f"--timezone must be an IANA zone, e.g. UTC: {options.timezone[:40]!r}")
+    if options.bar_minutes is not None and not 1 <= options.bar_minutes <= BAR_MINUTES_MAX:
+        raise UsageError(f"--bar-minutes must be 1 to {BAR_MINUTES_MAX}: {options.bar_minutes}")
 
 
 def venue_settings(section: VenueSection, instrument: InstrumentConfig, seed: int) -> Rows:
@@ -240,9 +266,27 @@ def _only_venue_of(run_dir: Path) -> Iterator[None]:
 
 
 def _tape(options: VenueOptions, instrument: InstrumentConfig) -> Tape:
-    if options.bars is not None:
-        return open_tape(options.bars, instrument, options.seed, options.day_first)
-    return synthetic_tape(options.synthetic_bars or 0, instrument, options.seed)
+    if options.bars is None:
+        return synthetic_tape(options.synthetic_bars or 0, instrument, options.seed)
+    try:
+        return open_tape(
+            options.bars,
+            instrument,
+            options.seed,
+            day_first=options.day_first,
+            timezone=options.timezone,
+            bar_minutes=options.bar_minutes,
+        )
+    except BadArgument as error:
+        raise UsageError(f"--bars {_in_options(str(error), options.bars)}") from error
+
+
+def _in_options(text: str, bars: Path) -> str:
+    """Say a reader's complaint in words of the command line; a path is not touched."""
+    text = text.removeprefix(f"{bars}: ")
+    for parameter, option in _OPTIONS.items():
+        text = text.replace(parameter, option)
+    return f"{bars}: {text}"
 
 
 def _whole(value: Decimal, key: str, unit: str) -> int:

@@ -209,11 +209,43 @@ def test_a_run_directory_has_one_venue(tmp_path: Path) -> None:
         ({"synthetic_bars": 3, "speed": 0.0}, "--speed"),
         ({"synthetic_bars": 3, "speed": float("nan")}, "--speed"),
         ({"synthetic_bars": 3, "speed": float("inf")}, "--speed"),
+        ({"synthetic_bars": 3, "day_first": False}, "--date-order"),
+        ({"synthetic_bars": 3, "timezone": "UTC"}, "--timezone"),
+        ({"synthetic_bars": 3, "bar_minutes": 5}, "--bar-minutes"),
+        ({"bars": Path("x"), "timezone": "Europe/Nowhere"}, "--timezone .*Nowhere"),
+        ({"bars": Path("x"), "timezone": "../etc/passwd"}, "--timezone"),
+        ({"bars": Path("x"), "bar_minutes": 0}, "--bar-minutes"),
+        ({"bars": Path("x"), "bar_minutes": 31}, "--bar-minutes"),
     ],
 )
 def test_a_contradictory_command_line_is_refused(values: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         check_options(options(Path("unused"), **values))
+
+
+HEADER = "timestamp,open,high,low,close,volume\n"
+BAR_1, BAR_2 = "1/2/2022 00:00,100,110,90,105,1\n", "2/2/2022 00:00,100,110,90,105,1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "named"),
+    [
+        (HEADER + BAR_1 + BAR_2, {}, "say --date-order day-first or month-first"),
+        (HEADER + "2022-01-01 00:00:00,100,110,90,105,1\n", {}, "say --bar-minutes"),
+        (
+            CSV.replace("timestamp", "timestamp_utc"),
+            {"timezone": "Europe/Athens"},
+            "--timezone says Europe/Athens",
+        ),
+    ],
+)
+def test_a_question_of_the_reader_names_the_option_that_answers_it(
+    tmp_path: Path, text: str, values: dict[str, Any], named: str
+) -> None:
+    path = tmp_path / "timezone_bar_minutes.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=rf"--bars .*/timezone_bar_minutes\.csv: .*{named}"):
+        run_venue(options(tmp_path, bars=path, **values))
 
 
 def test_an_unknown_instrument_is_refused(tmp_path: Path) -> None:
