@@ -175,7 +175,9 @@ def read_database(run_dir: Path) -> sqlite3.Connection:
     """Open the run's database for reading only, as it is at this moment; the caller closes it."""
     path = run_dir / DATABASE_FILE
     if not path.exists():
-        raise DataGap(f"{path}: no database: has this directory seen a run?")
+        raise DataGap(
+            f"{path}: no database; `gm run` with the same arguments makes it again from the journal"
+        )
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
     database.execute("BEGIN")  # one moment for all that is read
     return database

@@ -182,7 +182,7 @@ def test_what_is_no_run_is_refused(tmp_path) -> None:
         write_report(tmp_path, tmp_path / "report.html")
     make_run(tmp_path, trading(("BTC-PERP",)))
     (tmp_path / "gm.db").unlink()
-    with pytest.raises(DataGap, match="no database") as caught:
+    with pytest.raises(DataGap, match=r"gm\.db: no database; `gm run`") as caught:
         write_report(tmp_path, tmp_path / "report.html")
     assert caught.value.exit_code == 5
     assert not (tmp_path / "report.html").exists()
