@@ -39,16 +39,20 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         ("journal", f"{journal['drained']:,} drained, {journal['synced']:,} synced"),
         ("memory", status["memory"]),
         ("refused by the reader", f"{engine['reader_refusals']:,} rows of the feed"),
+        ("impossible messages", f"{engine['bad_transitions']:,} that no order's state allowed"),
         ("columns not built", ", ".join(status["columns_not_built"])),
         ("failure", status["failure"] or "none"),
     ):
         table.add_row(name, _shown(value))
     console.print(table)
-    rows = Table("instrument", "position", "round trips", "ready", "bars 30m", "quarantined")
+    rows = Table(
+        "instrument", "trading", "position", "round trips", "ready", "bars 30m", "quarantined"
+    )
     for row in status["instruments"]:
         ready = "yes" if row["is_ready"] else row["not_ready"]
         rows.add_row(
             row["symbol"],
+            row["kill"],
             f"{row['position_lots']:,}",
             f"{row['round_trips']:,}",
             ready,

@@ -6,6 +6,7 @@ from typing import Any
 
 from gm._native.runtime import read_status
 from gm.features import STRATEGIC_COLUMNS, columns_not_built
+from gm.layout import KillLevel
 
 
 def engine_status(run_dir: Path) -> dict[str, Any]:
@@ -19,7 +20,8 @@ def engine_status(run_dir: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The page's parts, ``is_alive`` (its process exists) and ``columns_not_built`` (names).
+        The page's parts, ``is_alive`` (its process exists), ``columns_not_built`` (names) and, for
+        each instrument, ``kill``: active, reducing, halted or killed.
 
     Raises
     ------
@@ -35,10 +37,12 @@ def engine_status(run_dir: Path) -> dict[str, Any]:
     status["columns_not_built"] = columns_not_built()
     status["columns"] = list(STRATEGIC_COLUMNS)
     for row in status["instruments"]:
+        row["kill"] = _KILL_LEVELS.get(int(row["kill_level"]), "unknown")
         row["not_ready"] = _REASONS.get(int(row["not_ready_reason"]), "unknown")
     return status
 
 
+_KILL_LEVELS = {level.value: level.name.lower() for level in KillLevel}
 _REASONS = {0: "", 1: "warming up", 2: "price not positive", 3: "out of session"}
 
 

@@ -1,0 +1,44 @@
+"""Promise: `gm status` says how far the kill switch was pulled, and what should never come."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gm.cli.printing import print_status
+from gm.layout import KillLevel
+from gm.supervisor import status as status_module
+from gm.supervisor.status import engine_status
+
+
+def page(kill_levels: list[int]) -> dict[str, Any]:
+    """What an engine leaves, as far as it is printed."""
+    row = {"position_lots": 0, "round_trips": 0, "is_ready": 1, "not_ready_reason": 0}
+    row |= {"bars_30m": 0, "quarantined": 0}
+    return {
+        "io": {"pid": os.getpid(), "phase": "trading"},
+        "engine": {"epoch": 1, "inputs_consumed": 5, "open_orders": 0, "reader_refusals": 0,
+                   "bad_transitions": 1_234},
+        "journal": {"drained": 1, "synced": 1},
+        "memory": "", "failure": "",
+        "instruments": [
+            row | {"symbol": f"I{i}", "kill_level": level} for i, level in enumerate(kill_levels)
+        ],
+    }  # fmt: skip
+
+
+def test_kill_levels_have_names_and_impossible_messages_a_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    levels = [*map(int, KillLevel), 9]
+    monkeypatch.setattr(status_module, "read_status", lambda _run_dir: page(levels))
+    found = engine_status(Path("unused"))
+    names = ["active", "reducing", "halted", "killed", "unknown"]
+    assert [row["kill"] for row in found["instruments"]] == names
+    print_status(found, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert any("impossible messages" in line and "1,234" in line for line in lines)
+    for number, name in enumerate(names):
+        (line,) = (line for line in lines if f"I{number} " in line)
+        assert name in line
