@@ -51,6 +51,11 @@ def test_help_has_an_example(command: list[str]) -> None:
         (["replay", "--run-dir", "{}"], 3, "--run-dir"),
         (["config", "check", "--config", "nothing.yaml"], 3, "nothing.yaml"),
         (["run", "--instrument", "XYZ", "--run-dir", "{}"], 3, "XYZ"),
+        (
+            ["run", "--instrument", "NQ", "--instrument", "ES", "--run-dir", "{}"],
+            3,
+            "NQ, ES: gm venue plays one instrument a run",
+        ),
         (["run", "--instrument", "NQ", "--profile", "full", "--run-dir", "{}"], 3, "full"),
         (["report", "--run-dir", "{}"], 3, "--run-dir"),
         (["venue", "--instrument", "NQ", "--bars", "nothing.csv", "--run-dir", "{}"], 5, "nothing"),

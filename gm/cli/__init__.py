@@ -17,8 +17,9 @@ Config = Annotated[
 ]
 RunDir = Annotated[Path, Parameter(help="Journal, database and sockets of this run.")]
 Json = Annotated[bool, Parameter(negative="", help="Print data as JSON.")]
+# A run holds several, a venue plays one: a second symbol is refused where that can be said.
 Instruments = Annotated[
-    tuple[str, ...], Parameter(negative="", help="Symbol of configs/instruments.yaml; may repeat.")
+    tuple[str, ...], Parameter(negative="", help="Symbol of configs/instruments.yaml.")
 ]
 
 HELP = """GrandModel: bars in, orders out through a risk gate, everything in a journal.

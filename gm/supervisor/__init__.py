@@ -38,7 +38,8 @@ def run_engine(options: RunOptions) -> Summary:
     Raises
     ------
     ConfigError
-        Configuration, bundle, instrument or run directory refused: exit 3.
+        Configuration, bundle, instrument or run directory refused, or more than one instrument:
+        exit 3.
     GmError
         What the core failed with.
 
@@ -51,6 +52,10 @@ def run_engine(options: RunOptions) -> Summary:
     from gm.supervisor.preparation import prepare_run
     from gm.supervisor.service import Service, configure_log, stop_on_signals
 
+    if len(options.instruments) > 1:
+        raise ConfigError(
+            f"--instrument {', '.join(options.instruments)}: gm venue plays one instrument a run"
+        )
     settings = effective_settings(options)
     configure_log(options.log_json)
     prepared = prepare_run(options.run_dir, options.config, settings, options.instruments)
