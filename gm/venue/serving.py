@@ -104,11 +104,8 @@ def run_venue(options: VenueOptions) -> int:
         venue_settings(settings.venue, instrument, options.seed), instrument.to_row(), tape.rows
     )
     endpoints = find_endpoints(str(options.run_dir), make=True)
-    with (
-        _only_venue_of(options.run_dir),
-        _stopping_on_signals(server.stop),
-        zmq.Context() as context,
-    ):
+    alone, stoppable = _only_venue_of(options.run_dir), _stopping_on_signals(server.stop)
+    with alone, stoppable, zmq.Context() as context:
         server.bind(
             libzmq_path(),
             context.underlying,
