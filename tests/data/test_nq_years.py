@@ -17,8 +17,12 @@ SEED = 7
 
 
 @pytest.fixture(scope="module")
-def years(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    tape = Tape(real_file("nq_30m_eth.csv"), "NQ", SEED)
+def tape() -> Tape:
+    return Tape(real_file("nq_30m_eth.csv"), "NQ", SEED)
+
+
+@pytest.fixture(scope="module")
+def years(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> Result:
     return trade(tmp_path_factory.mktemp("nq") / "run", tape, "--driver", "inline")
 
 
@@ -55,3 +59,13 @@ def test_both_date_forms_are_read_and_nothing_is_refused(years: Result) -> None:
 
 def test_replay_is_byte_identical(years: Result, tmp_path: Path) -> None:
     check_replay_is_byte_identical(years, tmp_path)
+
+
+def test_threaded_driver_and_a_second_run_send_the_same_orders(
+    years: Result, tape: Tape, tmp_path: Path
+) -> None:
+    threaded = trade(tmp_path / "run", tape, "--driver", "threaded")
+    assert threaded.engine["order_stream_sha256"] == years.engine["order_stream_sha256"]
+    assert threaded.engine == years.engine
+    assert threaded.ledger["executions"] == years.ledger["executions"]
+    check_everything(threaded)
