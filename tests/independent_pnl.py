@@ -29,9 +29,10 @@ MICROS = 1_000_000
 SLOT = struct.Struct("<IHHHHIQqq64sQQII")
 BAR_OPEN = struct.Struct("<qqqII32x")  # start, duration, open, instrument, flags
 BAR_CLOSE = struct.Struct("<qqqqqqIIII")  # start, open, high, low, close, volume, s, instrument, ..
+TRADE = struct.Struct("<qqI44x")  # price, quantity, instrument
 REFUSED = struct.Struct("<qQII40x")  # start, feed sequence, instrument, reason
 MAGIC, FROM_FEED = 0x31304D47, 1
-TYPE_BAR_OPEN, TYPE_BAR_CLOSE, TYPE_BAR_QUARANTINED = 1, 2, 76
+TYPE_BAR_OPEN, TYPE_BAR_CLOSE, TYPE_TRADE, TYPE_BAR_QUARANTINED = 1, 2, 3, 76
 
 
 class Books(NamedTuple):
@@ -121,18 +122,21 @@ def read_slots(run_dir: Path) -> Iterator[tuple[int, int, int, bytes]]:
 
 def last_prices(run_dir: Path) -> dict[int, int]:
     """Last price of each instrument number that the engine did not refuse, in ticks."""
-    bars: list[tuple[int, int, int]] = []
+    prices: list[tuple[int, int, int]] = []
     refused = set()
     for source, kind, sequence, payload in read_slots(run_dir):
         if kind == TYPE_BAR_QUARANTINED:
             refused.add(REFUSED.unpack(payload)[1])
         elif source == FROM_FEED and kind == TYPE_BAR_OPEN:
             _, _, price, instrument, _ = BAR_OPEN.unpack(payload)
-            bars.append((sequence, instrument, price))
+            prices.append((sequence, instrument, price))
         elif source == FROM_FEED and kind == TYPE_BAR_CLOSE:
             values = BAR_CLOSE.unpack(payload)
-            bars.append((sequence, values[7], values[4]))
-    return {number: price for sequence, number, price in bars if sequence not in refused}
+            prices.append((sequence, values[7], values[4]))
+        elif source == FROM_FEED and kind == TYPE_TRADE:
+            price, _, instrument = TRADE.unpack(payload)
+            prices.append((sequence, instrument, price))
+    return {number: price for sequence, number, price in prices if sequence not in refused}
 
 
 def recompute_run(run_dir: Path, instruments: Path = INSTRUMENTS) -> dict[str, Books]:

@@ -41,6 +41,21 @@ def write_trends(path: Path, bars: int, **values: Any) -> Path:
     return write_bars(path, trending_prices(bars, 30_000.0, **values))
 
 
+def write_trades(path: Path, trades: int, minutes: int = 5, seed: int = 1) -> Path:
+    """Single trades at whole prices: a walk in integers under waves of a day, stamps in UTC."""
+    random = np.random.default_rng(seed)
+    is_up = np.arange(trades) // (12 * 60 // minutes) % 2 == 0  # half a day up, half a day down
+    steps = np.where(is_up, 20, -20) + random.integers(-8, 9, trades)
+    prices = 30_000 + np.cumsum(steps)
+    sizes = random.integers(1, 50, trades)
+    lines = ["timestamp_utc,price,size"]
+    for i, (price, size) in enumerate(zip(prices.tolist(), sizes.tolist(), strict=True)):
+        stamp = START + np.timedelta64(minutes * i, "m")
+        lines.append(f"{str(stamp).replace('T', ' ')},{price},{size}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 def write_config(path: Path, **sections: dict[str, Any]) -> Path:
     """The development settings with some keys changed."""
     tree = yaml.safe_load(CONFIG.read_text())

@@ -21,7 +21,7 @@ from gm.layout import OrderState
 
 from .kills import check_everything, fed
 from .runs import Place, Process, Result, Tape, finish, gm, place, table, trade
-from .tapes import write_config, write_trends
+from .tapes import write_config, write_trades, write_trends
 
 CONFIGURATION = 3
 LONG_BARS, SHORT_BARS = 8_000, 400
@@ -87,6 +87,20 @@ def test_both_drivers_send_the_same_orders(tmp_path: Path, tape: Tape, busy: Pat
         for i, driver in enumerate(drivers)
     ]
     assert runs[0] == runs[1]
+
+
+def test_a_tape_of_trades_is_made_into_bars_and_traded(tmp_path: Path, busy: Path) -> None:
+    count = 10 * 24 * 12
+    trades = Tape(write_trades(tmp_path / "trades.csv", count), "BTC-PERP", 3)
+    result = trade(tmp_path / "run", trades, config=busy)
+    check_everything(result)
+    assert result.engine["quarantined"] == {}
+    assert result.table("quarantine") == []
+    # Half-hour bars of ten days, less the 177 that the matrix needs and the one left open.
+    assert 200 < result.engine["decisions"] <= 480 - 177
+    assert result.engine["fills"] > 0
+    assert result.venue["counters"]["feed_events"] == count + 1
+    assert gm("replay", "--run-dir", result.run_dir)[0] == 0
 
 
 def test_a_finished_run_that_is_started_again_says_the_same_and_ends(
