@@ -351,12 +351,18 @@ def test_slow_silent_and_malformed_http_clients_harm_nobody(
     here, engine = running
     port = int(url_of(engine).rpartition(":")[2])
     with contextlib.ExitStack() as clients:
+        connected = 0
         for i in range(48):  # more than are served at once
             client = clients.enter_context(socket.socket())
             client.settimeout(METRICS_S)
-            client.connect(("127.0.0.1", port))
+            try:
+                client.connect(("127.0.0.1", port))
+            except ConnectionRefusedError:
+                break  # a busy machine: the tape is over, and the port closed with it
+            connected += 1
             with contextlib.suppress(OSError):
                 client.sendall(HOSTILE[i % len(HOSTILE)])
+        assert connected >= len(HOSTILE)
         result = finish(here, engine, here.processes[0])
     check_everything(result)
     assert "Traceback" not in engine.errors()

@@ -75,9 +75,11 @@ def open_tape(
             f"{path}: bars of {result.bar_minutes} minutes; the engine decides on bars of "
             f"{BAR_MINUTES_MAX}, and no path inside a bar is invented"
         )
+    # The same bytes read in another way are another tape.
+    asked = [str(option) for option in (day_first, timezone, bar_minutes) if option is not None]
     return Tape(
         rows=tape_rows(result.rows, result.bar_minutes, is_trades=result.is_trades),
-        tape_id=tape_id(bytes.fromhex(result.sha256), instrument.symbol, seed),
+        tape_id=tape_id(bytes.fromhex(result.sha256), instrument.symbol, seed, "|".join(asked)),
     )
 
 
@@ -130,9 +132,10 @@ def tape_rows(read: Rows, bar_minutes: int, *, is_trades: bool = False) -> Rows:
     return rows
 
 
-def tape_id(content_sha256: bytes, symbol: str, seed: int) -> bytes:
-    """Name a tape: SHA-256 over that of its bytes, the instrument and the seed."""
-    return hashlib.sha256(content_sha256 + symbol.encode() + b"\0%d" % seed).digest()
+def tape_id(content_sha256: bytes, symbol: str, seed: int, asked: str = "") -> bytes:
+    """Name a tape: SHA-256 over that of its bytes, instrument, seed and reading options."""
+    text = b"%s\0%d%s" % (symbol.encode(), seed, asked.encode())
+    return hashlib.sha256(content_sha256 + text).digest()
 
 
 def _bytes_of(payloads: Rows) -> NDArray[np.uint8]:

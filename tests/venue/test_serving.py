@@ -100,6 +100,7 @@ def test_a_tape_is_named_by_bytes_instrument_and_seed(csv: Path, tmp_path: Path)
     assert len(name) == 32
     assert open_tape(csv, btc, 3).tape_id == name
     assert open_tape(csv, btc, 4).tape_id != name
+    assert open_tape(csv, btc, 3, timezone="Europe/Athens").tape_id != name
     other = tmp_path / "other.csv"
     other.write_text(CSV.replace("105", "106"))
     assert open_tape(other, btc, 3).tape_id != name
