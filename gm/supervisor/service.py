@@ -100,13 +100,8 @@ class Service:
         """Where /metrics answers, once it does."""
         return self._metrics.port if self._metrics else None
 
-    def run(self, on_tick: Callable[[Status], None] | None = None) -> Summary:
+    def run(self) -> Summary:
         """Trade until the tape ends or somebody stops it.
-
-        Parameters
-        ----------
-        on_tick : callable, optional
-            Gets the status a few times a second: a live panel.
 
         Returns
         -------
@@ -136,8 +131,6 @@ class Service:
                 if self._is_tape_over():
                     break
                 self._attend()
-                if on_tick is not None:
-                    on_tick(self._core.status())
         finally:
             self._finish()
         if self._store_failure:

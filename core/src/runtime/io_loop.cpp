@@ -74,7 +74,7 @@ void IoLoop::close() noexcept {
 void IoLoop::serve_feed_first() {
     const bool is_quiet = is_announced_ && !owes_done_ && !parts_.runner->is_halted() &&
                           parts_.runner->is_caught_up() && !parts_.runner->view().is_gapped;
-    if (is_feed_alone_ && is_quiet && !receive_feed()) on_lost();
+    if (is_feed_alone_ && is_quiet && !receive(&VenueSession::receive_feed)) on_lost();
 }
 
 void IoLoop::serve() {
@@ -85,7 +85,7 @@ void IoLoop::serve() {
     keep_connected();
     if (was_caught_up) announce();
     tell_end();
-    if (!receive_replies() || !receive_feed()) on_lost();
+    if (!receive(&VenueSession::receive_reply) || !receive(&VenueSession::receive_feed)) on_lost();
     settle();
     fire_timer();
     serve_control();
@@ -182,33 +182,15 @@ void IoLoop::submit_frame(const Frame& frame, std::size_t first_new) {
     if (frame.type() == RecordType::kEnd) end_submitted_ = true;
 }
 
-bool IoLoop::receive_replies() {
-    for (int i = 0; i < kReplyFramesMax && !is_finished_; ++i) {
+// Reads one of the two sockets until it is empty. False: the connection was lost.
+bool IoLoop::receive(Read read) {
+    for (int i = 0; i < kFramesMax && !is_finished_; ++i) {
         if (owes_done_) settle();
         if (owes_done_ || parts_.runner->room() < kFrameRecordsMax) return true;
         Frame frame{};
         std::size_t first_new = 0;
         const std::uint64_t begin = ticks();
-        const FrameUse use = session_.receive_reply(frame, first_new, now_ns_);
-        if (use == FrameUse::kNothing) return true;
-        if (use == FrameUse::kLost) return false;
-        if (use == FrameUse::kIgnored) continue;
-        decode_ticks_.record(ticks() - begin);
-        owes_done_ = session_.is_lockstep();
-        if (use == FrameUse::kRecords) submit_frame(frame, first_new);
-    }
-    has_more_ = true;
-    return true;
-}
-
-bool IoLoop::receive_feed() {
-    for (int i = 0; i < kFeedFramesMax && !is_finished_; ++i) {
-        if (owes_done_) settle();
-        if (owes_done_ || parts_.runner->room() < kFrameRecordsMax) return true;
-        Frame frame{};
-        std::size_t first_new = 0;
-        const std::uint64_t begin = ticks();
-        const FrameUse use = session_.receive_feed(frame, first_new, now_ns_);
+        const FrameUse use = (session_.*read)(frame, first_new, now_ns_);
         if (use == FrameUse::kNothing) return true;
         if (use == FrameUse::kLost) return false;
         if (use == FrameUse::kIgnored) continue;

@@ -68,8 +68,9 @@ class IoLoop {
     void write_stages() noexcept;
 
  private:
-    static constexpr int kFeedFramesMax = 64;
-    static constexpr int kReplyFramesMax = 64;
+    using Read = FrameUse (VenueSession::*)(Frame&, std::size_t&, std::int64_t) noexcept;
+
+    static constexpr int kFramesMax = 64;  // of one socket before the other has its turn
     static constexpr std::size_t kCommandsMax = 16;
     static constexpr std::size_t kDropCopyMax = 256;
 
@@ -77,8 +78,7 @@ class IoLoop {
     void keep_connected();
     void announce();
     void tell_end();
-    bool receive_replies();
-    bool receive_feed();
+    bool receive(Read read);
     void submit_frame(const Frame& frame, std::size_t first_new);
     void serve_feed_first();
     void submit(const Slot& input);
