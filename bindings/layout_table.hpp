@@ -64,8 +64,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
             kind_of<Field>()};
 }
 
-// Applies `macro(first, each)` to each of the names that follow; up to 81 of them.
-#define GM_SCAN(...) GM_SCAN2(GM_SCAN2(GM_SCAN2(__VA_ARGS__)))
+// Applies `macro(first, each)` to each of the names that follow; up to 120 of them.
+#define GM_SCAN(...) GM_SCAN3(GM_SCAN3(GM_SCAN3(__VA_ARGS__)))
+#define GM_SCAN3(...) GM_SCAN2(GM_SCAN2(GM_SCAN2(__VA_ARGS__)))
 #define GM_SCAN2(...) GM_SCAN1(GM_SCAN1(GM_SCAN1(__VA_ARGS__)))
 #define GM_SCAN1(...) GM_SCAN0(GM_SCAN0(GM_SCAN0(__VA_ARGS__)))
 #define GM_SCAN0(...) __VA_ARGS__
@@ -94,6 +95,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       start_ts_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, \
       duration_s, instrument, flags, reserved) \
     X(Trade, price_ticks, quantity_lots, instrument, side, reserved) \
+    X(Quote, bid_ticks, ask_ticks, bid_lots, ask_lots, instrument, reserved) \
+    X(BookLevel, price_ticks, quantity_lots, instrument, side, is_last, reserved) \
+    X(BookReset, expected_sequence, received_sequence, instrument, reason, reserved) \
     X(Quarantine, line, instrument, reason, reserved) \
     X(Heartbeat, last_feed_sequence, last_reply_sequence, reserved) \
     X(End, last_feed_sequence, reserved) \
@@ -113,6 +117,10 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       instrument, side, reserved) \
     X(OrderEnded, id, filled_lots, instrument, reserved) \
     X(OrderStateReport, id, filled_lots, leaves_lots, instrument, state, reserved) \
+    X(FeedReplay, request, before_ts_ns, bars_max, instrument, reserved) \
+    X(ReplayEnd, request, bars, instrument, reserved) \
+    X(KernelResult, \
+      bar_start_ts_ns, value, instrument, kernel, minutes, status, reserved) \
     X(Timer, deadline_ns, reserved) \
     X(Epoch, epoch, clean, settings_sha256, reserved) \
     X(SessionEvent, connection, reason, tape_id, reserved) \
@@ -130,6 +138,10 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       commission_micros, round_trips, instrument, reserved) \
     X(StateUpdate, instrument, state, reason, reserved) \
     X(BarQuarantined, start_ts_ns, feed_sequence, instrument, reason, reserved) \
+    X(Synergy, \
+      ts_ns, close_ticks, confidence, strength, age_s, volatility_30, atr_ticks, \
+      instrument, type, direction, reserved) \
+    X(KernelState, sha256, instrument, kernel, status, policy, reserved) \
     X(BlockDigest, sha256, first_journal_sequence, last_journal_sequence, block, reserved) \
     X(Instrument, \
       symbol, currency, tick_size_e9, volume_lot_e9, order_lot_e9, order_tick_ticks, \
@@ -151,7 +163,8 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       magic, schema, instrument_count, session_count, offset_count, agent_count, \
       installation, profile, threshold, order_timeout_ns, order_valid_for_ns, \
       max_hold_bars, flat_at_session_end, confirmed_clean_bars, reserved_word, \
-      feature_schema_sha256, bundle_sha256, reserved) \
+      feature_schema_sha256, bundle_sha256, synergy_mlmi_min, synergy_slope_min, \
+      synergy_window_bars, synergy_cooldown_bars, kernel_count, reserved_word_2, reserved) \
     X(Sizing, target_lots, reserved) \
     X(AgentSettings, \
       name, weight, temperature, column_mask, context_count, onnx_size, reserved) \
@@ -180,12 +193,17 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kBadTransition, kUnknownOrder, kBadSettings, kBadTape, kZmqMissing, kZmqFailed, \
       kVenueRefused, kTimedOut, kAlreadyRunning) \
     X(RecordType, \
-      kNone, kBarOpen, kBarClose, kTrade, kQuarantine, kHeartbeat, kEnd, kHello, kReady, \
-      kDone, kNewOrder, kCancelOrder, kQueryOrder, kWelcome, kAck, kReject, kFill, \
-      kCancelled, kExpired, kOrderState, kTimer, kEpoch, kStop, kDisconnected, kConnected, \
-      kDecision, kIntent, kRefusal, kOrderUpdate, kPosition, kState, kBarQuarantined, \
-      kBlockDigest) \
-    X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal) \
+      kNone, kBarOpen, kBarClose, kTrade, kQuarantine, kHeartbeat, kEnd, kQuote, kBookLevel, \
+      kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, \
+      kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
+      kReplayEnd, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
+      kKernelResult, kDecision, kIntent, kRefusal, kOrderUpdate, kPosition, kState, \
+      kBarQuarantined, kSynergy, kKernelState, kBlockDigest) \
+    X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
+    X(BookResetReason, kSnapshot, kGap) \
+    X(KernelStatus, \
+      kOk, kNotFinite, kOutOfRange, kOverBudget, kFailed, kHung, kQuarantined, kNotWarm) \
+    X(KernelPolicy, kHalt, kSkip) \
     X(Side, kBuy, kSell) \
     X(OrderType, kMarket, kLimit, kStop) \
     X(OrderState, \

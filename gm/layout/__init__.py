@@ -13,8 +13,11 @@ import numpy as np
 
 from gm.layout.enums import (
     Action as Action,
+    BookResetReason as BookResetReason,
     EngineState as EngineState,
     GateCode as GateCode,
+    KernelPolicy as KernelPolicy,
+    KernelStatus as KernelStatus,
     KillLevel as KillLevel,
     NotReadyReason as NotReadyReason,
     OrderReason as OrderReason,
@@ -78,6 +81,29 @@ BAR_CLOSE = _struct(
     reserved="u4",
 )
 TRADE = _struct(price_ticks="i8", quantity_lots="i8", instrument="u4", side="u1", reserved="43u1")
+QUOTE = _struct(
+    bid_ticks="i8",
+    ask_ticks="i8",
+    bid_lots="i8",
+    ask_lots="i8",
+    instrument="u4",
+    reserved="28u1",
+)
+BOOK_LEVEL = _struct(
+    price_ticks="i8",
+    quantity_lots="i8",
+    instrument="u4",
+    side="u1",
+    is_last="u1",
+    reserved="42u1",
+)
+BOOK_RESET = _struct(
+    expected_sequence="u8",
+    received_sequence="u8",
+    instrument="u4",
+    reason="u4",
+    reserved="40u1",
+)
 QUARANTINE = _struct(line="u8", instrument="u4", reason="u4", reserved="48u1")
 HEARTBEAT = _struct(last_feed_sequence="u8", last_reply_sequence="u8", reserved="48u1")
 END = _struct(last_feed_sequence="u8", reserved="56u1")
@@ -132,6 +158,19 @@ ORDER_ENDED = _struct(id=ORDER_ID, filled_lots="i8", instrument="u4", reserved="
 ORDER_STATE_REPORT = _struct(
     id=ORDER_ID, filled_lots="i8", leaves_lots="i8", instrument="u4", state="u1", reserved="27u1"
 )
+FEED_REPLAY = _struct(
+    request="u8", before_ts_ns="i8", bars_max="u4", instrument="u4", reserved="40u1"
+)
+REPLAY_END = _struct(request="u8", bars="u8", instrument="u4", reserved="44u1")
+KERNEL_RESULT = _struct(
+    bar_start_ts_ns="i8",
+    value="f8",
+    instrument="u4",
+    kernel="u4",
+    minutes="u4",
+    status="u4",
+    reserved="32u1",
+)
 TIMER = _struct(deadline_ns="i8", reserved="56u1")
 EPOCH = _struct(epoch="u4", clean="u4", settings_sha256="32u1", reserved="24u1")
 SESSION_EVENT = _struct(connection="u4", reason="u4", tape_id="32u1", reserved="24u1")
@@ -185,6 +224,22 @@ POSITION_UPDATE = _struct(
 STATE_UPDATE = _struct(instrument="u4", state="u1", reason="u1", reserved="58u1")
 BAR_QUARANTINED = _struct(
     start_ts_ns="i8", feed_sequence="u8", instrument="u4", reason="u4", reserved="40u1"
+)
+SYNERGY = _struct(
+    ts_ns="i8",
+    close_ticks="i8",
+    confidence="f4",
+    strength="3f4",
+    age_s="3u4",
+    volatility_30="f4",
+    atr_ticks="f4",
+    instrument="u4",
+    type="u1",
+    direction="i1",
+    reserved="6u1",
+)
+KERNEL_STATE = _struct(
+    sha256="32u1", instrument="u4", kernel="u4", status="u4", policy="u4", reserved="16u1"
 )
 BLOCK_DIGEST = _struct(
     sha256="32u1",
@@ -262,7 +317,13 @@ SETTINGS_HEADER = _struct(
     reserved_word="u4",
     feature_schema_sha256="32u1",
     bundle_sha256="32u1",
-    reserved="56u1",
+    synergy_mlmi_min="f8",
+    synergy_slope_min="f8",
+    synergy_window_bars="u4",
+    synergy_cooldown_bars="u4",
+    kernel_count="u4",
+    reserved_word_2="u4",
+    reserved="24u1",
 )
 SIZING = _struct(target_lots="i8", reserved="56u1")
 AGENT_SETTINGS = _struct(
@@ -346,6 +407,9 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.QUARANTINE: QUARANTINE,
         RecordType.HEARTBEAT: HEARTBEAT,
         RecordType.END: END,
+        RecordType.QUOTE: QUOTE,
+        RecordType.BOOK_LEVEL: BOOK_LEVEL,
+        RecordType.BOOK_RESET: BOOK_RESET,
         RecordType.HELLO: HELLO,
         RecordType.READY: READY,
         RecordType.DONE: DONE,
@@ -359,6 +423,11 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.CANCELLED: ORDER_ENDED,
         RecordType.EXPIRED: ORDER_ENDED,
         RecordType.ORDER_STATE: ORDER_STATE_REPORT,
+        RecordType.FEED_REPLAY: FEED_REPLAY,
+        RecordType.REPLAYED_BAR: BAR_CLOSE,
+        RecordType.REPLAY_END: REPLAY_END,
+        RecordType.BACKFILL: BAR_CLOSE,
+        RecordType.KERNEL_RESULT: KERNEL_RESULT,
         RecordType.TIMER: TIMER,
         RecordType.EPOCH: EPOCH,
         RecordType.STOP: SESSION_EVENT,
@@ -371,6 +440,8 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.POSITION: POSITION_UPDATE,
         RecordType.STATE: STATE_UPDATE,
         RecordType.BAR_QUARANTINED: BAR_QUARANTINED,
+        RecordType.SYNERGY: SYNERGY,
+        RecordType.KERNEL_STATE: KERNEL_STATE,
         RecordType.BLOCK_DIGEST: BLOCK_DIGEST,
     }
 )

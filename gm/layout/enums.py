@@ -13,12 +13,16 @@ class RecordType(IntEnum):
     QUARANTINE = 5
     HEARTBEAT = 6
     END = 7
+    QUOTE = 8
+    BOOK_LEVEL = 9
+    BOOK_RESET = 10
     HELLO = 30
     READY = 31
     DONE = 32
     NEW_ORDER = 33
     CANCEL_ORDER = 34
     QUERY_ORDER = 35
+    FEED_REPLAY = 36
     WELCOME = 40
     ACK = 41
     REJECT = 42
@@ -26,11 +30,15 @@ class RecordType(IntEnum):
     CANCELLED = 44
     EXPIRED = 45
     ORDER_STATE = 46
+    REPLAYED_BAR = 47
+    REPLAY_END = 48
     TIMER = 50
     EPOCH = 51
     STOP = 52
     DISCONNECTED = 53
     CONNECTED = 54
+    BACKFILL = 55
+    KERNEL_RESULT = 56
     DECISION = 70
     INTENT = 71
     REFUSAL = 72
@@ -38,6 +46,8 @@ class RecordType(IntEnum):
     POSITION = 74
     STATE = 75
     BAR_QUARANTINED = 76
+    SYNERGY = 77
+    KERNEL_STATE = 78
     BLOCK_DIGEST = 100
 
 
@@ -50,6 +60,34 @@ class Source(IntEnum):
     ENGINE = 4
     OPERATOR = 5
     JOURNAL = 6
+    KERNEL = 7
+
+
+class BookResetReason(IntEnum):
+    """Why a book is empty."""
+
+    SNAPSHOT = 0
+    GAP = 1
+
+
+class KernelStatus(IntEnum):
+    """How a call of a user kernel ended."""
+
+    OK = 0
+    NOT_FINITE = 1
+    OUT_OF_RANGE = 2
+    OVER_BUDGET = 3
+    FAILED = 4
+    HUNG = 5
+    QUARANTINED = 6
+    NOT_WARM = 7
+
+
+class KernelPolicy(IntEnum):
+    """What follows when a kernel is quarantined."""
+
+    HALT = 0
+    SKIP = 1
 
 
 class Side(IntEnum):

@@ -38,7 +38,13 @@ struct SettingsHeader {
     std::uint32_t reserved_word;
     std::uint8_t feature_schema_sha256[32];
     std::uint8_t bundle_sha256[32];
-    std::uint8_t reserved[56];
+    double synergy_mlmi_min;              // |value - 50| of an MLMI signal (SPEC §4: 10)
+    double synergy_slope_min;             // |slope| of a turn (0.02)
+    std::uint32_t synergy_window_bars;    // of 5 minutes (24)
+    std::uint32_t synergy_cooldown_bars;  // (5)
+    std::uint32_t kernel_count;           // KernelSettings rows
+    std::uint32_t reserved_word_2;
+    std::uint8_t reserved[24];
 };
 static_assert(sizeof(SettingsHeader) == 192 && offsetof(SettingsHeader, threshold) == 32);
 

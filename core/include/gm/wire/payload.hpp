@@ -91,6 +91,36 @@ struct Trade {
     std::uint8_t reserved[43];
 };
 
+// Best prices of the book. A side without an order has 0 lots and 0 ticks.
+struct Quote {
+    std::int64_t bid_ticks;
+    std::int64_t ask_ticks;
+    std::int64_t bid_lots;
+    std::int64_t ask_lots;
+    std::uint32_t instrument;
+    std::uint8_t reserved[28];
+};
+
+// One price of the book has this quantity now; 0 removes it.
+struct BookLevel {
+    std::int64_t price_ticks;
+    std::int64_t quantity_lots;
+    std::uint32_t instrument;
+    Side side;             // kBuy: a bid
+    std::uint8_t is_last;  // 1: the event is complete, the book may be looked at
+    std::uint8_t reserved[42];
+};
+
+// The book is empty and not to be believed until a level with is_last has come after it.
+enum class BookResetReason : std::uint32_t { kSnapshot = 0, kGap = 1 };
+struct BookReset {
+    std::uint64_t expected_sequence;  // of the exchange; kGap only
+    std::uint64_t received_sequence;
+    std::uint32_t instrument;
+    BookResetReason reason;  // kSnapshot: its levels follow. kGap: until a kSnapshot comes
+    std::uint8_t reserved[40];
+};
+
 // The venue's reader refused a line of its file.
 struct Quarantine {
     std::uint64_t line;
@@ -224,6 +254,44 @@ struct Timer {
     std::uint8_t reserved[56];
 };
 
+// Engine -> venue, free-running: bars that ended before the live feed began, newest last. Answered
+// by kReplayedBar frames (BarClose) and one kReplayEnd.
+struct FeedReplay {
+    std::uint64_t request;
+    std::int64_t before_ts_ns;  // only bars that ended by then; INT64_MAX: all that were published
+    std::uint32_t bars_max;     // of the feed's own size
+    std::uint32_t instrument;
+    std::uint8_t reserved[40];
+};
+
+struct ReplayEnd {
+    std::uint64_t request;
+    std::uint64_t bars;  // that were sent
+    std::uint32_t instrument;
+    std::uint8_t reserved[44];
+};
+
+// What a user kernel returned for one closed bar. Journalled, so a replay needs no kernel.
+enum class KernelStatus : std::uint32_t {
+    kOk = 0,
+    kNotFinite = 1,
+    kOutOfRange = 2,
+    kOverBudget = 3,
+    kFailed = 4,       // it said so itself: a Python exception inside compiled code
+    kHung = 5,         // the process died in it; found at the next start
+    kQuarantined = 6,  // not called any more
+    kNotWarm = 7,      // not called yet: fewer bars than it asked for
+};
+struct KernelResult {
+    std::int64_t bar_start_ts_ns;
+    double value;  // 0 unless kOk
+    std::uint32_t instrument;
+    std::uint32_t kernel;  // its row in the settings
+    std::uint32_t minutes;
+    KernelStatus status;
+    std::uint8_t reserved[32];
+};
+
 // First input of every start. The engine's epoch from here on.
 struct Epoch {
     std::uint32_t epoch;
@@ -318,6 +386,32 @@ struct BarQuarantined {
     std::uint8_t reserved[40];
 };
 
+// Three signals of one direction in one of four orders. SPEC §4.
+struct Synergy {
+    std::int64_t ts_ns;        // end of the bar that completed it
+    std::int64_t close_ticks;  // of that bar
+    float confidence;          // mean of the strengths, in [0, 1]
+    float strength[3];         // MLMI, NW-RQK, FVG
+    std::uint32_t age_s[3];    // of each signal when it was completed, same order
+    float volatility_30;       // of the newest strategic row
+    float atr_ticks;           // 30-minute ATR 14
+    std::uint32_t instrument;
+    std::uint8_t type;      // 1 to 4
+    std::int8_t direction;  // 1 or -1
+    std::uint8_t reserved[6];
+};
+
+// A kernel was quarantined: it is not called again until it is built anew.
+enum class KernelPolicy : std::uint32_t { kHalt = 0, kSkip = 1 };
+struct KernelState {
+    std::uint8_t sha256[32];  // of the kernel
+    std::uint32_t instrument;
+    std::uint32_t kernel;
+    KernelStatus status;  // why
+    KernelPolicy policy;  // what follows
+    std::uint8_t reserved[16];
+};
+
 struct BlockDigest {
     std::uint8_t sha256[32];  // of the previous digest and the slots since then
     std::uint64_t first_journal_sequence;
@@ -344,6 +438,13 @@ static_assert(sizeof(Decision) == 64 && offsetof(Decision, probability) == 52);
 static_assert(sizeof(Refusal) == 64 && offsetof(Refusal, code) == 63);
 static_assert(sizeof(OrderUpdate) == 64 && offsetof(OrderUpdate, state) == 44);
 static_assert(sizeof(PositionUpdate) == 64 && offsetof(PositionUpdate, instrument) == 56);
+static_assert(sizeof(Quote) == 64 && offsetof(Quote, instrument) == 32);
+static_assert(sizeof(BookLevel) == 64 && offsetof(BookLevel, side) == 20);
+static_assert(sizeof(BookReset) == 64 && offsetof(BookReset, reason) == 20);
+static_assert(sizeof(FeedReplay) == 64 && sizeof(ReplayEnd) == 64);
+static_assert(sizeof(KernelResult) == 64 && offsetof(KernelResult, status) == 28);
+static_assert(sizeof(Synergy) == 64 && offsetof(Synergy, instrument) == 52);
+static_assert(sizeof(KernelState) == 64 && offsetof(KernelState, status) == 40);
 static_assert(sizeof(StateUpdate) == 64 && sizeof(BarQuarantined) == 64);
 static_assert(sizeof(BlockDigest) == 64 && offsetof(BlockDigest, block) == 48);
 

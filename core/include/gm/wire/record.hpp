@@ -29,6 +29,9 @@ enum class RecordType : std::uint16_t {
     kQuarantine = 5,
     kHeartbeat = 6,
     kEnd = 7,
+    kQuote = 8,
+    kBookLevel = 9,
+    kBookReset = 10,
     // engine -> venue
     kHello = 30,
     kReady = 31,
@@ -36,6 +39,7 @@ enum class RecordType : std::uint16_t {
     kNewOrder = 33,
     kCancelOrder = 34,
     kQueryOrder = 35,
+    kFeedReplay = 36,
     // venue -> engine
     kWelcome = 40,
     kAck = 41,
@@ -44,12 +48,16 @@ enum class RecordType : std::uint16_t {
     kCancelled = 44,
     kExpired = 45,
     kOrderState = 46,
+    kReplayedBar = 47,
+    kReplayEnd = 48,
     // inputs that io or the supervisor makes
     kTimer = 50,
     kEpoch = 51,
     kStop = 52,
     kDisconnected = 53,
     kConnected = 54,
+    kBackfill = 55,
+    kKernelResult = 56,
     // outputs of the engine
     kDecision = 70,
     kIntent = 71,
@@ -58,6 +66,8 @@ enum class RecordType : std::uint16_t {
     kPosition = 74,
     kState = 75,
     kBarQuarantined = 76,
+    kSynergy = 77,
+    kKernelState = 78,
     // written into segments by the journal thread
     kBlockDigest = 100,
 };
@@ -69,7 +79,8 @@ enum class Source : std::uint16_t {
     kIo = 3,
     kEngine = 4,
     kOperator = 5,
-    kJournal = 6
+    kJournal = 6,
+    kKernel = 7,  // user kernels: what they return enters as an input
 };
 
 struct RecordHeader {
