@@ -25,9 +25,9 @@ class Atr {
         if (count_ < kAtrBars) {
             ++count_;
             accumulated_ += range;
-            if (count_ == kAtrBars) accumulated_ /= kAtrBars;
+            if (count_ == kAtrBars) accumulated_ *= kTaken;
         } else {
-            accumulated_ = (accumulated_ * (kAtrBars - 1) + range) / kAtrBars;
+            accumulated_ = accumulated_ * kKept + range * kTaken;
         }
     }
 
@@ -36,6 +36,10 @@ class Atr {
     [[nodiscard]] double value() const noexcept { return is_warm() ? accumulated_ : 0.0; }
 
  private:
+    // No division between one bar and the next: the chain is a product and a sum.
+    static constexpr double kTaken = 1.0 / kAtrBars;
+    static constexpr double kKept = 1.0 - kTaken;
+
     double accumulated_ = 0.0;  // sum of true ranges while seeding, then the average
     double close_before_ = 0.0;
     std::int64_t count_ = 0;  // bars so far, at most kAtrBars
