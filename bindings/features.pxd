@@ -38,14 +38,18 @@ cdef extern from "gm/features/schema.hpp" namespace "gm" nogil:
     cdef cppclass ColumnSchema:
         string_view name
         string_view value
-        cbool is_built
 
-    cdef cppclass SchemaTable "decltype(gm::kStrategicSchema)":
+    cdef cppclass StrategicSchema "decltype(gm::kStrategicSchema)":
         const ColumnSchema& operator[](size_t column) noexcept
 
-    const SchemaTable kStrategicSchema
+    cdef cppclass TacticalSchema "decltype(gm::kTacticalSchema)":
+        const ColumnSchema& operator[](size_t column) noexcept
+
+    const StrategicSchema kStrategicSchema
+    const TacticalSchema kTacticalSchema
     const size_t kStrategicRows
     const size_t kStrategicColumns
+    const size_t kTacticalColumns
     Sha256Digest feature_schema_sha256() noexcept
 
 

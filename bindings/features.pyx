@@ -18,20 +18,26 @@ COLUMNS = kStrategicColumns
 
 
 def strategic_schema() -> tuple:
-    """Columns in order: (name, parameters and normalisation, whether it is built)."""
+    """Columns of the 30-minute matrix in order: (name, parameters and normalisation)."""
     cdef size_t i
-    return tuple(
-        (
-            kStrategicSchema[i].name.data()[:kStrategicSchema[i].name.size()].decode(),
-            kStrategicSchema[i].value.data()[:kStrategicSchema[i].value.size()].decode(),
-            bool(kStrategicSchema[i].is_built),
-        )
-        for i in range(kStrategicColumns)
+    return tuple(column_texts(kStrategicSchema[i]) for i in range(kStrategicColumns))
+
+
+def tactical_schema() -> tuple:
+    """Columns of the 5-minute matrix in order: (name, parameters and normalisation)."""
+    cdef size_t i
+    return tuple(column_texts(kTacticalSchema[i]) for i in range(kTacticalColumns))
+
+
+cdef tuple column_texts(const ColumnSchema& column):
+    return (
+        column.name.data()[:column.name.size()].decode(),
+        column.value.data()[:column.value.size()].decode(),
     )
 
 
 def feature_schema_digest() -> bytes:
-    """SHA-256 of names, order, parameters and normalisation: 32 bytes."""
+    """SHA-256 of names, order, parameters and normalisation of both matrices: 32 bytes."""
     digest = feature_schema_sha256()
     return (<const char*>digest.data())[:digest.size()]
 
@@ -111,7 +117,7 @@ cdef class StrategicState:
 
     @property
     def is_ready(self) -> bool:
-        """Whether each of the 48 rows was appended with every built feature warm."""
+        """Whether each of the 48 rows was appended with every feature warm."""
         return self.core.get().is_ready()
 
     @property

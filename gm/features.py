@@ -19,7 +19,7 @@ BAR_MINUTES = 30
 BAR_NS = BAR_MINUTES * 60 * 10**9
 _DAY_NS = 86_400 * 10**9
 _STREAM_NS = 3650 * _DAY_NS  # how far ahead a stream looks up its clock changes at a time
-STRATEGIC_COLUMNS: tuple[str, ...] = tuple(name for name, _, _ in native.strategic_schema())
+STRATEGIC_COLUMNS: tuple[str, ...] = tuple(name for name, _ in native.strategic_schema())
 
 
 def feature_schema_hash() -> str:
@@ -31,11 +31,6 @@ def feature_schema_hash() -> str:
         64 hex digits. Models, journals and database rows of another hash are refused.
     """
     return native.feature_schema_digest().hex()
-
-
-def columns_not_built() -> tuple[str, ...]:
-    """Names of the columns that are always 0 in this version."""
-    return tuple(name for name, _, is_built in native.strategic_schema() if not is_built)
 
 
 def strategic_matrices(

@@ -14,7 +14,6 @@ from gm.readers import BAR
 from gm.training import reference
 
 HALF_HOUR_NS = 1_800_000_000_000
-BUILT = [2, 3, 6, 7, 8, 9, 11]
 
 
 def walk(count: int, seed: int, price: int = 60_000) -> np.ndarray:
@@ -104,14 +103,6 @@ def test_ready_from_bar_177_and_not_before() -> None:
     np.testing.assert_array_equal(ready, np.arange(200) >= 176)
 
 
-def test_columns_that_are_not_built_are_zero_and_named() -> None:
-    values, _ = gm.strategic_matrices(walk(300, 9), "NQ")
-    not_built = [i for i in range(13) if i not in BUILT]
-    assert not values[:, :, not_built].any()
-    assert all(values[:, :, column].any() for column in BUILT)
-    assert features.columns_not_built() == tuple(gm.STRATEGIC_COLUMNS[i] for i in not_built)
-
-
 def test_an_out_of_session_bar_shows_the_matrix_before_it_and_is_not_ready() -> None:
     bars = walk(220, 10)
     bars["flags"][200] = reference.OUT_OF_SESSION
@@ -179,18 +170,18 @@ def test_an_unknown_instrument_is_refused() -> None:
 
 
 def test_schema_hash_is_the_sha_256_of_the_schema() -> None:
-    text = "grandmodel features 1\n"
+    text = "grandmodel features 2\n"
     text += "strategic 48 rows 13 columns float32, 30 minutes, oldest row first\n"
-    for name, value, is_built in native.strategic_schema():
-        text += f"{name}\t{value if is_built else 'not built'}\n"
+    text += "".join(f"{name}\t{value}\n" for name, value in native.strategic_schema())
+    text += "tactical 60 rows 7 columns float32, 5 minutes, oldest row first\n"
+    text += "".join(f"{name}\t{value}\n" for name, value in native.tactical_schema())
     assert gm.feature_schema_hash() == hashlib.sha256(text.encode()).hexdigest()
-    assert gm.STRATEGIC_COLUMNS == tuple(name for name, _, _ in native.strategic_schema())
-    assert [i for i, (_, _, is_built) in enumerate(native.strategic_schema()) if is_built] == BUILT
+    assert gm.STRATEGIC_COLUMNS == tuple(name for name, _ in native.strategic_schema())
 
 
 def test_schema_hash_of_this_build() -> None:
     """Changes only with the schema: then older models, journals and rows are refused."""
-    assert gm.feature_schema_hash().startswith("7ace2663a4637f5a")
+    assert gm.feature_schema_hash().startswith("fe56a04ddfad2864")
 
 
 @pytest.mark.data

@@ -40,7 +40,6 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         ("memory", status["memory"]),
         ("refused by the reader", f"{engine['reader_refusals']:,} rows of the feed"),
         ("impossible messages", f"{engine['bad_transitions']:,} that no order's state allowed"),
-        ("columns not built", ", ".join(status["columns_not_built"])),
         ("failure", status["failure"] or "none"),
     ):
         table.add_row(name, _shown(value))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gm._native.runtime import read_status
-from gm.features import STRATEGIC_COLUMNS, columns_not_built
+from gm.features import STRATEGIC_COLUMNS
 from gm.layout import KillLevel
 
 
@@ -20,8 +20,8 @@ def engine_status(run_dir: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The page's parts, ``is_alive`` (its process exists), ``columns_not_built`` (names) and, for
-        each instrument, ``kill``: active, reducing, halted or killed.
+        The page's parts, ``is_alive`` (its process exists), ``columns`` (names) and, for each
+        instrument, ``kill``: active, reducing, halted or killed.
 
     Raises
     ------
@@ -34,7 +34,6 @@ def engine_status(run_dir: Path) -> dict[str, Any]:
     """
     status = read_status(str(run_dir))
     status["is_alive"] = _exists(int(status["io"]["pid"]))
-    status["columns_not_built"] = columns_not_built()
     status["columns"] = list(STRATEGIC_COLUMNS)
     for row in status["instruments"]:
         row["kill"] = _KILL_LEVELS.get(int(row["kill_level"]), "unknown")
