@@ -1,0 +1,21 @@
+"""Files of market data become bars, or the rows of a tape, or a reason for each line refused."""
+
+from gm.readers.bars import (
+    BAR,
+    TAPE_ROW,
+    BarsResult,
+    TapeResult,
+    aggregate_bars,
+    read_bars,
+    read_tape,
+)
+
+__all__ = [
+    "BAR",
+    "TAPE_ROW",
+    "BarsResult",
+    "TapeResult",
+    "aggregate_bars",
+    "read_bars",
+    "read_tape",
+]
