@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "gm/base/elementary.hpp"
-#include "gm/base/sha256.hpp"
+#include "gm/features/snapshot.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace gm {
@@ -16,9 +16,6 @@ constexpr double kTwoPi = 6.283185307179586476925;
 constexpr std::int64_t kDayNs = 86'400'000'000'000;
 constexpr double kSqrt20 = 4.472135954999579392818;
 constexpr double kSqrt50 = 7.071067811865475244008;
-constexpr std::uint32_t kPositiveBarsMin = 51 + 47;  // momentum_50 warm, then 47 rows more
-
-constexpr std::size_t kSnapshotHead = 2 * sizeof(Sha256Digest);
 
 double clip(double value, double bound) noexcept {
     if (value > bound) return bound;
@@ -26,16 +23,6 @@ double clip(double value, double bound) noexcept {
 }
 
 }  // namespace
-
-const char* describe(NotReadyReason reason) noexcept {
-    switch (reason) {
-        case NotReadyReason::kNone: return "ready";
-        case NotReadyReason::kWarmingUp: return "warming_up";
-        case NotReadyReason::kPriceNotPositive: return "price_not_positive";
-        case NotReadyReason::kOutOfSession: return "out_of_session";
-    }
-    return "unknown";
-}
 
 // Bytes, not members: padding is part of a snapshot and has to be the same each time.
 void StrategicFeatures::open() noexcept {
@@ -57,14 +44,14 @@ void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_n
     for (double& value : row_) value = 0.0;
     write_kernel_columns(bar);
     write_clock_columns(bar.start_ts_ns + local_offset_ns);
-    if (bar.low_ticks > 0) {
+    const bool is_positive = bar.low_ticks > 0;
+    positive_bars_.update(is_positive);
+    if (is_positive) {
         write_return_columns(static_cast<double>(bar.close_ticks));
-        if (positive_bars_ < kPositiveBarsMin) ++positive_bars_;
-        if (positive_bars_ == kPositiveBarsMin) is_price_bad_ = 0;
     } else {
         forget_returns();
     }
-    append_row();
+    rows_.append(row_, is_row_warm());
     is_prepared_ = 0;
 }
 
@@ -113,8 +100,6 @@ void StrategicFeatures::forget_returns() noexcept {
     momentum_20_.clear();
     momentum_50_.clear();
     deviation_.clear();
-    positive_bars_ = 0;
-    is_price_bad_ = 1;
 }
 
 bool StrategicFeatures::is_row_warm() const noexcept {
@@ -122,53 +107,23 @@ bool StrategicFeatures::is_row_warm() const noexcept {
            momentum_50_.is_warm() && volatility_.is_warm();
 }
 
-void StrategicFeatures::append_row() noexcept {
-    float* first = rows_ + next_row_ * kRow;
-    float* second = first + kStrategicValues;
-    for (std::size_t column = 0; column < kRow; ++column) {
-        const float value = static_cast<float>(row_[column]);
-        first[column] = value;
-        second[column] = value;
-    }
-    next_row_ = next_row_ + 1 == kStrategicRows ? 0 : next_row_ + 1;
-    ++bars_;
-    warm_rows_ = is_row_warm() ? warm_rows_ + 1 : 0;
-    if (warm_rows_ > kStrategicRows) warm_rows_ = kStrategicRows;
-}
-
 NotReadyReason StrategicFeatures::reason() const noexcept {
     if (is_out_of_session_ != 0) return NotReadyReason::kOutOfSession;
-    if (is_price_bad_ != 0) return NotReadyReason::kPriceNotPositive;
-    return warm_rows_ == kStrategicRows ? NotReadyReason::kNone : NotReadyReason::kWarmingUp;
+    if (positive_bars_.is_bad()) return NotReadyReason::kPriceNotPositive;
+    return rows_.is_warm() ? NotReadyReason::kNone : NotReadyReason::kWarmingUp;
 }
 
 std::size_t StrategicFeatures::snapshot_size() noexcept {
-    return kSnapshotHead + sizeof(StrategicFeatures);
+    return kSnapshotSize<StrategicFeatures>;
 }
 
 Status StrategicFeatures::snapshot(std::span<std::uint8_t> out) noexcept {
-    if (out.size() != snapshot_size()) return Status::kBadArgument;
     prepare();
-    const Sha256Digest schema = feature_schema_sha256();
-    const Sha256Digest digest = sha256(this, sizeof *this);
-    std::memcpy(out.data(), schema.data(), sizeof schema);
-    std::memcpy(out.data() + sizeof schema, digest.data(), sizeof digest);
-    std::memcpy(out.data() + kSnapshotHead, this, sizeof *this);
-    return Status::kOk;
+    return write_snapshot(*this, out);
 }
 
 Status StrategicFeatures::restore(std::span<const std::uint8_t> bytes) noexcept {
-    if (bytes.size() != snapshot_size()) return Status::kBadArgument;
-    const Sha256Digest schema = feature_schema_sha256();
-    if (std::memcmp(bytes.data(), schema.data(), sizeof schema) != 0) {
-        return Status::kSchemaMismatch;
-    }
-    const Sha256Digest digest = sha256(bytes.data() + kSnapshotHead, sizeof *this);
-    if (std::memcmp(bytes.data() + sizeof schema, digest.data(), sizeof digest) != 0) {
-        return Status::kBadArgument;
-    }
-    std::memcpy(static_cast<void*>(this), bytes.data() + kSnapshotHead, sizeof *this);
-    return Status::kOk;
+    return read_snapshot(bytes, *this);
 }
 
 void run_strategic_batch(std::span<const ClosedBar> bars, const std::int64_t* local_offset_ns,

@@ -13,6 +13,8 @@
 #include <type_traits>
 
 #include "gm/base/status.hpp"
+#include "gm/features/readiness.hpp"
+#include "gm/features/row_window.hpp"
 #include "gm/features/schema.hpp"
 #include "gm/indicators/atr.hpp"
 #include "gm/indicators/heiken_ashi.hpp"
@@ -23,15 +25,6 @@
 #include "gm/market/bar.hpp"
 
 namespace gm {
-
-// Why a matrix is not ready. Numbers are never reused.
-enum class NotReadyReason : std::uint8_t {
-    kNone = 0,  // it is ready
-    kWarmingUp = 1,
-    kPriceNotPositive = 2,  // until 51 + 47 positive bars have passed
-    kOutOfSession = 3,      // the last bar handed in was: the matrix is that of the bar before it
-};
-[[nodiscard]] const char* describe(NotReadyReason reason) noexcept;
 
 class StrategicFeatures {
  public:
@@ -47,13 +40,14 @@ class StrategicFeatures {
 
     // 48 x 13, contiguous, oldest row first; rows that do not exist yet are 0. Valid until the
     // next update.
-    [[nodiscard]] const float* matrix() const noexcept { return rows_ + next_row_ * kRow; }
+    [[nodiscard]] const float* matrix() const noexcept { return rows_.matrix(); }
     // The newest row before it was cast to float32: 13 values.
     [[nodiscard]] const double* row_f64() const noexcept { return row_; }
 
     [[nodiscard]] bool is_ready() const noexcept { return reason() == NotReadyReason::kNone; }
     [[nodiscard]] NotReadyReason reason() const noexcept;
-    [[nodiscard]] std::int64_t bars() const noexcept { return bars_; }  // rows appended so far
+    // Rows appended so far.
+    [[nodiscard]] std::int64_t bars() const noexcept { return rows_.count(); }
     // Wilder's ATR 14 in ticks, 0 before the 14th bar.
     [[nodiscard]] double atr_ticks() const noexcept { return atr_.value(); }
 
@@ -72,7 +66,6 @@ class StrategicFeatures {
     void write_return_columns(double close) noexcept;
     void forget_returns() noexcept;
     [[nodiscard]] bool is_row_warm() const noexcept;
-    void append_row() noexcept;
 
     HeikenAshi heiken_ashi_{};
     Atr atr_{};
@@ -84,12 +77,8 @@ class StrategicFeatures {
     RollingScore volatility_{};
 
     double row_[kRow] = {};
-    float rows_[2 * kStrategicValues] = {};  // each row twice, 48 apart: any 48 in one piece
-    std::uint64_t next_row_ = 0;             // where the next row goes, in [0, 48)
-    std::int64_t bars_ = 0;
-    std::uint32_t warm_rows_ = 0;      // in a row, up to 48
-    std::uint32_t positive_bars_ = 0;  // in a row since a price <= 0, up to 98
-    std::uint32_t is_price_bad_ = 0;   // 1: a price <= 0 was seen fewer than 98 bars ago
+    RowWindow<kStrategicRows, kStrategicColumns> rows_{};
+    PositiveBars positive_bars_{};
     std::uint32_t is_out_of_session_ = 0;
     std::uint64_t is_prepared_ = 0;
 };

@@ -1,0 +1,37 @@
+// Why a matrix is not ready: one word for the engine, the journal and people.
+#pragma once
+
+#include <cstdint>
+
+namespace gm {
+
+// Numbers are never reused.
+enum class NotReadyReason : std::uint8_t {
+    kNone = 0,  // it is ready
+    kWarmingUp = 1,
+    kPriceNotPositive = 2,  // until 51 + 47 positive bars have passed
+    kOutOfSession = 3,      // the last bar handed in was: the matrix is that of the bar before it
+};
+[[nodiscard]] const char* describe(NotReadyReason reason) noexcept;
+
+// A price <= 0 has no logarithm: nothing is ready until 51 + 47 positive bars in a row have passed
+// (momentum_50 warm, then 47 rows more; SPEC §1).
+class PositiveBars {
+ public:
+    static constexpr std::uint32_t kBarsMin = 51 + 47;
+
+    void update(bool is_positive) noexcept {
+        if (!is_positive) is_bad_ = 1;
+        in_row_ = is_positive ? in_row_ + 1 : 0;
+        if (in_row_ < kBarsMin) return;
+        in_row_ = kBarsMin;
+        is_bad_ = 0;
+    }
+    [[nodiscard]] bool is_bad() const noexcept { return is_bad_ != 0; }
+
+ private:
+    std::uint32_t in_row_ = 0;  // up to kBarsMin
+    std::uint32_t is_bad_ = 0;  // 1: a price <= 0 was seen fewer than kBarsMin bars ago
+};
+
+}  // namespace gm
