@@ -117,13 +117,16 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       instrument, side, reserved) \
     X(OrderEnded, id, filled_lots, instrument, reserved) \
     X(OrderStateReport, id, filled_lots, leaves_lots, instrument, state, reserved) \
-    X(FeedReplay, request, before_ts_ns, bars_max, instrument, reserved) \
-    X(ReplayEnd, request, bars, instrument, reserved) \
+    X(FeedReplay, \
+      request, cursor, after_ts_ns, before_ts_ns, minutes_max, instrument, connection, \
+      reserved) \
+    X(ReplayEnd, request, cursor, bars, instrument, reserved) \
     X(KernelResult, \
       bar_start_ts_ns, value, instrument, kernel, minutes, status, reserved) \
     X(Timer, deadline_ns, reserved) \
     X(Epoch, epoch, clean, settings_sha256, reserved) \
-    X(SessionEvent, connection, reason, tape_id, reserved) \
+    X(SessionEvent, connection, reason, tape_id, feed_begins_after, has_backfill, reserved) \
+    X(BackfillEnd, venue_bars, file_bars, connection, reserved) \
     X(Decision, \
       bar_start_ts_ns, instrument, action, acts, profile, agents, agent_probability, \
       probability) \
@@ -136,7 +139,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(PositionUpdate, \
       position_lots, cost_low, cost_high, realised_micros, unrealised_micros, \
       commission_micros, round_trips, instrument, reserved) \
-    X(StateUpdate, instrument, state, reason, reserved) \
+    X(StateUpdate, instrument, state, reason, reserved_word, bars_needed, reserved) \
     X(BarQuarantined, start_ts_ns, feed_sequence, instrument, reason, reserved) \
     X(Synergy, \
       ts_ns, close_ticks, confidence, strength, age_s, volatility_30, atr_ticks, \
@@ -197,7 +200,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, \
       kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
       kReplayEnd, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
-      kKernelResult, kDecision, kIntent, kRefusal, kOrderUpdate, kPosition, kState, \
+      kKernelResult, kBackfillEnd, kDecision, kIntent, kRefusal, kOrderUpdate, kPosition, kState, \
       kBarQuarantined, kSynergy, kKernelState, kBlockDigest) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
     X(BookResetReason, kSnapshot, kGap) \

@@ -159,9 +159,16 @@ ORDER_STATE_REPORT = _struct(
     id=ORDER_ID, filled_lots="i8", leaves_lots="i8", instrument="u4", state="u1", reserved="27u1"
 )
 FEED_REPLAY = _struct(
-    request="u8", before_ts_ns="i8", bars_max="u4", instrument="u4", reserved="40u1"
+    request="u8",
+    cursor="u8",
+    after_ts_ns="i8",
+    before_ts_ns="i8",
+    minutes_max="u4",
+    instrument="u4",
+    connection="u4",
+    reserved="20u1",
 )
-REPLAY_END = _struct(request="u8", bars="u8", instrument="u4", reserved="44u1")
+REPLAY_END = _struct(request="u8", cursor="u8", bars="u4", instrument="u4", reserved="40u1")
 KERNEL_RESULT = _struct(
     bar_start_ts_ns="i8",
     value="f8",
@@ -173,7 +180,15 @@ KERNEL_RESULT = _struct(
 )
 TIMER = _struct(deadline_ns="i8", reserved="56u1")
 EPOCH = _struct(epoch="u4", clean="u4", settings_sha256="32u1", reserved="24u1")
-SESSION_EVENT = _struct(connection="u4", reason="u4", tape_id="32u1", reserved="24u1")
+SESSION_EVENT = _struct(
+    connection="u4",
+    reason="u4",
+    tape_id="32u1",
+    feed_begins_after="u8",
+    has_backfill="u4",
+    reserved="12u1",
+)
+BACKFILL_END = _struct(venue_bars="u8", file_bars="u8", connection="u4", reserved="44u1")
 DECISION = _struct(
     bar_start_ts_ns="i8",
     instrument="u4",
@@ -221,7 +236,9 @@ POSITION_UPDATE = _struct(
     instrument="u4",
     reserved="u4",
 )
-STATE_UPDATE = _struct(instrument="u4", state="u1", reason="u1", reserved="58u1")
+STATE_UPDATE = _struct(
+    instrument="u4", state="u1", reason="u1", reserved_word="u2", bars_needed="u4", reserved="52u1"
+)
 BAR_QUARANTINED = _struct(
     start_ts_ns="i8", feed_sequence="u8", instrument="u4", reason="u4", reserved="40u1"
 )
@@ -428,6 +445,7 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.REPLAY_END: REPLAY_END,
         RecordType.BACKFILL: BAR_CLOSE,
         RecordType.KERNEL_RESULT: KERNEL_RESULT,
+        RecordType.BACKFILL_END: BACKFILL_END,
         RecordType.TIMER: TIMER,
         RecordType.EPOCH: EPOCH,
         RecordType.STOP: SESSION_EVENT,

@@ -39,6 +39,7 @@ class RecordType(IntEnum):
     CONNECTED = 54
     BACKFILL = 55
     KERNEL_RESULT = 56
+    BACKFILL_END = 57
     DECISION = 70
     INTENT = 71
     REFUSAL = 72

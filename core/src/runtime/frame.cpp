@@ -19,14 +19,17 @@ bool is_allowed(RecordType type, FrameRole role) noexcept {
         case RecordType::kDone:
         case RecordType::kNewOrder:
         case RecordType::kCancelOrder:
-        case RecordType::kQueryOrder: return role == FrameRole::kToVenue;
+        case RecordType::kQueryOrder:
+        case RecordType::kFeedReplay: return role == FrameRole::kToVenue;
         case RecordType::kWelcome:
         case RecordType::kAck:
         case RecordType::kReject:
         case RecordType::kFill:
         case RecordType::kCancelled:
         case RecordType::kExpired:
-        case RecordType::kOrderState: return role == FrameRole::kFromVenue;
+        case RecordType::kOrderState:
+        case RecordType::kReplayedBar:
+        case RecordType::kReplayEnd: return role == FrameRole::kFromVenue;
         default: return false;
     }
 }
@@ -65,7 +68,10 @@ bool is_numbered(RecordType type) noexcept {
         case RecordType::kHello:
         case RecordType::kWelcome:
         case RecordType::kReady:
-        case RecordType::kDone: return false;
+        case RecordType::kDone:
+        case RecordType::kFeedReplay:
+        case RecordType::kReplayedBar:
+        case RecordType::kReplayEnd: return false;
         default: return true;
     }
 }

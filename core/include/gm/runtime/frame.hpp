@@ -48,7 +48,7 @@ struct Frame {
     [[nodiscard]] Slot slot(std::size_t index, std::int64_t receive_ts_ns) const noexcept;
 };
 
-// Heartbeats and the messages of the handshake stand outside the numbered streams.
+// Heartbeats, the messages of the handshake and feed replays stand outside the numbered streams.
 [[nodiscard]] bool is_numbered(RecordType type) noexcept;
 
 [[nodiscard]] FrameFault decode_frame(std::span<const std::uint8_t> bytes, FrameRole role,

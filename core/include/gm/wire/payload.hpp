@@ -254,21 +254,25 @@ struct Timer {
     std::uint8_t reserved[56];
 };
 
-// Engine -> venue, free-running: bars that ended before the live feed began, newest last. Answered
-// by kReplayedBar frames (BarClose) and one kReplayEnd.
+// Engine -> venue, free-running: bars that were published before WELCOME, a page at a time, oldest
+// first. Answered by at most one frame of kReplayedBar (BarClose) and one kReplayEnd.
 struct FeedReplay {
     std::uint64_t request;
-    std::int64_t before_ts_ns;  // only bars that ended by then; INT64_MAX: all that were published
-    std::uint32_t bars_max;     // of the feed's own size
+    std::uint64_t cursor;       // 0: the first page; else what the page before ended with
+    std::int64_t after_ts_ns;   // only bars that start then or later
+    std::int64_t before_ts_ns;  // only bars that ended by then
+    std::uint32_t minutes_max;  // the newest bars of so many minutes together
     std::uint32_t instrument;
-    std::uint8_t reserved[40];
+    std::uint32_t connection;
+    std::uint8_t reserved[20];
 };
 
 struct ReplayEnd {
     std::uint64_t request;
-    std::uint64_t bars;  // that were sent
+    std::uint64_t cursor;  // 0: there are no more
+    std::uint32_t bars;    // of this page
     std::uint32_t instrument;
-    std::uint8_t reserved[44];
+    std::uint8_t reserved[40];
 };
 
 // What a user kernel returned for one closed bar. Journalled, so a replay needs no kernel.
@@ -305,7 +309,18 @@ struct SessionEvent {
     std::uint32_t connection;
     std::uint32_t reason;
     std::uint8_t tape_id[32];
-    std::uint8_t reserved[24];
+    std::uint64_t feed_begins_after;  // kConnected: an engine without a live bar joins here; else 0
+    std::uint32_t has_backfill;       // kConnected: 1: kBackfill and one kBackfillEnd come first
+    std::uint8_t reserved[12];
+};
+
+// kBackfill is a BarClose; its header's source_ts_ns is the time by which such a bar must have
+// ended: what comes live lies behind it. This is the last of them.
+struct BackfillEnd {
+    std::uint64_t venue_bars;  // handed in, refused ones included
+    std::uint64_t file_bars;
+    std::uint32_t connection;
+    std::uint8_t reserved[44];
 };
 
 inline constexpr std::size_t kAgentsMax = 3;
@@ -375,7 +390,9 @@ struct StateUpdate {
     std::uint32_t instrument;
     EngineState state;
     std::uint8_t reason;  // NotReadyReason of gm/features/strategic.hpp, or 0
-    std::uint8_t reserved[58];
+    std::uint16_t reserved_word;
+    std::uint32_t bars_needed;  // of 30 minutes, at least; 0: it is warm
+    std::uint8_t reserved[52];
 };
 
 struct BarQuarantined {
@@ -441,7 +458,9 @@ static_assert(sizeof(PositionUpdate) == 64 && offsetof(PositionUpdate, instrumen
 static_assert(sizeof(Quote) == 64 && offsetof(Quote, instrument) == 32);
 static_assert(sizeof(BookLevel) == 64 && offsetof(BookLevel, side) == 20);
 static_assert(sizeof(BookReset) == 64 && offsetof(BookReset, reason) == 20);
-static_assert(sizeof(FeedReplay) == 64 && sizeof(ReplayEnd) == 64);
+static_assert(sizeof(FeedReplay) == 64 && offsetof(FeedReplay, minutes_max) == 32);
+static_assert(sizeof(ReplayEnd) == 64 && sizeof(BackfillEnd) == 64);
+static_assert(offsetof(SessionEvent, feed_begins_after) == 40);
 static_assert(sizeof(KernelResult) == 64 && offsetof(KernelResult, status) == 28);
 static_assert(sizeof(Synergy) == 64 && offsetof(Synergy, instrument) == 52);
 static_assert(sizeof(KernelState) == 64 && offsetof(KernelState, status) == 40);

@@ -58,6 +58,7 @@ enum class RecordType : std::uint16_t {
     kConnected = 54,
     kBackfill = 55,
     kKernelResult = 56,
+    kBackfillEnd = 57,
     // outputs of the engine
     kDecision = 70,
     kIntent = 71,
