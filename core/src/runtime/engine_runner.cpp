@@ -9,6 +9,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "gm/engine/lockstep.hpp"
+
 namespace gm {
 namespace {
 
@@ -154,14 +156,7 @@ void EngineRunner::step(const Slot& input) noexcept {
     if (static_cast<Source>(input.header.source) != Source::kIo) {
         engine_->step(input, *outputs_);
     } else {
-        // Numbered here, where the order of consumption is known. A TIMER with nothing due is not
-        // journalled and takes no number.
-        Slot numbered = input;
-        numbered.header.first_sequence = io_sequence_ + 1;
-        numbered.header.epoch = engine_->epoch();
-        const std::uint64_t before = engine_->last_input_sequence();
-        engine_->step(numbered, *outputs_);
-        io_sequence_ += engine_->last_input_sequence() - before;
+        step_io(*engine_, input, io_sequence_, *outputs_);
     }
     step_ticks_.record(ticks() - begin);
     if (outputs_->unsent() > 0) halt();  // io is gone or hangs: nothing may be decided any more
@@ -169,15 +164,8 @@ void EngineRunner::step(const Slot& input) noexcept {
 
 void EngineRunner::consume(const Slot& input) noexcept {
     if (is_lockstep_.load(std::memory_order_relaxed)) {
-        // A deadline that lies before this record fires first, at its own time.
-        for (int i = 0; i < kTimersMax; ++i) {
-            const std::int64_t deadline_ns = engine_->next_deadline_ns();
-            if (deadline_ns >= input.header.receive_ts_ns) break;
-            Timer timer{};
-            timer.deadline_ns = deadline_ns;
-            step(make_slot(RecordType::kTimer, Source::kIo, 0, deadline_ns, timer));
-            if (engine_->next_deadline_ns() <= deadline_ns) break;  // it cannot be served
-        }
+        fire_deadlines(*engine_, input.header.receive_ts_ns,
+                       [this](const Slot& timer) { step(timer); });
     }
     step(input);
     is_status_old_ = true;

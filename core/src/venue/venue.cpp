@@ -2,6 +2,7 @@
 #include "gm/venue/venue.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 namespace gm {
@@ -231,36 +232,45 @@ void Venue::begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept {
 
 void Venue::publish(RecordType type, std::size_t row, Slot& out) noexcept {
     feed_.push_back({now_ns_, static_cast<std::uint32_t>(row), type});
-    out = make_feed(feed_.size(), feed_.back());
+    make_feed(feed_.size(), feed_.back(), out);
 }
 
-// Stamped with the venue's time, so that a bar with an absurd start moves nobody's clock; a trade
-// has no other place for its own stamp.
-Slot Venue::make_feed(std::uint64_t sequence, const FeedMark& mark) const noexcept {
-    const auto slot_of = [&](const auto& payload) {
-        return make_slot(mark.type, Source::kVenueFeed, sequence, mark.now_ns, payload);
+// Stamped with the venue's time, so that a bar with an absurd start moves nobody's clock; what is
+// no bar has no other place for its own stamp. Written in place, and once: a copy of what was just
+// written piece by piece would wait for the pieces (20 of 75 ns a trade).
+void Venue::make_feed(std::uint64_t sequence, const FeedMark& mark, Slot& out) const noexcept {
+    const auto put = [&](const void* payload, std::int64_t source_ts_ns) {
+        out.header = {kMagic,
+                      kSchema,
+                      static_cast<std::uint16_t>(mark.type),
+                      1,
+                      static_cast<std::uint16_t>(Source::kVenueFeed),
+                      0,
+                      sequence,
+                      source_ts_ns,
+                      mark.now_ns};
+        std::memcpy(out.payload, payload, kPayloadSize);
+        out.trailer = {};
     };
     if (mark.type == RecordType::kEnd) {
         End end{};
         end.last_feed_sequence = sequence;
-        return slot_of(end);
+        return put(&end, mark.now_ns);
     }
     const TapeRow& row = tape_[mark.row];
     switch (mark.type) {
-        case RecordType::kBarOpen: return slot_of(open_of(row.as<BarClose>()));
-        case RecordType::kBarClose: return slot_of(row.as<BarClose>());
-        case RecordType::kTrade: {
-            Slot slot = slot_of(row.as<Trade>());
-            slot.header.source_ts_ns = row.ts_ns;
-            return slot;
+        case RecordType::kBarOpen: {
+            const BarOpen open = open_of(row.as<BarClose>());
+            return put(&open, mark.now_ns);
         }
-        default: return slot_of(row.as<Quarantine>());
+        case RecordType::kTrade: return put(row.payload, row.ts_ns);
+        default: return put(row.payload, mark.now_ns);
     }
 }
 
 bool Venue::feed(std::uint64_t sequence, Slot& out) const noexcept {
     if (sequence == 0 || sequence > feed_.size()) return false;
-    out = make_feed(sequence, feed_[sequence - 1]);
+    make_feed(sequence, feed_[sequence - 1], out);
     return true;
 }
 

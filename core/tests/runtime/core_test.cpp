@@ -14,6 +14,7 @@
 
 #include "gm/base/clock.hpp"
 #include "gm/runtime/venue_server.hpp"
+#include "gm/session/session.hpp"
 #include "journal/journal_fixture.hpp"
 #include "runtime/memory_network.hpp"
 #include "runtime/settings_block.hpp"
@@ -25,6 +26,7 @@ using gm::testing::TemporaryFolder;
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::size_t kBars = 700;
+constexpr std::uint8_t kTapeId = 5;
 
 std::vector<TapeRow> wave_tape(std::size_t bars = kBars) {
     const auto price = [](std::size_t i) {
@@ -48,19 +50,23 @@ std::vector<TapeRow> wave_tape(std::size_t bars = kBars) {
     return rows;
 }
 
+VenueSettings venue_settings() {
+    VenueSettings settings{};
+    settings.seed = 7;
+    settings.orders_max = 1024;
+    settings.partial_fill_ppm = 300'000;
+    settings.reject_ppm = 50'000;
+    settings.commission_micros_per_lot = 2;
+    return settings;
+}
+
 // A venue on a thread of its own, on the sockets of a run directory.
 class RunningVenue {
  public:
     RunningVenue(test::MemoryNetwork& network, const std::string& run_dir,
-                 std::vector<TapeRow> tape, std::uint8_t tape_id = 5)
+                 std::vector<TapeRow> tape, std::uint8_t tape_id = kTapeId)
         : tape_(std::move(tape)) {
-        VenueSettings settings{};
-        settings.seed = 7;
-        settings.orders_max = 1024;
-        settings.partial_fill_ppm = 300'000;
-        settings.reject_ppm = 50'000;
-        settings.commission_micros_per_lot = 2;
-        REQUIRE(venue.open(settings, test::make_settings().instruments[0], tape_).is_ok());
+        REQUIRE(venue.open(venue_settings(), test::make_settings().instruments[0], tape_).is_ok());
         Endpoints endpoints;
         REQUIRE(find_endpoints(run_dir, run_dir + "/r", endpoints).is_ok());
         VenueServerSettings server_settings;
@@ -173,6 +179,22 @@ std::vector<Slot> trade(Driver driver) {
     return read_journal(folder.path());
 }
 
+// The same without sockets and threads.
+std::vector<Slot> trade_in_one_thread() {
+    const TemporaryFolder folder;
+    const std::vector<TapeRow> tape = wave_tape();
+    SessionOptions options;
+    options.run_directory = folder.path();
+    options.segment_bytes = 1U << 20;
+    options.tape_id[0] = kTapeId;
+    Session session;
+    Failure failure = session.open(test::loaded_settings(), venue_settings(), tape, options);
+    REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+    failure = session.run(UINT64_MAX);
+    REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+    return read_journal(folder.path());
+}
+
 // Every client id once in the ledger at most, and every order's end the same on both sides.
 void compare_with_ledger(const std::string& run_dir, const Venue& venue) {
     std::vector<OrderUpdate> last;
@@ -198,12 +220,13 @@ void compare_with_ledger(const std::string& run_dir, const Venue& venue) {
 
 }  // namespace
 
-TEST_CASE("inline and threaded driver write the same bytes") {
+TEST_CASE("inline driver, threaded driver and a session in one thread write the same bytes") {
     const auto first = trade(Driver::kInline);
-    const auto second = trade(Driver::kThreaded);
-    REQUIRE(first.size() == second.size());
-    for (std::size_t i = 0; i < first.size(); ++i) {
-        REQUIRE(std::memcmp(&first[i], &second[i], sizeof(Slot)) == 0);
+    for (const auto& other : {trade(Driver::kThreaded), trade_in_one_thread()}) {
+        REQUIRE(first.size() == other.size());
+        for (std::size_t i = 0; i < first.size(); ++i) {
+            REQUIRE(std::memcmp(&first[i], &other[i], sizeof(Slot)) == 0);
+        }
     }
 }
 

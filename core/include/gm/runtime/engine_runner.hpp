@@ -88,8 +88,6 @@ class EngineRunner {
     void write_status(bool is_forced) noexcept;
 
  private:
-    static constexpr int kTimersMax = 64;  // before one record; the rest waits for the next
-
     void consume(const Slot& input) noexcept;
     void step(const Slot& input) noexcept;
     [[nodiscard]] bool wait_for_journal() noexcept;

@@ -111,7 +111,7 @@ class Venue {
     void pass_time(std::int64_t ts_ns) noexcept;
     void begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept;
     void publish(RecordType type, std::size_t row, Slot& out) noexcept;
-    [[nodiscard]] Slot make_feed(std::uint64_t sequence, const FeedMark& mark) const noexcept;
+    void make_feed(std::uint64_t sequence, const FeedMark& mark, Slot& out) const noexcept;
     void publish_bar(Slot& out) noexcept;
     void publish_trade(Slot& out) noexcept;
 

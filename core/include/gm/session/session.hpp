@@ -1,0 +1,90 @@
+// Engine and venue on one simulated clock, in one thread: backtest, training, simulation.
+//
+// The steps are those of a lockstep run over ZeroMQ, in its order: a feed event, the orders that
+// it causes, the venue's replies one by one with the orders that each causes, the next feed event.
+// So orders, fills and every record are those of two processes on the same tape, byte for byte; a
+// replay of the journal is the third way to the same bytes. No clock, no chance but the venue's
+// dice, no thread: sessions that share nothing may run side by side.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gm/base/status.hpp"
+#include "gm/engine/engine.hpp"
+#include "gm/engine/outputs.hpp"
+#include "gm/journal/journal_ring.hpp"
+#include "gm/journal/run_lock.hpp"
+#include "gm/journal/segments.hpp"
+#include "gm/ring/spsc_ring.hpp"
+#include "gm/venue/venue.hpp"
+
+namespace gm {
+
+struct SessionOptions {
+    std::array<std::uint8_t, 32> tape_id{};  // in the journal: another tape is another run
+    // Keeps a journal there as `gm run` does, for replay, report and verify; empty: none.
+    std::string run_directory;
+    std::uint64_t segment_bytes = kSegmentBytesDefault;
+    bool keeps_records = true;  // records(): off where only totals and ledger are asked for
+};
+
+class Session {
+ public:
+    Session() = default;
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    // Cold. The engine has recovered from nothing and is connected. The tape must outlive the
+    // session. kBadArgument: the run directory holds a journal.
+    Failure open(const Settings& settings, const VenueSettings& venue,
+                 std::span<const TapeRow> tape, const SessionOptions& options);
+
+    // Plays up to `events_max` feed events with all that they cause. After the last one the run is
+    // over, its journal synced. A failure is final.
+    Failure run(std::uint64_t events_max);
+
+    [[nodiscard]] bool is_over() const noexcept { return is_over_; }
+    [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
+    [[nodiscard]] const Venue& venue() const noexcept { return venue_; }
+    // The journal so far without the feed's data: inputs of io and venue, decisions, orders,
+    // positions, refusals. Grows with what the run does, not with what it reads.
+    [[nodiscard]] std::span<const Slot> records() const noexcept { return records_; }
+    // All records of the journal, kept or not.
+    [[nodiscard]] std::uint64_t journal_records() const noexcept { return ring_.drained(); }
+
+ private:
+    Failure open_journal(const SessionOptions& options);
+    template <typename P>
+    void step_io(RecordType type, const P& payload) noexcept;
+    void step(const Slot& input) noexcept;
+    void step_venue(Slot& input) noexcept;
+    void hand_over_orders() noexcept;
+    void play_event(Slot& event) noexcept;
+    void make_room() noexcept;
+    void drain();
+    Failure finish();
+
+    std::unique_ptr<Engine> engine_;
+    Venue venue_;
+    JournalRing ring_;
+    SpscRing<Slot> orders_;
+    std::optional<Outputs> outputs_;
+    RunLock lock_;
+    SegmentWriter segments_;
+    bool has_segments_ = false;
+    bool keeps_records_ = true;
+    bool is_over_ = false;
+    std::vector<Slot> records_;
+    SessionEvent connection_{};
+    std::uint64_t io_sequence_ = 0;
+    std::int64_t now_ns_ = 0;  // simulated: the latest stamp that the venue has given
+    Failure failure_;
+};
+
+}  // namespace gm

@@ -1,0 +1,160 @@
+#include "gm/session/session.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "gm/engine/lockstep.hpp"
+
+namespace gm {
+namespace {
+
+// One worst step more than is drained at once; small enough to stay in the cache.
+constexpr std::uint64_t kRingSlots = 2 * Engine::kStepRecordsMax;
+constexpr std::uint32_t kConnection = 1;  // of epoch 1: nothing is ever lost here
+
+// What the feed says is in the tape already.
+bool is_data(RecordType type) noexcept {
+    switch (type) {
+        case RecordType::kBarOpen:
+        case RecordType::kBarClose:
+        case RecordType::kTrade:
+        case RecordType::kQuote:
+        case RecordType::kBookLevel:
+        case RecordType::kBookReset: return true;
+        default: return false;
+    }
+}
+
+}  // namespace
+
+Failure Session::open(const Settings& settings, const VenueSettings& venue,
+                      std::span<const TapeRow> tape, const SessionOptions& options) {
+    if (venue.instrument >= settings.instruments.size()) {
+        return fail(Status::kBadSettings, "the venue plays instrument " +
+                                              std::to_string(venue.instrument) + " of " +
+                                              std::to_string(settings.instruments.size()));
+    }
+    engine_ = std::make_unique<Engine>();
+    keeps_records_ = options.keeps_records;
+    Failure failure = engine_->open(settings);
+    if (failure.is_ok()) {
+        failure = venue_.open(venue, settings.instruments[venue.instrument], tape);
+    }
+    if (failure.is_ok()) failure = orders_.open(Engine::kStepRecordsMax);
+    if (failure.is_ok()) failure = ring_.open_anonymous(kRingSlots);
+    if (failure.is_ok() && !options.run_directory.empty()) failure = open_journal(options);
+    if (!failure.is_ok()) return failure;
+    outputs_.emplace(ring_, orders_, nullptr);
+
+    Epoch epoch{};
+    epoch.epoch = 1;
+    epoch.clean = 1;
+    std::memcpy(epoch.settings_sha256, settings.sha256, sizeof epoch.settings_sha256);
+    step_io(RecordType::kEpoch, epoch);
+    venue_.on_session(epoch.epoch, kConnection);
+    connection_.connection = kConnection;
+    std::memcpy(connection_.tape_id, options.tape_id.data(), sizeof connection_.tape_id);
+    step_io(RecordType::kConnected, connection_);
+    hand_over_orders();
+    return failure_;
+}
+
+Failure Session::open_journal(const SessionOptions& options) {
+    SegmentSettings settings;
+    settings.run_directory = options.run_directory;
+    settings.segment_bytes = options.segment_bytes;
+    Failure failure = make_folder(options.run_directory);
+    if (failure.is_ok()) failure = lock_.acquire(options.run_directory);
+    if (failure.is_ok()) failure = segments_.open(settings);
+    if (failure.is_ok() && segments_.last_sequence() != 0) {
+        failure =
+            fail(Status::kBadArgument, options.run_directory + " holds the journal of another run");
+    }
+    has_segments_ = failure.is_ok();
+    return failure;
+}
+
+Failure Session::run(std::uint64_t events_max) {
+    Slot event{};
+    for (std::uint64_t i = 0; i < events_max && !is_over_ && failure_.is_ok(); ++i) {
+        if (!venue_.next_feed(event)) break;
+        play_event(event);
+        is_over_ = venue_.is_ended();
+        if (is_over_) failure_ = finish();
+    }
+    if (failure_.is_ok()) failure_ = venue_.failure();
+    if (failure_.is_ok() && outputs_->unsent() > 0) {
+        failure_ = fail(Status::kRingFull, "one step made more orders than the ring holds: " +
+                                               std::to_string(orders_.capacity()));
+    }
+    return failure_;
+}
+
+// An event and its consequences, until the venue has nothing more to say about it.
+void Session::play_event(Slot& event) noexcept {
+    step_venue(event);
+    // Bounded by the orders: each is answered, and filled or ended, a number of times.
+    while (venue_.next_reply(engine_->last_reply_sequence(), event)) step_venue(event);
+}
+
+// Stamped as io stamps a frame in lockstep: the venue's time, which never runs backward.
+void Session::step_venue(Slot& input) noexcept {
+    now_ns_ = std::max(now_ns_, input.header.source_ts_ns);
+    input.header.receive_ts_ns = now_ns_;
+    fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) {
+        make_room();
+        gm::step_io(*engine_, timer, io_sequence_, *outputs_);
+    });
+    step(input);
+    hand_over_orders();
+}
+
+template <typename P>
+void Session::step_io(RecordType type, const P& payload) noexcept {
+    make_room();
+    gm::step_io(*engine_, make_slot(type, Source::kIo, 0, now_ns_, payload), io_sequence_,
+                *outputs_);
+}
+
+void Session::step(const Slot& input) noexcept {
+    make_room();
+    engine_->step(input, *outputs_);
+}
+
+void Session::hand_over_orders() noexcept {
+    for (const Slot* slot = orders_.front(); slot != nullptr; slot = orders_.front()) {
+        const Sender sender{slot->header.epoch, kConnection, venue_.now_ns()};
+        switch (slot->type()) {
+            case RecordType::kNewOrder: venue_.on_order(slot->as<NewOrder>(), sender); break;
+            case RecordType::kCancelOrder: venue_.on_cancel(slot->as<CancelOrder>(), sender); break;
+            case RecordType::kQueryOrder: venue_.on_query(slot->as<QueryOrder>(), sender); break;
+            default: break;  // READY: the venue has waited for nobody
+        }
+        orders_.pop();
+    }
+}
+
+void Session::make_room() noexcept {
+    if (!ring_.has_room(Engine::kStepRecordsMax)) drain();
+}
+
+void Session::drain() {
+    for (auto written = ring_.front(); !written.empty(); written = ring_.front()) {
+        if (has_segments_ && failure_.is_ok()) failure_ = segments_.append(written);
+        for (const Slot& slot : written) {
+            if (keeps_records_ && !is_data(slot.type())) records_.push_back(slot);
+        }
+        ring_.pop(written.size());
+    }
+}
+
+// END was consumed; the engine stops as it does when `gm run` ends.
+Failure Session::finish() {
+    step_io(RecordType::kStop, connection_);
+    drain();
+    if (has_segments_ && failure_.is_ok()) failure_ = segments_.close();
+    lock_.release();
+    return failure_;
+}
+
+}  // namespace gm
