@@ -85,9 +85,9 @@ GateContext Engine::gate_context(std::uint32_t at) const noexcept {
     GateContext context;
     context.exposure = orders_.exposure(at);
     context.now_ns = stamp_.now_ns;
-    context.has_reference = desk.market.last_good_ts_ns() != kNoTime;
-    context.reference_ticks = desk.market.last_good_price_ticks();
-    context.reference_ts_ns = desk.market.last_good_ts_ns();
+    context.has_reference = desk.market.reference_ts_ns() != kNoTime;
+    context.reference_ticks = desk.market.reference_ticks();
+    context.reference_ts_ns = desk.market.reference_ts_ns();
     context.level = level_ > desk.level ? level_ : desk.level;
     if (orders_.has_unknown(at) && context.level < KillLevel::kReducing) {
         context.level = KillLevel::kReducing;
@@ -96,7 +96,7 @@ GateContext Engine::gate_context(std::uint32_t at) const noexcept {
     // An order decided on the last bar of a session waits for the next OPEN: the bar counts, not
     // the bell.
     context.is_in_session = (desk.market.last_flags() & kBarOutOfSession) == 0;
-    context.is_gapped = is_gapped_;
+    context.is_gapped = is_gapped_ || desk.market.is_book_doubtful();
     return context;
 }
 

@@ -121,6 +121,13 @@ void Engine::on_feed(const Slot& input, Outputs& out) noexcept {
         case RecordType::kTrade: {
             return on_trade(input.as<Trade>(), input.header.source_ts_ns, out);
         }
+        case RecordType::kQuote: {
+            return on_quote(input.as<Quote>(), input.header.source_ts_ns, out);
+        }
+        case RecordType::kBookLevel: {
+            return on_book_level(input.as<BookLevel>(), input.header.source_ts_ns, out);
+        }
+        case RecordType::kBookReset: return on_book_reset(input.as<BookReset>());
         case RecordType::kQuarantine: {
             const auto refused = input.as<Quarantine>();
             ++totals_.reader_refusals;

@@ -36,6 +36,7 @@ Failure Market::open(const Instrument& instrument, std::span<const SessionInterv
     if (Failure failure = calendar_.open(sessions, offsets); !failure.is_ok()) return failure;
     if (Failure failure = builder_.open(); !failure.is_ok()) return failure;
     check_.open(instrument, clean_bars);
+    book_.open();
     return ok();
 }
 
@@ -97,6 +98,61 @@ QuarantineReason Market::on_trade(const Trade& trade, std::int64_t ts_ns,
     note(price, ts_ns, engine_ts_ns);
     enter({ts_ns, ts_ns, price, price, price, price, trade.quantity_lots, 0});
     return fault;
+}
+
+void Market::believe(const Quote& top, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept {
+    top_ = top;
+    top_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
+}
+
+QuarantineReason Market::on_quote(const Quote& quote, std::int64_t ts_ns,
+                                  std::int64_t engine_ts_ns) noexcept {
+    QuarantineReason fault = check_.judge_book_time(ts_ns, quote_ts_ns_, engine_ts_ns);
+    // One that is older than what is known takes nothing away from it.
+    if (fault == QuarantineReason::kBackwardTime) return fault;
+    if (fault == QuarantineReason::kNone) {
+        quote_ts_ns_ = ts_ns;
+        fault = check_.judge_top(quote);
+    }
+    quote_fault_ = fault;
+    if (fault == QuarantineReason::kNone) believe(quote, ts_ns, engine_ts_ns);
+    return fault;
+}
+
+QuarantineReason Market::on_book_level(const BookLevel& level, std::int64_t ts_ns,
+                                       std::int64_t engine_ts_ns) noexcept {
+    // Levels are in the order of the exchange, whatever their stamps say.
+    QuarantineReason fault = check_.judge_book_time(ts_ns, kNoTime, engine_ts_ns);
+    if (fault == QuarantineReason::kNone) fault = check_.judge_level(level);
+    if (fault != QuarantineReason::kNone) {
+        book_.reset(BookResetReason::kGap);
+        return fault;
+    }
+    if (!book_.apply(level) || book_.state() != BookState::kWhole) return fault;
+    const Quote top = book_.top();
+    level_fault_ = check_.judge_top(top);
+    if (level_fault_ == QuarantineReason::kNone) believe(top, ts_ns, engine_ts_ns);
+    return level_fault_;
+}
+
+void Market::on_book_reset(const BookReset& reset) noexcept {
+    const bool is_snapshot = reset.reason == BookResetReason::kSnapshot;
+    book_.reset(is_snapshot ? BookResetReason::kSnapshot : BookResetReason::kGap);
+    level_fault_ = QuarantineReason::kNone;  // what stood there is gone
+}
+
+std::int64_t Market::reference_ticks() const noexcept {
+    if (price_ts_ns_ == kNoTime) return floor_div(top_.bid_ticks + top_.ask_ticks, std::int64_t{2});
+    if (top_ts_ns_ < price_ts_ns_) return price_ticks_;
+    if (top_.bid_lots > 0 && price_ticks_ < top_.bid_ticks) return top_.bid_ticks;
+    if (top_.ask_lots > 0 && price_ticks_ > top_.ask_ticks) return top_.ask_ticks;
+    return price_ticks_;
+}
+
+// One side alone pulls, but does not say that the price is still there.
+std::int64_t Market::reference_ts_ns() const noexcept {
+    const bool is_two_sided = top_.bid_lots > 0 && top_.ask_lots > 0;
+    return is_two_sided ? std::max(price_ts_ns_, top_ts_ns_) : price_ts_ns_;
 }
 
 void Market::on_reader_refusal(QuarantineReason reason) noexcept {

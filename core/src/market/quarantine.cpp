@@ -23,6 +23,11 @@ constexpr std::array<const char*, kQuarantineReasons> kNames = {
     return ts_ns > -kTimeMax && ts_ns < kTimeMax;
 }
 
+// Both in range, or this is not asked; without a clock nothing is in the future.
+[[nodiscard]] bool is_future(std::int64_t ts_ns, std::int64_t clock_ns) noexcept {
+    return clock_ns != kNoClock && is_time(clock_ns) && ts_ns - clock_ns > BarCheck::kFutureNsMax;
+}
+
 // The row before must be older: a stamp seen twice is a copy, one that is smaller came too late.
 [[nodiscard]] QuarantineReason judge_order(std::int64_t ts_ns, std::int64_t before_ns) noexcept {
     if (before_ns == kNoTime || ts_ns > before_ns) return QuarantineReason::kNone;
@@ -58,9 +63,10 @@ bool BarCheck::is_within_band(std::int64_t price_ticks, std::int64_t of_ticks) c
     return Uint128{distance} * kPpm <= Uint128{magnitude(of_ticks)} * magnitude(band_ppm_);
 }
 
+// Open and close lie between low and high, or the row would have been refused before.
 bool BarCheck::lies_within(const Prices& row, std::int64_t of_ticks) const noexcept {
-    return is_within_band(row.open, of_ticks) && is_within_band(row.high, of_ticks) &&
-           is_within_band(row.low, of_ticks) && is_within_band(row.close, of_ticks);
+    return is_within_band(row.high, of_ticks) &&
+           (row.low == row.high || is_within_band(row.low, of_ticks));
 }
 
 bool BarCheck::agree(const Prices& a, const Prices& b) const noexcept {
@@ -83,10 +89,7 @@ QuarantineReason BarCheck::judge_values(const Prices& row, std::int64_t volume_l
     if (!fits(row.high) || !fits(row.low) || volume_lots > kUnitsMax) {
         return QuarantineReason::kOverflow;
     }
-    if (clock_ns != kNoClock && is_time(clock_ns) && stamp_ns - clock_ns > kFutureNsMax) {
-        return QuarantineReason::kFuture;
-    }
-    return QuarantineReason::kNone;
+    return is_future(stamp_ns, clock_ns) ? QuarantineReason::kFuture : QuarantineReason::kNone;
 }
 
 QuarantineReason BarCheck::find_fault(const BarOpen& bar, std::int64_t clock_ns) const noexcept {
@@ -197,11 +200,63 @@ QuarantineReason BarCheck::judge_trade(const Trade& trade, std::int64_t ts_ns,
     return fault;
 }
 
+// A side without an order has neither price nor quantity.
+QuarantineReason BarCheck::judge_side(std::int64_t price_ticks, std::int64_t lots) const noexcept {
+    if (lots < 0) return QuarantineReason::kNegativeVolume;
+    if (lots == 0) {
+        return price_ticks == 0 ? QuarantineReason::kNone : QuarantineReason::kContradiction;
+    }
+    if (price_ticks <= price_floor_ticks_) return QuarantineReason::kBelowFloor;
+    if (!fits(price_ticks) || lots > kUnitsMax) return QuarantineReason::kOverflow;
+    return QuarantineReason::kNone;
+}
+
+QuarantineReason BarCheck::judge_spread(const Quote& top) const noexcept {
+    const bool has_bid = top.bid_lots > 0;
+    const bool has_ask = top.ask_lots > 0;
+    if (has_bid && has_ask && top.bid_ticks > top.ask_ticks) return QuarantineReason::kCrossedBook;
+    if (has_bid && has_ask && top.bid_ticks == top.ask_ticks) return QuarantineReason::kLockedBook;
+    if (!has_reference_) return QuarantineReason::kNone;
+    const bool is_far = (has_bid && top.bid_ticks > reference_ticks_ &&
+                         !is_within_band(top.bid_ticks, reference_ticks_)) ||
+                        (has_ask && top.ask_ticks < reference_ticks_ &&
+                         !is_within_band(top.ask_ticks, reference_ticks_));
+    return is_far ? QuarantineReason::kJumpBand : QuarantineReason::kNone;
+}
+
+QuarantineReason BarCheck::judge_top(const Quote& top) noexcept {
+    QuarantineReason fault = judge_side(top.bid_ticks, top.bid_lots);
+    if (fault == QuarantineReason::kNone) fault = judge_side(top.ask_ticks, top.ask_lots);
+    if (fault == QuarantineReason::kNone) fault = judge_spread(top);
+    return count_book_fault(fault);
+}
+
+QuarantineReason BarCheck::judge_level(const BookLevel& level) noexcept {
+    if (level.side > Side::kSell) return count_book_fault(QuarantineReason::kMalformed);
+    // A price that is taken away must be one that could have been there.
+    const std::int64_t lots = level.quantity_lots == 0 ? 1 : level.quantity_lots;
+    return count_book_fault(judge_side(level.price_ticks, lots));
+}
+
+QuarantineReason BarCheck::judge_book_time(std::int64_t ts_ns, std::int64_t after_ns,
+                                           std::int64_t clock_ns) noexcept {
+    if (!is_time(ts_ns)) return count_book_fault(QuarantineReason::kOverflow);
+    if (is_future(ts_ns, clock_ns)) return count_book_fault(QuarantineReason::kFuture);
+    const bool is_late = after_ns != kNoTime && ts_ns < after_ns;
+    return count_book_fault(is_late ? QuarantineReason::kBackwardTime : QuarantineReason::kNone);
+}
+
+QuarantineReason BarCheck::count_book_fault(QuarantineReason fault) noexcept {
+    if (fault != QuarantineReason::kNone) ++counts_[static_cast<std::size_t>(fault)];
+    return fault;
+}
+
 void BarCheck::count_refused_row(QuarantineReason reason) noexcept {
-    const auto index = static_cast<std::size_t>(reason);
+    // From the wire: it may be any number, and none is no reason.
+    const bool is_known =
+        reason != QuarantineReason::kNone && static_cast<std::size_t>(reason) < kQuarantineReasons;
     jump_count_ = 0;
-    ++counts_[index < kQuarantineReasons ? index
-                                         : static_cast<std::size_t>(QuarantineReason::kMalformed)];
+    ++counts_[static_cast<std::size_t>(is_known ? reason : QuarantineReason::kMalformed)];
     if (++refusals_in_row_ >= kRefusalsInRowMax) clean_bars_missing_ = clean_bars_;
 }
 

@@ -12,6 +12,9 @@ bool is_allowed(RecordType type, FrameRole role) noexcept {
         case RecordType::kBarClose:
         case RecordType::kTrade:
         case RecordType::kQuarantine:
+        case RecordType::kQuote:
+        case RecordType::kBookLevel:
+        case RecordType::kBookReset:
         case RecordType::kEnd: return role == FrameRole::kFeed;
         case RecordType::kHeartbeat: return role != FrameRole::kToVenue;
         case RecordType::kHello:

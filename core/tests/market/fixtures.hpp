@@ -63,6 +63,27 @@ inline BarOpen opening(std::int64_t start, std::int64_t minutes, std::int64_t pr
     event.open_ticks = price;
     return event;
 }
+inline Quote quote(std::int64_t bid, std::int64_t ask, std::int64_t lots = 1) {
+    Quote event{};
+    event.bid_ticks = bid;
+    event.ask_ticks = ask;
+    event.bid_lots = bid == 0 ? 0 : lots;
+    event.ask_lots = ask == 0 ? 0 : lots;
+    return event;
+}
+inline BookLevel book_level(Side side, std::int64_t price, std::int64_t lots, bool is_last = true) {
+    BookLevel event{};
+    event.price_ticks = price;
+    event.quantity_lots = lots;
+    event.side = side;
+    event.is_last = is_last ? 1 : 0;
+    return event;
+}
+inline BookReset book_reset(BookResetReason reason) {
+    BookReset event{};
+    event.reason = reason;
+    return event;
+}
 inline Trade trade(std::int64_t price, std::int64_t quantity = 1) {
     Trade event{};
     event.price_ticks = price;

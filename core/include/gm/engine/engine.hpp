@@ -106,6 +106,9 @@ class Engine {
     void on_bar_open(const BarOpen& bar, Outputs& out) noexcept;
     void on_bar_close(const BarClose& bar, Outputs& out) noexcept;
     void on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept;
+    void on_quote(const Quote& quote, std::int64_t ts_ns, Outputs& out) noexcept;
+    void on_book_level(const BookLevel& level, std::int64_t ts_ns, Outputs& out) noexcept;
+    void on_book_reset(const BookReset& reset) noexcept;
     [[nodiscard]] bool is_refused(std::uint32_t at, QuarantineReason reason,
                                   std::int64_t start_ts_ns, Outputs& out) noexcept;
     void take_closed_bars(Desk& desk) noexcept;

@@ -11,6 +11,7 @@
 
 #include "gm/base/status.hpp"
 #include "gm/market/bar_builder.hpp"
+#include "gm/market/book.hpp"
 #include "gm/market/calendar.hpp"
 #include "gm/market/instrument.hpp"
 #include "gm/market/quarantine.hpp"
@@ -36,6 +37,15 @@ class Market {
     // ts_ns: when the exchange says that it happened.
     [[nodiscard]] QuarantineReason on_trade(const Trade& trade, std::int64_t ts_ns,
                                             std::int64_t engine_ts_ns = kNoClock) noexcept;
+    // The best prices, as the exchange says them. A book event closes no bar: quotes and trades of
+    // one exchange come in no common order, and a bar that a quote closed would lose trades.
+    [[nodiscard]] QuarantineReason on_quote(const Quote& quote, std::int64_t ts_ns,
+                                            std::int64_t engine_ts_ns = kNoClock) noexcept;
+    // One change of the book, which is looked at when its event is complete. A level that is
+    // refused leaves a hole: gapped.
+    [[nodiscard]] QuarantineReason on_book_level(const BookLevel& level, std::int64_t ts_ns,
+                                                 std::int64_t engine_ts_ns = kNoClock) noexcept;
+    void on_book_reset(const BookReset& reset) noexcept;
     // The reader refused a row before it became a record.
     void on_reader_refusal(QuarantineReason reason) noexcept;
     // The clock alone moved: the bars of a session that is over close.
@@ -52,6 +62,23 @@ class Market {
     // Price of the last good event, OPEN included, and the engine time of it; kNoTime before it.
     [[nodiscard]] std::int64_t last_good_price_ticks() const noexcept { return price_ticks_; }
     [[nodiscard]] std::int64_t last_good_ts_ns() const noexcept { return price_ts_ns_; }
+    // What a collar is laid around: the last good price, pulled into the spread if a good book is
+    // newer; before the first price, the middle of the spread. And the engine time since which it
+    // is known; kNoTime: there is none.
+    [[nodiscard]] std::int64_t reference_ticks() const noexcept;
+    [[nodiscard]] std::int64_t reference_ts_ns() const noexcept;
+    // Gapped, coming in, crossed, locked or contradicting the last good price: nothing may trade on
+    // it (R08). A feed that has no book is not doubtful.
+    [[nodiscard]] bool is_book_doubtful() const noexcept {
+        return quote_fault_ != QuarantineReason::kNone || level_fault_ != QuarantineReason::kNone ||
+               book_.state() == BookState::kGapped || book_.state() == BookState::kFilling;
+    }
+    // Why the newest best prices, of quotes or of levels, are not believed.
+    [[nodiscard]] QuarantineReason quote_fault() const noexcept { return quote_fault_; }
+    [[nodiscard]] QuarantineReason level_fault() const noexcept { return level_fault_; }
+    [[nodiscard]] const Book& book() const noexcept { return book_; }
+    // Best prices of the newest good book or quote; no lots where there is none.
+    [[nodiscard]] const Quote& top() const noexcept { return top_; }
     // Flags of the last good event: out of session, no volume.
     [[nodiscard]] std::uint32_t last_flags() const noexcept { return last_flags_; }
 
@@ -81,10 +108,17 @@ class Market {
     void note(std::int64_t price_ticks, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept;
     [[nodiscard]] bool reach(std::int64_t ts_ns) noexcept;
     void enter(const BarPart& part) noexcept;
+    void believe(const Quote& top, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept;
 
     Calendar calendar_;
     BarCheck check_;
     BarBuilder builder_;
+    Book book_;
+    Quote top_{};
+    std::int64_t top_ts_ns_ = kNoTime;    // engine time of it
+    std::int64_t quote_ts_ns_ = kNoTime;  // exchange time of the last quote that was not too old
+    QuarantineReason quote_fault_ = QuarantineReason::kNone;
+    QuarantineReason level_fault_ = QuarantineReason::kNone;
     std::int64_t price_ticks_ = 0;
     std::int64_t price_ts_ns_ = kNoTime;
     std::int64_t lag_ns_ = 0;           // engine time less exchange time, of the last good event

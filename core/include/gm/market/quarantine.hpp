@@ -68,6 +68,15 @@ class BarCheck {
                                                std::int64_t clock_ns = kNoClock) noexcept;
     [[nodiscard]] QuarantineReason judge_trade(const Trade& trade, std::int64_t ts_ns,
                                                std::int64_t clock_ns = kNoClock) noexcept;
+    // Best prices: values, crossed or locked, and the jump band, which only a side that the last
+    // good row lies outside of can break: an ask far above it is one that nobody pays. Counted by
+    // reason, but neither a row nor one of five refusals: a book says itself when it is good again.
+    [[nodiscard]] QuarantineReason judge_top(const Quote& top) noexcept;
+    // One price of the book; counted likewise.
+    [[nodiscard]] QuarantineReason judge_level(const BookLevel& level) noexcept;
+    // The stamp of either, which must not be older than after_ns (kNoTime: nothing was before).
+    [[nodiscard]] QuarantineReason judge_book_time(std::int64_t ts_ns, std::int64_t after_ns,
+                                                   std::int64_t clock_ns) noexcept;
     // A row that never came: the reader refused it.
     void count_refused_row(QuarantineReason reason) noexcept;
     // For feeds of ticks, where a row is not a bar: a bucket closed without a fault.
@@ -94,6 +103,10 @@ class BarCheck {
                                       std::int64_t of_ticks) const noexcept;
     [[nodiscard]] bool lies_within(const Prices& row, std::int64_t of_ticks) const noexcept;
     [[nodiscard]] bool agree(const Prices& a, const Prices& b) const noexcept;
+    [[nodiscard]] QuarantineReason judge_side(std::int64_t price_ticks,
+                                              std::int64_t lots) const noexcept;
+    [[nodiscard]] QuarantineReason judge_spread(const Quote& top) const noexcept;
+    QuarantineReason count_book_fault(QuarantineReason fault) noexcept;
     [[nodiscard]] QuarantineReason judge_values(const Prices& row, std::int64_t volume_lots,
                                                 std::int64_t stamp_ns,
                                                 std::int64_t clock_ns) const noexcept;

@@ -1,0 +1,72 @@
+// The order book of one instrument by price level, and whether it may be believed.
+//
+// Levels lie in two arrays of fixed capacity, the best price last, so that what changes most moves
+// least. A side that is full drops its worst level and from then on claims nothing at or behind
+// that price; should it run empty, the book is gapped. The book is looked at only when an event is
+// complete; between a gap and the snapshot behind it, levels are not taken in. Prices in ticks,
+// quantities in lots. Hot but for open(): nothing allocates. One thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+
+// Crosses the Python boundary: bindings/market.pyx repeats it.
+struct PriceLevel {
+    std::int64_t price_ticks;
+    std::int64_t quantity_lots;
+
+    friend bool operator==(const PriceLevel&, const PriceLevel&) = default;
+};
+static_assert(sizeof(PriceLevel) == 16);
+
+enum class BookState : std::uint8_t {
+    kSilent = 0,   // this feed has said nothing about a book
+    kFilling = 1,  // a snapshot is coming in
+    kGapped = 2,   // something is missing: until a snapshot
+    kWhole = 3,    // complete, though perhaps crossed: see Market
+};
+
+class Book {
+ public:
+    // Six minutes of BTCUSDT fill 5,170 on one side, a holiday of ES 928.
+    static constexpr std::size_t kLevelsMax = 8192;
+
+    // Cold. Room for levels_max a side.
+    void open(std::size_t levels_max = kLevelsMax);
+
+    // A snapshot begins, or something is missing.
+    void reset(BookResetReason reason) noexcept;
+    // The caller has checked price, quantity and side. True: the event is complete.
+    bool apply(const BookLevel& level) noexcept;
+
+    [[nodiscard]] BookState state() const noexcept { return state_; }
+    // Worst first, best last.
+    [[nodiscard]] std::span<const PriceLevel> levels(Side side) const noexcept {
+        const Half& half = halves_[static_cast<std::size_t>(side)];
+        return {half.levels.data(), half.count};
+    }
+    // Best prices as a Quote; a side without an order has 0 lots and 0 ticks.
+    [[nodiscard]] Quote top() const noexcept;
+
+ private:
+    struct Half {
+        std::vector<PriceLevel> levels;  // never resized after open()
+        std::size_t count = 0;
+        bool is_cut = false;  // levels were dropped: nothing is known from cut_ticks on
+        std::int64_t cut_ticks = 0;
+    };
+
+    void set(Half& half, Side side, const BookLevel& level) noexcept;
+
+    std::array<Half, 2> halves_;  // by Side
+    BookState state_ = BookState::kSilent;
+};
+
+}  // namespace gm

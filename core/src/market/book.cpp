@@ -1,0 +1,95 @@
+// Levels of a book: see the header for what is promised.
+#include "gm/market/book.hpp"
+
+#include <algorithm>
+
+namespace gm {
+namespace {
+
+// Does price a stand nearer to the other side than price b?
+[[nodiscard]] bool is_better(Side side, std::int64_t a, std::int64_t b) noexcept {
+    return side == Side::kBuy ? a > b : a < b;
+}
+
+}  // namespace
+
+void Book::open(std::size_t levels_max) {
+    for (Half& half : halves_) {
+        half = Half{};
+        half.levels.resize(levels_max);
+    }
+    state_ = BookState::kSilent;
+}
+
+void Book::reset(BookResetReason reason) noexcept {
+    for (Half& half : halves_) {
+        half.count = 0;
+        half.is_cut = false;
+    }
+    state_ = reason == BookResetReason::kSnapshot ? BookState::kFilling : BookState::kGapped;
+}
+
+bool Book::apply(const BookLevel& level) noexcept {
+    // Changes of a book that was never seen whole do not make one.
+    if (state_ == BookState::kSilent) state_ = BookState::kGapped;
+    if (state_ == BookState::kGapped) return level.is_last != 0;
+    Half& half = halves_[static_cast<std::size_t>(level.side)];
+    set(half, level.side, level);
+    if (level.is_last == 0) return false;
+    const auto is_exhausted = [](const Half& one) { return one.is_cut && one.count == 0; };
+    if (is_exhausted(halves_[0]) || is_exhausted(halves_[1])) {
+        reset(BookResetReason::kGap);
+    } else {
+        state_ = BookState::kWhole;
+    }
+    return true;
+}
+
+void Book::set(Half& half, Side side, const BookLevel& level) noexcept {
+    const std::int64_t price = level.price_ticks;
+    if (half.is_cut && !is_better(side, price, half.cut_ticks)) return;
+    PriceLevel* const first = half.levels.data();
+    PriceLevel* const end = first + half.count;
+    PriceLevel* const at =
+        std::lower_bound(first, end, price, [side](const PriceLevel& one, std::int64_t than) {
+            return is_better(side, than, one.price_ticks);
+        });
+    const bool is_there = at != end && at->price_ticks == price;
+    if (level.quantity_lots == 0) {
+        if (!is_there) return;  // exchanges take away what was never shown
+        std::copy(at + 1, end, at);
+        --half.count;
+        return;
+    }
+    if (is_there) {
+        at->quantity_lots = level.quantity_lots;
+        return;
+    }
+    if (half.count < half.levels.size()) {
+        std::copy_backward(at, end, end + 1);
+        *at = {price, level.quantity_lots};
+        ++half.count;
+        return;
+    }
+    // Full: the worst level goes, which may be this one.
+    half.is_cut = true;
+    half.cut_ticks = at == first ? price : first->price_ticks;
+    if (at == first) return;
+    std::copy(first + 1, at, first);
+    at[-1] = {price, level.quantity_lots};
+}
+
+Quote Book::top() const noexcept {
+    Quote quote{};
+    if (const auto bids = levels(Side::kBuy); !bids.empty()) {
+        quote.bid_ticks = bids.back().price_ticks;
+        quote.bid_lots = bids.back().quantity_lots;
+    }
+    if (const auto asks = levels(Side::kSell); !asks.empty()) {
+        quote.ask_ticks = asks.back().price_ticks;
+        quote.ask_lots = asks.back().quantity_lots;
+    }
+    return quote;
+}
+
+}  // namespace gm
