@@ -35,7 +35,7 @@ const char* name_of(FaultKind kind) noexcept {
 
 Failure BlockWalker::open(const WalkSettings& settings) {
     settings_ = settings;
-    buffer_ = std::make_unique<Slot[]>(kBufferSlots);
+    buffer_ = std::make_unique_for_overwrite<Slot[]>(kBufferSlots);
     Failure failure = list_segments(settings.folder, segments_);
     if (!failure.is_ok()) return failure;
     if (settings.last_segment_only && segments_.size() > 1) {
@@ -318,7 +318,7 @@ bool BlockWalker::reread() {
 // One pass over the rest of the last segment: which slots are whole, and which are used at all.
 bool BlockWalker::find_last_whole() {
     constexpr std::size_t kChunkSlots = 512;
-    const auto chunk = std::make_unique<Slot[]>(kChunkSlots);
+    const auto chunk = std::make_unique_for_overwrite<Slot[]>(kChunkSlots);
     searched_ = true;
     for (std::uint64_t slot = end_.slot; slot < end_.segment_slots; slot += kChunkSlots) {
         std::size_t got = 0;
