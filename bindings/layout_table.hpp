@@ -171,7 +171,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(Sizing, target_lots, reserved) \
     X(AgentSettings, \
       name, weight, temperature, column_mask, context_count, onnx_size, reserved) \
-    X(TapeRow, payload, ts_ns, type, reserved) \
+    X(TapeRow, payload, ts_ns, type, delay_us) \
     X(VenueSettings, \
       seed, latency_ns, slippage_ticks, commission_micros_per_lot, commission_ppm, \
       partial_fill_ppm, reject_ppm, orders_max, instrument) \

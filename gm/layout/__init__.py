@@ -352,7 +352,7 @@ AGENT_SETTINGS = _struct(
     onnx_size="u8",
     reserved="16u1",
 )
-TAPE_ROW = _struct(payload="64u1", ts_ns="i8", type="u4", reserved="u4")
+TAPE_ROW = _struct(payload="64u1", ts_ns="i8", type="u4", delay_us="u4")
 VENUE_SETTINGS = _struct(
     seed="u8",
     latency_ns="i8",

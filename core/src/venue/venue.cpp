@@ -42,10 +42,23 @@ Failure check_settings(const VenueSettings& settings) {
     return ok();
 }
 
+bool is_book(std::uint32_t type) noexcept {
+    return type == static_cast<std::uint32_t>(RecordType::kQuote) ||
+           type == static_cast<std::uint32_t>(RecordType::kBookLevel) ||
+           type == static_cast<std::uint32_t>(RecordType::kBookReset);
+}
+
 bool is_row_type(std::uint32_t type) noexcept {
     return type == static_cast<std::uint32_t>(RecordType::kBarClose) ||
            type == static_cast<std::uint32_t>(RecordType::kTrade) ||
-           type == static_cast<std::uint32_t>(RecordType::kQuarantine);
+           type == static_cast<std::uint32_t>(RecordType::kQuarantine) || is_book(type);
+}
+
+// When a row that is no bar comes in; its own stamp where that does not fit.
+std::int64_t arrival_of(const TapeRow& row) noexcept {
+    std::int64_t arrival = 0;
+    const std::int64_t delay_ns = std::int64_t{row.delay_us} * 1000;
+    return add_overflows(row.ts_ns, delay_ns, arrival) ? row.ts_ns : arrival;
 }
 
 // When the bar of a row ends; its start where that does not fit.
@@ -57,7 +70,9 @@ std::int64_t end_of(const BarClose& bar) noexcept {
 
 std::int64_t first_ts_ns(std::span<const TapeRow> tape) noexcept {
     for (const TapeRow& row : tape) {
-        if (static_cast<RecordType>(row.type) == RecordType::kTrade) return row.ts_ns;
+        if (static_cast<RecordType>(row.type) == RecordType::kTrade || is_book(row.type)) {
+            return arrival_of(row);
+        }
         if (static_cast<RecordType>(row.type) == RecordType::kBarClose) {
             return row.as<BarClose>().start_ts_ns;
         }
@@ -96,7 +111,7 @@ Failure Venue::open(const VenueSettings& settings, const Instrument& instrument,
         if (!is_row_type(tape[row].type)) {
             return fail(Status::kBadTape, "row " + std::to_string(row) + " has type " +
                                               std::to_string(tape[row].type) +
-                                              ", not bar, trade or quarantine");
+                                              ", not bar, trade, book or quarantine");
         }
         if (static_cast<RecordType>(tape[row].type) != RecordType::kBarClose || bar_ns > 0)
             continue;
@@ -148,7 +163,10 @@ std::int64_t Venue::next_feed_ts_ns() const noexcept {
             const auto bar = row.as<BarClose>();
             return is_in_bar_ ? end_of(bar) : bar.start_ts_ns;
         }
-        case RecordType::kTrade: return row.ts_ns;
+        case RecordType::kTrade:
+        case RecordType::kQuote:
+        case RecordType::kBookLevel:
+        case RecordType::kBookReset: return arrival_of(row);
         default: return now_ns_;
     }
 }
@@ -169,6 +187,13 @@ bool Venue::next_feed(Slot& out) noexcept {
     switch (static_cast<RecordType>(tape_[row_].type)) {
         case RecordType::kBarClose: publish_bar(out); break;
         case RecordType::kTrade: publish_trade(out); break;
+        case RecordType::kQuote:
+        case RecordType::kBookLevel:
+        case RecordType::kBookReset:
+            pass_time(arrival_of(tape_[row_]));
+            publish(static_cast<RecordType>(tape_[row_].type), row_, out);
+            ++row_;
+            break;
         default:
             check_.count_refused_row(
                 static_cast<QuarantineReason>(tape_[row_].as<Quarantine>().reason));
@@ -203,11 +228,11 @@ void Venue::publish_trade(Slot& out) noexcept {
     const auto trade = row.as<Trade>();
     if (check_.judge_trade(trade, row.ts_ns) != QuarantineReason::kNone) {
         ++refused_rows_;
-        pass_time(row.ts_ns);
+        pass_time(arrival_of(row));
         return publish(RecordType::kTrade, row_++, out);
     }
     event_ = {MarketEventKind::kTrade, trade.price_ticks, trade.price_ticks, trade.price_ticks};
-    begin_event(MarketEventKind::kTrade, row.ts_ns);
+    begin_event(MarketEventKind::kTrade, arrival_of(row));
     publish(RecordType::kTrade, row_++, out);
 }
 
@@ -263,7 +288,10 @@ void Venue::make_feed(std::uint64_t sequence, const FeedMark& mark, Slot& out) c
             const BarOpen open = open_of(row.as<BarClose>());
             return put(&open, mark.now_ns);
         }
-        case RecordType::kTrade: return put(row.payload, row.ts_ns);
+        case RecordType::kTrade:
+        case RecordType::kQuote:
+        case RecordType::kBookLevel:
+        case RecordType::kBookReset: return put(row.payload, row.ts_ns);
         default: return put(row.payload, mark.now_ns);
     }
 }

@@ -423,5 +423,5 @@ TEST_CASE("settings out of range are refused with key and value") {
     std::vector<TapeRow> rows{bar(0, 1, 1, 1, 1)};
     rows[0].type = 99;
     CHECK(venue.open(settings(), instrument(), rows).text ==
-          "row 0 has type 99, not bar, trade or quarantine");
+          "row 0 has type 99, not bar, trade, book or quarantine");
 }

@@ -1,7 +1,8 @@
 // What the venue plays: the rows of a file in their order, as the reader left them.
 //
-// A row is a bar, a trade, or the reader's refusal of a line. Bars and trades that the market
-// check will refuse are rows like any other: they are published, and nothing matches against them.
+// A row is a bar, a trade, a word about the book, or the reader's refusal of a line. What the
+// market check will refuse is a row like any other: it is published, and nothing matches against
+// it. Nothing matches against the book either: whether a resting order's turn had come is not told.
 // Plain data that crosses the Python boundary: gm/layout.py repeats it.
 #pragma once
 
@@ -16,10 +17,11 @@
 namespace gm {
 
 struct TapeRow {
-    std::uint8_t payload[kPayloadSize];  // BarClose, Trade or Quarantine
-    std::int64_t ts_ns;                  // of a trade; bars carry their own, refusals have none
-    std::uint32_t type;                  // RecordType: kBarClose, kTrade or kQuarantine
-    std::uint32_t reserved;
+    std::uint8_t payload[kPayloadSize];  // of its type
+    std::int64_t ts_ns;      // at the exchange; bars carry their own, refusals have none
+    std::uint32_t type;      // RecordType: kBarClose, kTrade, kQuote, kBookLevel, kBookReset or
+                             // kQuarantine
+    std::uint32_t delay_us;  // after ts_ns it came in, as far as the recording tells
 
     template <typename P>
     [[nodiscard]] P as() const noexcept {
