@@ -21,8 +21,8 @@ void TacticalFeatures::open() noexcept {
     std::memset(static_cast<void*>(this), 0, sizeof *this);
 }
 
-// SPEC §1, Gaps: a synthetic bar moves ATR and momentum and gets a row; it is no candle of a gap,
-// and its missing volume is not averaged.
+// SPEC §1, Gaps: a synthetic bar moves ATR, momentum and mean volume and gets a row; it is no
+// candle of a gap.
 void TacticalFeatures::update(const ClosedBar& bar) noexcept {
     is_out_of_session_ = (bar.flags & kBarOutOfSession) != 0 ? 1 : 0;
     signal_size_ = 0.0;
@@ -39,7 +39,7 @@ void TacticalFeatures::update(const ClosedBar& bar) noexcept {
         closes_.clear();
     }
     positive_bars_.update(is_positive);
-    rows_.append(row_, atr_.is_warm() && fvg_.is_warm() && volume_.is_warm() && is_momentum_warm);
+    rows_.append(row_, atr_.is_warm() && fvg_.is_warm() && is_momentum_warm);
 }
 
 void TacticalFeatures::write_gap_columns(const ClosedBar& bar) noexcept {
@@ -73,7 +73,7 @@ void TacticalFeatures::write_price_columns(double close) noexcept {
 // tanh(ln x) is (x² − 1)/(x² + 1).
 void TacticalFeatures::write_volume_ratio(const ClosedBar& bar) noexcept {
     const double volume = static_cast<double>(bar.volume_lots);
-    if ((bar.flags & kBarSynthetic) == 0) volume_.update(volume);
+    volume_.update(volume);
     if (volume_.value() <= 0.0) return;
     const double ratio = std::max(volume / volume_.value(), kVolumeRatioMin);
     row_[kVolumeRatio] = (ratio * ratio - 1.0) / (ratio * ratio + 1.0);

@@ -9,16 +9,17 @@ namespace gm {
 enum class NotReadyReason : std::uint8_t {
     kNone = 0,  // it is ready
     kWarmingUp = 1,
-    kPriceNotPositive = 2,  // until 51 + 47 positive bars have passed
+    kPriceNotPositive = 2,  // until enough positive bars have passed: see PositiveBars
     kOutOfSession = 3,      // the last bar handed in was: the matrix is that of the bar before it
 };
 [[nodiscard]] const char* describe(NotReadyReason reason) noexcept;
 
-// A price <= 0 has no logarithm: nothing is ready until 51 + 47 positive bars in a row have passed
-// (momentum_50 warm, then 47 rows more; SPEC §1).
+// A price <= 0 has no logarithm and no share: momentum begins again, and the matrix is ready once
+// its longest momentum is warm and every row was made since. Strategic: 51 + 47 bars (SPEC §1).
+template <std::uint32_t MomentumBars, std::uint32_t Rows>
 class PositiveBars {
  public:
-    static constexpr std::uint32_t kBarsMin = 51 + 47;
+    static constexpr std::uint32_t kBarsMin = MomentumBars + 1 + Rows - 1;
 
     void update(bool is_positive) noexcept {
         if (!is_positive) is_bad_ = 1;

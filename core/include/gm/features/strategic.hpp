@@ -78,7 +78,7 @@ class StrategicFeatures {
 
     double row_[kRow] = {};
     RowWindow<kStrategicRows, kStrategicColumns> rows_{};
-    PositiveBars positive_bars_{};
+    PositiveBars<50, kStrategicRows> positive_bars_{};
     std::uint32_t is_out_of_session_ = 0;
     std::uint64_t is_prepared_ = 0;
 };

@@ -69,7 +69,7 @@ class TacticalFeatures {
     double signal_size_ = 0.0;
     double row_[kTacticalColumns] = {};
     RowWindow<kTacticalRows, kTacticalColumns> rows_{};
-    PositiveBars positive_bars_{};
+    PositiveBars<kMomentumBars, kTacticalRows> positive_bars_{};
     std::uint64_t is_out_of_session_ = 0;
 };
 static_assert(std::is_trivially_copyable_v<TacticalFeatures>);
