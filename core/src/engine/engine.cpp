@@ -147,6 +147,7 @@ void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
     Market& market = desks_[bar.instrument].market;
     if (is_refused(bar.instrument, market.on_open(bar, stamp_.now_ns), bar.start_ts_ns, out))
         return;
+    begin_live(desks_[bar.instrument], bar.start_ts_ns);
     desks_[bar.instrument].is_closing =
         is_closing(bar.instrument, bar.start_ts_ns + bar.duration_ns);
     advance(bar.instrument, out);
@@ -159,6 +160,7 @@ void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
         return;
     const std::int64_t duration_ns = std::int64_t{bar.duration_s} * 1'000'000'000;
     Desk& desk = desks_[bar.instrument];
+    begin_live(desk, bar.start_ts_ns);
     desk.is_closing = is_closing(bar.instrument, bar.start_ts_ns + 2 * duration_ns);
     advance(bar.instrument, out);
     if (!desk.is_closing) return;
@@ -177,6 +179,7 @@ void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noex
     Market& market = desks_[trade.instrument].market;
     const QuarantineReason reason = market.on_trade(trade, ts_ns, stamp_.now_ns);
     if (is_refused(trade.instrument, reason, ts_ns, out)) return;
+    begin_live(desks_[trade.instrument], ts_ns);
     advance(trade.instrument, out);
 }
 
@@ -215,7 +218,7 @@ void Engine::take_closed_bars(Desk& desk) noexcept {
 void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
     Desk& desk = desks_[at];
     take_closed_bars(desk);
-    if (!desk.must_decide) return;
+    if (!desk.must_decide || !desk.is_live) return;
     desk.must_decide = false;
     if (desk.features.is_ready() != desk.was_ready) {
         desk.was_ready = desk.features.is_ready();
@@ -285,6 +288,7 @@ void Engine::write_state(std::uint32_t at, EngineState state, std::uint8_t reaso
     update.instrument = at;
     update.state = state;
     update.reason = reason;
+    if (at < desks_.size()) update.bars_needed = static_cast<std::uint32_t>(bars_needed(at));
     out.write(stamp_, RecordType::kState, update);
 }
 

@@ -39,6 +39,10 @@ void Engine::on_session(const Slot& input, Outputs& out) noexcept {
         case RecordType::kStop: return on_stop(input.as<SessionEvent>(), out);
         case RecordType::kDisconnected: return on_disconnected(out);
         case RecordType::kConnected: return on_connected(input.as<SessionEvent>(), out);
+        case RecordType::kBackfill: {
+            return on_backfill(input.as<BarClose>(), input.header.source_ts_ns, out);
+        }
+        case RecordType::kBackfillEnd: return on_backfill_end(out);
         default: return;
     }
 }
@@ -151,6 +155,10 @@ void Engine::on_connected(const SessionEvent& event, Outputs& out) noexcept {
     connection_ = event.connection;
     std::memcpy(tape_id_.data(), event.tape_id, tape_id_.size());
     is_gapped_ = false;
+    is_backfilling_ = event.has_backfill != 0;
+    if (is_backfilling_ && event.feed_begins_after > last_feed_sequence_ && needs_backfill()) {
+        last_feed_sequence_ = event.feed_begins_after;
+    }
     if (state_ == EngineState::kReady) state_ = EngineState::kRecovering;
     orders_.for_each_open([&](Order& order) { query(order, out); });
     become_ready_if_known(out);
@@ -224,7 +232,7 @@ void Engine::cancel_all(Outputs& out) noexcept {
 // Every order's fate is known: the venue may go on with the feed.
 void Engine::become_ready_if_known(Outputs& out) noexcept {
     const bool waits = state_ == EngineState::kRecovering && connection_ != 0;
-    if (!waits || awaiting_queries_ > 0) return;
+    if (!waits || awaiting_queries_ > 0 || is_backfilling_) return;
     state_ = has_ended_ ? EngineState::kEnded : EngineState::kReady;
     Ready ready{};
     ready.last_feed_sequence = last_feed_sequence_;

@@ -67,6 +67,18 @@ void BucketSide::end_session() noexcept {
     if (is_open_) close_bucket();
 }
 
+void BucketSide::forget_before(std::int64_t ts_ns) noexcept {
+    const std::int64_t start = floor_ns(ts_ns);
+    if (is_open_ && bucket_.start_ts_ns < start) is_open_ = false;
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = 0; i < finished_count_; ++i) {  // at most two
+        if (finished_[i].start_ts_ns >= start) finished_[kept++] = finished_[i];
+    }
+    finished_count_ = kept;
+    fill_ns_ = kNothingClosed;
+    synthetic_in_row_ = 0;
+}
+
 // Moves fill_ns_ to the first bucket that starts inside a session, if it is before limit_ns.
 void BucketSide::skip_closed_market(const Calendar& calendar, std::int64_t limit_ns) noexcept {
     while (fill_ns_ < limit_ns) {  // at most the sessions shorter than a bucket, and one more
@@ -123,6 +135,11 @@ bool BarBuilder::add(const BarPart& part) noexcept {
 void BarBuilder::end_session() noexcept {
     five_.end_session();
     thirty_.end_session();
+}
+
+void BarBuilder::forget_before(std::int64_t ts_ns) noexcept {
+    five_.forget_before(ts_ns);
+    thirty_.forget_before(ts_ns);
 }
 
 bool BarBuilder::next_closed(const Calendar& calendar, ClosedBar& out) noexcept {

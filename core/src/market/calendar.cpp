@@ -99,6 +99,20 @@ std::int64_t Calendar::close_of(const SessionInterval& session) const noexcept {
     return last->close_ts_ns;
 }
 
+bool Calendar::is_open_longer_than(std::int64_t bound_ns, std::int64_t from_ts_ns,
+                                   std::int64_t to_ts_ns) const noexcept {
+    const SessionInterval* session = session_at(from_ts_ns);
+    if (session == nullptr) session = session_after(from_ts_ns);
+    std::int64_t open_ns = 0;
+    while (session != nullptr && session->open_ts_ns < to_ts_ns) {  // bounded by the table
+        open_ns +=
+            std::min(to_ts_ns, session->close_ts_ns) - std::max(from_ts_ns, session->open_ts_ns);
+        if (open_ns > bound_ns) return true;
+        session = session_after(session->open_ts_ns);
+    }
+    return false;
+}
+
 std::int64_t Calendar::local_offset_ns(std::int64_t ts_ns) const noexcept {
     if (offsets_.empty()) return 0;
     const std::size_t count = changed(ts_ns);

@@ -301,3 +301,24 @@ TEST_CASE("any events make the bars of the slow model, in order of their ends") 
         }
     }
 }
+
+TEST_CASE("what is forgotten closes no bar and leaves no hole") {
+    Bench bench(always());
+    for (std::int64_t minute = 0; minute < 70; minute += 5) {
+        bench.feed(part(kMonday + minute * kMin, 5));
+    }
+    // The event behind the hole has closed the bucket of minute 60, untaken: 2 of its 6 parts.
+    bench.builder.advance(kMonday + 600 * kMin);
+    REQUIRE(bench.builder.add(part(kMonday + 600 * kMin, 5)));
+    bench.builder.forget_before(kMonday + 600 * kMin);
+    CHECK(bench.drain() == "5@600");
+    CHECK_FALSE(bench.builder.is_stale());
+    CHECK(bench.feed(part(kMonday + 605 * kMin, 5)) == "5@605");
+    CHECK(bench.feed(part(kMonday + 630 * kMin, 30)) ==
+          "5@610s 5@615s 5@620s 30@600 5@625s 30@630");
+    // One bucket that is still open is forgotten like one that has closed.
+    Bench open(always());
+    open.feed(part(kMonday, 5));
+    open.builder.forget_before(kMonday + 60 * kMin);
+    CHECK(open.feed(part(kMonday + 60 * kMin, 30)) == "30@60");
+}

@@ -32,6 +32,26 @@ TEST_CASE("trading stops at the first pause, not where one day follows another")
     CHECK(calendar.close_of(*calendar.session_at(350)) == 400);
 }
 
+TEST_CASE("a hole is as long as the market is open in it") {
+    Calendar calendar;
+    REQUIRE(calendar.open(days_until_17(), utc()).is_ok());
+    const auto is_longer = [&](std::int64_t hours, std::int64_t from, std::int64_t to) {
+        return calendar.is_open_longer_than(hours * kHourNs, kMonday + from * kHourNs,
+                                            kMonday + to * kHourNs);
+    };
+    CHECK_FALSE(is_longer(3, 2, 5));
+    CHECK(is_longer(2, 2, 5));
+    CHECK_FALSE(is_longer(0, 17, 24));  // a night
+    CHECK_FALSE(is_longer(6, 15, 28));  // two hours before it, four behind it
+    CHECK(is_longer(5, 15, 28));
+    CHECK_FALSE(is_longer(17, -99, 24));  // from before the table
+    CHECK(is_longer(16, -99, 24));
+    CHECK_FALSE(is_longer(0, 5, 5));
+    CHECK_FALSE(is_longer(0, 5, 2));
+    CHECK_FALSE(is_longer(5 * 17, 0, 9'999));
+    CHECK(is_longer(5 * 17 - 1, 0, 9'999));
+}
+
 TEST_CASE("the first offset also covers the time before it") {
     const std::vector<OffsetChange> offsets = {{1'000, -5 * kHourNs}, {2'000, -4 * kHourNs}};
     Calendar calendar;

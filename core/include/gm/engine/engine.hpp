@@ -46,12 +46,15 @@ struct Desk {
     std::uint64_t closed_bars_30m = 0;
     std::uint64_t closed_bars_5m = 0;
     std::uint64_t quarantined = 0;
+    std::uint64_t backfilled_bars = 0;              // of the feed's own size
+    std::int64_t backfilled_until_ts_ns = kNoTime;  // end of the last of them
     std::int64_t last_bar_start_ts_ns = 0;
     KillLevel level = KillLevel::kActive;  // raised when this instrument's orders make no sense
     bool must_decide = false;              // a 30-minute bar closed in this step
     bool must_prepare = false;             // the known part of the next matrix is not computed yet
     bool was_ready = false;
     bool is_closing = false;  // flat_at_session_end: no bar after the next one in this session
+    bool is_live = false;     // the live feed has said something good: backfill is over for good
 };
 
 class Engine {
@@ -89,6 +92,11 @@ class Engine {
     [[nodiscard]] std::size_t open_orders() const noexcept { return orders_.open_count(); }
     [[nodiscard]] const EngineTotals& totals() const noexcept { return totals_; }
     [[nodiscard]] std::span<const Desk> desks() const noexcept { return desks_; }
+    // Bars of 30 minutes that an instrument needs before it may trade, at least; 0: it is warm.
+    [[nodiscard]] std::int64_t bars_needed(std::uint32_t at) const noexcept;
+    // Nothing came live yet, and bars from before would be of use: an engine that is not warm, or
+    // one that died while it took them.
+    [[nodiscard]] bool needs_backfill() const noexcept;
     // The tape that the journal belongs to; zero until the first kConnected.
     [[nodiscard]] const std::array<std::uint8_t, 32>& tape_id() const noexcept { return tape_id_; }
 
@@ -113,6 +121,9 @@ class Engine {
                                   std::int64_t start_ts_ns, Outputs& out) noexcept;
     void take_closed_bars(Desk& desk) noexcept;
     void advance(std::uint32_t at, Outputs& out) noexcept;
+    void on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept;
+    void on_backfill_end(Outputs& out) noexcept;
+    void begin_live(Desk& desk, std::int64_t ts_ns) noexcept;
     [[nodiscard]] PolicyContext context_of(const Desk& desk) const noexcept;
 
     // decision -> target -> order
@@ -160,7 +171,8 @@ class Engine {
     EngineState state_ = EngineState::kRecovering;
     KillLevel level_ = KillLevel::kActive;
     bool is_gapped_ = false;
-    bool has_ended_ = false;  // END was consumed: nothing more comes from this tape
+    bool has_ended_ = false;       // END was consumed: nothing more comes from this tape
+    bool is_backfilling_ = false;  // until kBackfillEnd; outlives a connection and a life
 };
 
 }  // namespace gm

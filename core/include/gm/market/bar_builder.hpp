@@ -46,6 +46,8 @@ class BucketSide {
     bool add(const BarPart& part) noexcept;
     // The session of the open bucket is over.
     void end_session() noexcept;
+    // Nothing before the bucket of ts_ns was ever seen: what closed is dropped, no hole is filled.
+    void forget_before(std::int64_t ts_ns) noexcept;
 
     // Start of the next closed bar, which stays; kNothingClosed: there is none.
     static constexpr std::int64_t kNothingClosed = INT64_MAX;
@@ -60,6 +62,7 @@ class BucketSide {
 
  private:
     [[nodiscard]] std::int64_t floor_ns(std::int64_t ts_ns) const noexcept;
+    [[nodiscard]] bool is_present(std::int64_t ts_ns) const noexcept;
     void close_bucket() noexcept;
     void skip_closed_market(const Calendar& calendar, std::int64_t limit_ns) noexcept;
 
@@ -87,6 +90,7 @@ class BarBuilder {
     // False if no bucket took it.
     bool add(const BarPart& part) noexcept;
     void end_session() noexcept;
+    void forget_before(std::int64_t ts_ns) noexcept;
 
     // The next closed bar by time of its end, the 30-minute one first on a common boundary. False:
     // no more. One event closes at most BucketSide::kFilledNsMax of buckets.

@@ -28,6 +28,10 @@ class Calendar {
     // When trading stops: the end of the session, or of the last of those that follow it without
     // a pause. The sessions that follow are few, or the table would hold one.
     [[nodiscard]] std::int64_t close_of(const SessionInterval& session) const noexcept;
+    // Whether the market is open for more than bound_ns between the two. Looks at no more sessions
+    // than it takes to know.
+    [[nodiscard]] bool is_open_longer_than(std::int64_t bound_ns, std::int64_t from_ts_ns,
+                                           std::int64_t to_ts_ns) const noexcept;
     // Exchange-local time is UTC + this.
     [[nodiscard]] std::int64_t local_offset_ns(std::int64_t ts_ns) const noexcept;
 

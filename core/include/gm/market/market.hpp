@@ -46,6 +46,13 @@ class Market {
     [[nodiscard]] QuarantineReason on_book_level(const BookLevel& level, std::int64_t ts_ns,
                                                  std::int64_t engine_ts_ns = kNoClock) noexcept;
     void on_book_reset(const BookReset& reset) noexcept;
+    // A bar from before the live feed. It enters its buckets like any other, and is neither price,
+    // nor time, nor flag of the last event. Refused as of the future unless it ended by
+    // before_ts_ns.
+    [[nodiscard]] QuarantineReason on_backfill(const BarClose& bar,
+                                               std::int64_t before_ts_ns) noexcept;
+    // Bars before ts_ns were never seen, and the hole behind them is none.
+    void forget_bars_before(std::int64_t ts_ns) noexcept { builder_.forget_before(ts_ns); }
     // The reader refused a row before it became a record.
     void on_reader_refusal(QuarantineReason reason) noexcept;
     // The clock alone moved: the bars of a session that is over close.
@@ -83,6 +90,10 @@ class Market {
     [[nodiscard]] std::uint32_t last_flags() const noexcept { return last_flags_; }
 
     [[nodiscard]] bool in_session(std::int64_t ts_ns) const noexcept;
+    [[nodiscard]] bool is_open_longer_than(std::int64_t bound_ns, std::int64_t from_ts_ns,
+                                           std::int64_t to_ts_ns) const noexcept {
+        return calendar_.is_open_longer_than(bound_ns, from_ts_ns, to_ts_ns);
+    }
     [[nodiscard]] std::int64_t local_offset_ns(std::int64_t ts_ns) const noexcept;
     // True for the bar after whose end exactly one more bar of its size begins in the session.
     [[nodiscard]] bool is_last_but_one_bar_of_session(std::int64_t start_ts_ns,

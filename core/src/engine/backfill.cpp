@@ -1,0 +1,72 @@
+// Bars from before the live feed: what they move, and what they never move.
+//
+// A backfilled bar enters buckets and features like one of the feed, so that an engine which joins
+// late has the features of one that was there from the start. Book, last good price, position,
+// target, held bars and decisions belong to the live feed alone.
+#include <algorithm>
+
+#include "gm/engine/engine.hpp"
+
+namespace gm {
+namespace {
+
+// A hole of so much open market before the first live bar would fill every row of the matrix with
+// synthetic bars: such a backfill is of another time.
+constexpr std::int64_t kHoleNsMax = std::int64_t{kStrategicRows} * 30 * kMinuteNs;
+
+// The 177th row is the 48th with every column warm.
+constexpr std::int64_t kWarmBarsMin = 177;
+
+}  // namespace
+
+std::int64_t Engine::bars_needed(std::uint32_t at) const noexcept {
+    const StrategicFeatures& features = desks_[at].features;
+    if (features.is_ready()) return 0;
+    return std::max<std::int64_t>(1, kWarmBarsMin - features.bars());
+}
+
+bool Engine::needs_backfill() const noexcept {
+    bool is_of_use = is_backfilling_;
+    for (std::uint32_t at = 0; at < desks_.size(); ++at) {
+        if (desks_[at].is_live) return false;
+        is_of_use = is_of_use || bars_needed(at) > 0;
+    }
+    return is_of_use;
+}
+
+void Engine::on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept {
+    if (bar.instrument >= desks_.size()) return;
+    Desk& desk = desks_[bar.instrument];
+    const QuarantineReason reason =
+        desk.is_live ? QuarantineReason::kBackwardTime : desk.market.on_backfill(bar, before_ts_ns);
+    if (is_refused(bar.instrument, reason, bar.start_ts_ns, out)) return;
+    ++desk.backfilled_bars;
+    desk.backfilled_until_ts_ns = bar.start_ts_ns + std::int64_t{bar.duration_s} * 1'000'000'000;
+    take_closed_bars(desk);
+    desk.must_decide = false;  // it is over
+}
+
+void Engine::on_backfill_end(Outputs& out) noexcept {
+    is_backfilling_ = false;
+    for (std::uint32_t at = 0; at < desks_.size(); ++at) {
+        Desk& desk = desks_[at];
+        desk.was_ready = desk.features.is_ready();
+        desk.must_prepare = true;
+        write_state(at, state_, static_cast<std::uint8_t>(desk.features.reason()), out);
+    }
+    become_ready_if_known(out);
+}
+
+// With the first good event of the live feed, whose bars are not taken yet.
+void Engine::begin_live(Desk& desk, std::int64_t ts_ns) noexcept {
+    if (desk.is_live) return;
+    desk.is_live = true;
+    const std::int64_t until_ns = desk.backfilled_until_ts_ns;
+    if (until_ns == kNoTime || !desk.market.is_open_longer_than(kHoleNsMax, until_ns, ts_ns)) {
+        return;
+    }
+    desk.market.forget_bars_before(ts_ns);
+    desk.features.open();
+}
+
+}  // namespace gm
