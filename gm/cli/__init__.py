@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
+from gm.cli.features import features
 from gm.errors import GmError
 
 Config = Annotated[
@@ -38,6 +39,7 @@ BARS = validators.Number(gte=1, lte=10_000_000)
 app = App(name="gm", help=HELP, help_format="plaintext", version_flags=["--version"])
 config_app = App(name="config", help=CONFIG_HELP, help_format="plaintext")
 app.command(config_app)
+app.command(features)
 
 # Commands of the public surface that later issues build, and which one does.
 NOT_BUILT = {
@@ -47,7 +49,6 @@ NOT_BUILT = {
     "doctor": "service issue (7)",
     "explain": "policies issue (4)",
     "export": "policies issue (4)",
-    "features": "features issue (3)",
     "init": "features issue (3)",
     "kill": "orders issue (5)",
     "models": "policies issue (4)",
