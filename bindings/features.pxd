@@ -49,6 +49,7 @@ cdef extern from "gm/features/schema.hpp" namespace "gm" nogil:
     const TacticalSchema kTacticalSchema
     const size_t kStrategicRows
     const size_t kStrategicColumns
+    const size_t kTacticalRows
     const size_t kTacticalColumns
     Sha256Digest feature_schema_sha256() noexcept
 
@@ -80,3 +81,26 @@ cdef extern from "gm/features/strategic.hpp" namespace "gm" nogil:
 
     void run_strategic_batch(BarsIn bars, const int64_t* local_offset_ns,
                              const StrategicBatch& out) noexcept
+
+
+cdef extern from "gm/features/tactical.hpp" namespace "gm" nogil:
+    cdef cppclass CoreTactical "gm::TacticalFeatures":
+        CoreTactical() noexcept
+        void open() noexcept
+        void update(const ClosedBar& bar) noexcept
+        const float* matrix() noexcept
+        const double* row_f64() noexcept
+        cbool is_ready() noexcept
+        NotReadyReason reason() noexcept
+        int64_t bars() noexcept
+        Status snapshot(BytesOut out) noexcept
+        Status restore(BytesIn bytes) noexcept
+
+    size_t tactical_snapshot_size "gm::TacticalFeatures::snapshot_size"() noexcept
+
+    cdef struct TacticalBatch:
+        float* matrices
+        double* rows
+        uint8_t* ready
+
+    void run_tactical_batch(BarsIn bars, const TacticalBatch& out) noexcept

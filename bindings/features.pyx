@@ -1,6 +1,6 @@
 # distutils: language = c++
 # cython: boundscheck=False, wraparound=False, embedsignature=True
-"""The strategic matrix of the core. Public names with instruments and time zones: gm.features."""
+"""Both matrices of the core. Public names with instruments and time zones: gm.features."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t
@@ -15,6 +15,8 @@ include "status.pxi"
 
 ROWS = kStrategicRows
 COLUMNS = kStrategicColumns
+TACTICAL_ROWS = kTacticalRows
+TACTICAL_COLUMNS = kTacticalColumns
 
 
 def strategic_schema() -> tuple:
@@ -83,6 +85,42 @@ def strategic_batch(bars, local_offset_ns) -> tuple:
     return matrices, rows, ready
 
 
+def tactical_batch(bars) -> tuple:
+    """Feed bars to a fresh state and keep what it shows after each.
+
+    Parameters
+    ----------
+    bars : ndarray of gm.layout.CLOSED_BAR, shape (n,)
+        5-minute bars in time order.
+
+    Returns
+    -------
+    tuple of ndarray
+        float32 (n, 60, 7), oldest row first; float64 (n, 7), the newest row before the cast;
+        bool (n,), ready. New arrays, owned by the caller.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the dtype or the shape is not as above.
+    """
+    cdef const uint8_t[::1] raw = bar_bytes(bars)
+    cdef size_t count = raw.shape[0] // sizeof(ClosedBar)
+    matrices = np.zeros((count, TACTICAL_ROWS, TACTICAL_COLUMNS), np.float32)
+    rows = np.zeros((count, TACTICAL_COLUMNS), np.float64)
+    ready = np.zeros(count, np.bool_)
+    if count == 0:
+        return matrices, rows, ready
+    cdef float[:, :, ::1] matrices_out = matrices
+    cdef double[:, ::1] rows_out = rows
+    cdef uint8_t[::1] ready_out = ready.view(np.uint8)
+    cdef TacticalBatch out
+    out.matrices, out.rows, out.ready = &matrices_out[0, 0, 0], &rows_out[0, 0], &ready_out[0]
+    with nogil:
+        run_tactical_batch(BarsIn(<const ClosedBar*>&raw[0], count), out)
+    return matrices, rows, ready
+
+
 cdef class StrategicState:
     """The strategic features of one instrument, bar by bar. Owns its core object."""
 
@@ -135,6 +173,66 @@ cdef class StrategicState:
         out = PyBytes_FromStringAndSize(NULL, snapshot_size())
         cdef uint8_t* to = <uint8_t*>PyBytes_AS_STRING(out)
         check(self.core.get().snapshot(BytesOut(to, snapshot_size())))
+        return out
+
+    def restore(self, bytes snapshot) -> None:
+        """Become what was snapshotted; a foreign or damaged snapshot changes nothing."""
+        cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(snapshot)
+        check(self.core.get().restore(BytesIn(start, len(snapshot))))
+
+
+cdef class TacticalState:
+    """The tactical features of one instrument, bar by bar. Owns its core object."""
+
+    cdef unique_ptr[CoreTactical] core
+
+    def __cinit__(self):
+        self.core = make_unique[CoreTactical]()
+        self.core.get().open()
+
+    def update(self, bar) -> None:
+        """Append the row of one closed 5-minute bar (ndarray of CLOSED_BAR, shape (1,))."""
+        cdef const uint8_t[::1] raw = bar_bytes(bar)
+        if raw.shape[0] != sizeof(ClosedBar):
+            raise ValueError(f"one bar, not {raw.shape[0] // sizeof(ClosedBar)}")
+        self.core.get().update((<const ClosedBar*>&raw[0])[0])
+
+    @property
+    def matrix(self):
+        """float32 (60, 7), oldest row first: a new array, owned by the caller."""
+        matrix = np.empty((TACTICAL_ROWS, TACTICAL_COLUMNS), np.float32)
+        cdef float[:, ::1] out = matrix
+        memcpy(&out[0, 0], self.core.get().matrix(), matrix.nbytes)
+        return matrix
+
+    @property
+    def row(self):
+        """float64 (7,), the newest row before the cast: a new array, owned by the caller."""
+        row = np.empty(TACTICAL_COLUMNS, np.float64)
+        cdef double[::1] out = row
+        memcpy(&out[0], self.core.get().row_f64(), row.nbytes)
+        return row
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether each of the 60 rows was appended with every feature warm."""
+        return self.core.get().is_ready()
+
+    @property
+    def reason(self) -> str:
+        """'ready', or why not: 'warming_up', 'price_not_positive', 'out_of_session'."""
+        return describe(self.core.get().reason()).decode()
+
+    @property
+    def bars(self) -> int:
+        """Rows appended so far."""
+        return self.core.get().bars()
+
+    def snapshot(self) -> bytes:
+        """Whole state with schema hash and digest; a function of the bars alone."""
+        out = PyBytes_FromStringAndSize(NULL, tactical_snapshot_size())
+        cdef uint8_t* to = <uint8_t*>PyBytes_AS_STRING(out)
+        check(self.core.get().snapshot(BytesOut(to, tactical_snapshot_size())))
         return out
 
     def restore(self, bytes snapshot) -> None:

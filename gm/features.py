@@ -1,4 +1,4 @@
-"""The strategic matrix in Python: whole tables at once, or bar by bar.
+"""Both matrices in Python: whole tables at once, or bar by bar.
 
 The arithmetic is the core's; here are instruments, time zones and refusals. Bars have the fields
 of ``gm.read_bars``; times of day come from the exchange zone of the instrument.
@@ -15,11 +15,14 @@ from gm._native import features as native
 from gm.config.instruments import InstrumentConfig, instrument as find_instrument
 from gm.errors import BadArgument
 
-BAR_MINUTES = 30
-BAR_NS = BAR_MINUTES * 60 * 10**9
+STRATEGIC_MINUTES = 30
+TACTICAL_MINUTES = 5
+_MINUTE_NS = 60 * 10**9
 _DAY_NS = 86_400 * 10**9
 _STREAM_NS = 3650 * _DAY_NS  # how far ahead a stream looks up its clock changes at a time
+Bar = np.void | NDArray[np.void] | Mapping[str, Any]  # one row with the fields of gm.read_bars
 STRATEGIC_COLUMNS: tuple[str, ...] = tuple(name for name, _ in native.strategic_schema())
+TACTICAL_COLUMNS: tuple[str, ...] = tuple(name for name, _ in native.tactical_schema())
 
 
 def feature_schema_hash() -> str:
@@ -63,47 +66,60 @@ def strategic_matrices(
     SPEC §3. Ours.
     """
     config = find_instrument(instrument)
-    check_spacing(bars["start_ts_ns"])
+    check_spacing(bars["start_ts_ns"], STRATEGIC_MINUTES)
     offsets = local_offsets_ns(bars["start_ts_ns"], config)
-    matrices, _, ready = native.strategic_batch(closed_bars(bars), offsets)
+    matrices, _, ready = native.strategic_batch(closed_bars(bars, STRATEGIC_MINUTES), offsets)
     return matrices, ready
 
 
-class StrategicFeatures:
-    """Strategic matrix of one instrument, one closed 30-minute bar after another.
+def tactical_matrices(
+    bars: NDArray[np.void], instrument: str
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Tactical matrix after every bar.
 
     Parameters
     ----------
+    bars : structured, shape (n,)
+        Closed 5-minute bars of one instrument in time order, with the fields of ``gm.read_bars``.
     instrument : str
         Symbol of configs/instruments.yaml.
 
+    Returns
+    -------
+    tuple
+        float32 (n, 60, 7), oldest row first, never a NaN; bool (n,), ready. At an out-of-session
+        bar the matrix is that of the bar before it, not ready.
+
     Raises
     ------
+    gm.errors.BadArgument
+        If the bars are not 5 minutes, or not in time order.
     gm.errors.UnknownInstrument
         If no such instrument is configured.
+
+    Source
+    ------
+    SPEC §3. Ours.
     """
+    find_instrument(instrument)
+    check_spacing(bars["start_ts_ns"], TACTICAL_MINUTES)
+    matrices, _, ready = native.tactical_batch(closed_bars(bars, TACTICAL_MINUTES))
+    return matrices, ready
 
-    def __init__(self, instrument: str) -> None:
-        self._instrument = find_instrument(instrument)
-        self._state = native.StrategicState()
-        self._offsets = np.zeros(0, layout.OFFSET_CHANGE)
-        self._offsets_end_ns = 0
 
-    def update(self, bar: np.void | NDArray[np.void] | Mapping[str, Any]) -> None:
-        """Append the row of one closed bar; an out-of-session bar only ends readiness."""
-        closed = np.zeros(1, layout.CLOSED_BAR)
-        for name in closed.dtype.names or ():
-            closed[name] = BAR_MINUTES if name == "minutes" else bar[name]
-        self._state.update(closed, self._local_offset_ns(int(closed["start_ts_ns"][0])))
+class _Features:
+    """What both matrices of one instrument have in common."""
+
+    _state: native.StrategicState | native.TacticalState
 
     @property
     def matrix(self) -> NDArray[np.float32]:
-        """Shape (48, 13), oldest row first: a copy."""
+        """Shape (48, 13) or (60, 7), oldest row first: a copy."""
         return self._state.matrix
 
     @property
     def ready(self) -> bool:
-        """Whether each of the 48 rows was appended with every feature warm."""
+        """Whether each row of the matrix was appended with every feature warm."""
         return self._state.is_ready
 
     @property
@@ -127,6 +143,34 @@ class StrategicFeatures:
         """
         self._state.restore(snapshot)
 
+
+class StrategicFeatures(_Features):
+    """Strategic matrix of one instrument, one closed 30-minute bar after another.
+
+    Parameters
+    ----------
+    instrument : str
+        Symbol of configs/instruments.yaml.
+
+    Raises
+    ------
+    gm.errors.UnknownInstrument
+        If no such instrument is configured.
+    """
+
+    _state: native.StrategicState
+
+    def __init__(self, instrument: str) -> None:
+        self._instrument = find_instrument(instrument)
+        self._state = native.StrategicState()
+        self._offsets = np.zeros(0, layout.OFFSET_CHANGE)
+        self._offsets_end_ns = 0
+
+    def update(self, bar: Bar) -> None:
+        """Append the row of one closed bar; an out-of-session bar only ends readiness."""
+        closed = _closed_bar(bar, STRATEGIC_MINUTES)
+        self._state.update(closed, self._local_offset_ns(int(closed["start_ts_ns"][0])))
+
     def _local_offset_ns(self, ts_ns: int) -> int:
         if not len(self._offsets) or not self._offsets["ts_ns"][0] <= ts_ns < self._offsets_end_ns:
             self._offsets_end_ns = ts_ns + _STREAM_NS
@@ -136,11 +180,46 @@ class StrategicFeatures:
         return int(_offsets_at(self._offsets, np.array([ts_ns]))[0])
 
 
-def closed_bars(bars: NDArray[np.void]) -> NDArray[np.void]:
+class TacticalFeatures(_Features):
+    """Tactical matrix of one instrument, one closed 5-minute bar after another.
+
+    Parameters
+    ----------
+    instrument : str
+        Symbol of configs/instruments.yaml.
+
+    Raises
+    ------
+    gm.errors.UnknownInstrument
+        If no such instrument is configured.
+    """
+
+    _state: native.TacticalState
+
+    def __init__(self, instrument: str) -> None:
+        find_instrument(instrument)
+        self._state = native.TacticalState()
+
+    def update(self, bar: Bar) -> None:
+        """Append the row of one closed bar; an out-of-session bar only ends readiness."""
+        self._state.update(_closed_bar(bar, TACTICAL_MINUTES))
+
+
+def _closed_bar(bar: Bar, minutes: int) -> NDArray[np.void]:
+    closed = np.zeros(1, layout.CLOSED_BAR)
+    _fill(closed, bar, minutes)
+    return closed
+
+
+def _fill(closed: NDArray[np.void], bars: Bar, minutes: int) -> None:
+    for name in closed.dtype.names or ():
+        closed[name] = minutes if name == "minutes" else bars[name]
+
+
+def closed_bars(bars: NDArray[np.void], minutes: int = STRATEGIC_MINUTES) -> NDArray[np.void]:
     """Rows of ``gm.layout.CLOSED_BAR`` from rows with the fields of ``gm.read_bars``."""
     closed = np.zeros(len(bars), layout.CLOSED_BAR)
-    for name in closed.dtype.names or ():
-        closed[name] = BAR_MINUTES if name == "minutes" else bars[name]
+    _fill(closed, bars, minutes)
     return closed
 
 
@@ -160,17 +239,18 @@ def _offsets_at(table: NDArray[np.void], ts_ns: NDArray[np.int64]) -> NDArray[np
     return offsets
 
 
-def check_spacing(start_ts_ns: NDArray[np.int64]) -> None:
-    """Refuse bars whose commonest spacing is not 30 minutes, or that come closer than that."""
+def check_spacing(start_ts_ns: NDArray[np.int64], minutes: int) -> None:
+    """Refuse bars whose commonest spacing is not ``minutes``, or that come closer than that."""
     steps = np.diff(start_ts_ns)
     if len(steps) == 0:
         return
+    size_ns = minutes * _MINUTE_NS
     sizes, counts = np.unique(steps, return_counts=True)
     commonest, shortest = int(sizes[np.argmax(counts)]), int(sizes[0])
-    if commonest != BAR_NS or shortest < BAR_NS:
-        wrong = commonest if commonest != BAR_NS else shortest
+    if commonest != size_ns or shortest < size_ns:
+        wrong = commonest if commonest != size_ns else shortest
         row = int(np.flatnonzero(steps == wrong)[0]) + 1
         raise BadArgument(
-            f"bars must be {BAR_MINUTES} minutes and in time order: bar {row} starts "
+            f"bars must be {minutes} minutes and in time order: bar {row} starts "
             f"{wrong / 60e9:g} minutes after the one before it"
         )
