@@ -53,6 +53,59 @@ Fvg with_bearish_gap() {
 
 const Candle kAbove{112, 114, 110, 112};  // touches nothing of [103, 109]
 
+// The rules again, as slowly and plainly as they can be written: penetration is looked up anew in
+// all bars since.
+struct SlowGaps {
+    struct Record {
+        double lo, hi;
+        int direction;
+        std::size_t born;
+    };
+    std::vector<Candle> bars;
+    std::vector<Record> live;
+    double widest[2] = {};  // mitigated by the last bar: bearish, bullish
+
+    [[nodiscard]] bool has(int direction) const {
+        return std::any_of(live.begin(), live.end(),
+                           [=](const Record& gap) { return gap.direction == direction; });
+    }
+    [[nodiscard]] double penetration(const Record& gap) const {
+        double low = bars[gap.born + 1].low;
+        double high = bars[gap.born + 1].high;
+        for (std::size_t k = gap.born + 1; k < bars.size(); ++k) {
+            low = std::min(low, bars[k].low);
+            high = std::max(high, bars[k].high);
+        }
+        return (gap.direction > 0 ? gap.hi - low : high - gap.lo) / (gap.hi - gap.lo);
+    }
+    bool ends(const Record& gap) {
+        if (bars.size() - 1 - gap.born > 50) return true;
+        const double close = bars.back().close;
+        const bool is_back = gap.direction > 0 ? close >= gap.hi : close <= gap.lo;
+        if (penetration(gap) >= 0.5 && is_back) {
+            double& side = widest[gap.direction > 0];
+            side = std::max(side, gap.hi - gap.lo);
+            return true;
+        }
+        return gap.direction > 0 ? close < gap.lo : close > gap.hi;
+    }
+    void update(const Candle& bar, double atr) {
+        bars.push_back(bar);
+        widest[0] = widest[1] = 0.0;
+        std::erase_if(live, [this](const Record& gap) { return ends(gap); });
+        const std::size_t t = bars.size() - 1;
+        if (t < 11) return;
+        double mean = 0;
+        for (std::size_t k = t - 11; k < t - 1; ++k) mean += std::abs(bars[k].close - bars[k].open);
+        mean /= 10;
+        if (!(std::abs(bars[t - 1].close - bars[t - 1].open) > 1.5 * mean)) return;
+        const double width = std::max(2.0, 0.1 * atr);
+        const Candle& first = bars[t - 2];
+        if (bar.low - first.high >= width) live.push_back({first.high, bar.low, 1, t});
+        if (first.low - bar.high >= width) live.push_back({bar.high, first.low, -1, t});
+    }
+};
+
 }  // namespace
 
 TEST_CASE("a strong middle candle leaves a bullish gap from the high two back to the low") {
@@ -279,80 +332,30 @@ TEST_CASE("a gap on every bar: fifty-one live, the oldest of them fifty bars old
     CHECK(fvg.nearest(0)->age == gm::kFvgAgeMax);
 }
 
-// The rules again, as slowly and plainly as they can be written: every gap is kept for ever with
-// what became of it.
 TEST_CASE("random walks agree with a list of all gaps that ever were") {
     std::mt19937_64 random(7);
     std::uniform_int_distribution<int> move(-12, 12);
     std::uniform_int_distribution<int> wick(0, 4);
-    struct Record {
-        double lo, hi;
-        int direction;
-        std::size_t born;
-        bool is_gone;
-    };
-    std::vector<Record> records;
-    std::vector<Candle> bars;
+    SlowGaps slow;
     Fvg fvg;
     double price = 1000;
     std::size_t mitigations = 0;
     for (std::size_t t = 0; t < 20'000; ++t) {
         const double open = price + move(random) / 6;
         price = open + move(random) * (random() % 9 == 0 ? 3 : 1);
-        bars.push_back({open, std::max(open, price) + wick(random),
-                        std::min(open, price) - wick(random), price});
+        const Candle bar{open, std::max(open, price) + wick(random),
+                         std::min(open, price) - wick(random), price};
         const double atr = 5.0 + static_cast<double>(random() % 64);
-        bool up = false;
-        bool down = false;
-        double size[2] = {0, 0};
-        const Candle& bar = bars[t];
-        for (Record& gap : records) {
-            if (gap.is_gone) continue;
-            double low = bars[gap.born + 1].low;
-            double high = bars[gap.born + 1].high;
-            for (std::size_t k = gap.born + 1; k <= t; ++k) {
-                low = std::min(low, bars[k].low);
-                high = std::max(high, bars[k].high);
-            }
-            const double reach = gap.direction > 0 ? gap.hi - low : high - gap.lo;
-            const bool closes = gap.direction > 0 ? bar.close >= gap.hi : bar.close <= gap.lo;
-            const bool beyond = gap.direction > 0 ? bar.close < gap.lo : bar.close > gap.hi;
-            const bool is_old = t - gap.born > 50;
-            if (!is_old && reach / (gap.hi - gap.lo) >= 0.5 && closes) {
-                (gap.direction > 0 ? up : down) = true;
-                double& widest = size[gap.direction > 0];
-                widest = std::max(widest, gap.hi - gap.lo);
-                gap.is_gone = true;
-                ++mitigations;
-            }
-            gap.is_gone |= is_old || beyond;
-        }
-        if (t >= 11) {
-            double mean = 0;
-            for (std::size_t k = t - 11; k < t - 1; ++k)
-                mean += std::abs(bars[k].close - bars[k].open);
-            mean /= 10;
-            const bool is_strong = std::abs(bars[t - 1].close - bars[t - 1].open) > 1.5 * mean;
-            const double width = std::max(2.0, 0.1 * atr);
-            const double above = bar.low - bars[t - 2].high;
-            const double below = bars[t - 2].low - bar.high;
-            if (is_strong && above >= width) {
-                records.push_back({bars[t - 2].high, bar.low, 1, t, false});
-            }
-            if (is_strong && below >= width) {
-                records.push_back({bar.high, bars[t - 2].low, -1, t, false});
-            }
-        }
-        std::erase_if(records, [](const Record& gap) { return gap.is_gone; });
+        slow.update(bar, atr);
         feed(fvg, bar, atr);
+        const bool up = slow.widest[1] > 0;
+        const bool down = slow.widest[0] > 0;
         REQUIRE(fvg.signal() == (up == down ? 0 : up ? 1 : -1));
-        REQUIRE(fvg.mitigated_ticks() == (up == down ? 0.0 : size[up]));
-        REQUIRE(fvg.live_gaps() == static_cast<std::int32_t>(records.size()));
-        for (const int direction : {1, -1}) {
-            REQUIRE(fvg.has_live(direction) ==
-                    std::any_of(records.begin(), records.end(),
-                                [&](const Record& gap) { return gap.direction == direction; }));
-        }
+        REQUIRE(fvg.mitigated_ticks() == (up == down ? 0.0 : slow.widest[up]));
+        REQUIRE(fvg.live_gaps() == static_cast<std::int32_t>(slow.live.size()));
+        REQUIRE(fvg.has_live(1) == slow.has(1));
+        REQUIRE(fvg.has_live(-1) == slow.has(-1));
+        mitigations += up + down;
     }
     CHECK(mitigations > 50);
 }
