@@ -131,6 +131,10 @@ def _header(settings: Settings, desks: Sequence[Desk], agents: Agents) -> Rows:
         confirmed_clean_bars=48,
         feature_schema_sha256=np.frombuffer(agents.feature_schema_sha256, "u1"),
         bundle_sha256=np.frombuffer(agents.bundle_sha256, "u1"),
+        synergy_mlmi_min=float(settings.synergy.mlmi_min),
+        synergy_slope_min=float(settings.synergy.slope_min),
+        synergy_window_bars=settings.synergy.window_bars,
+        synergy_cooldown_bars=settings.synergy.cooldown_bars,
     )
 
 

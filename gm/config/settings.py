@@ -55,6 +55,15 @@ class PolicySection(_Section, frozen=True, kw_only=True):
     flat_at_session_end: bool = False
 
 
+class SynergySection(_Section, frozen=True, kw_only=True):
+    """When three signals make a synergy. An input of the policy, never a precondition."""
+
+    mlmi_min: Decimal = Decimal(10)  # |value - 50| of an MLMI signal
+    slope_min: Decimal = Decimal("0.02")  # |slope| of a NW-RQK turn, in ATR
+    window_bars: Annotated[int, msgspec.Meta(ge=1, le=96)] = 24  # of 5 minutes
+    cooldown_bars: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 5
+
+
 class AccountSection(_Section, frozen=True, kw_only=True):
     """R12 over all instruments together."""
 
@@ -120,6 +129,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     instruments_file: str = "instruments.yaml"
     engine: EngineSection = EngineSection()
     policy: PolicySection = PolicySection()
+    synergy: SynergySection = SynergySection()
     account: AccountSection
     trading: dict[str, TradingSection]
     venue: VenueSection = VenueSection()
@@ -159,6 +169,8 @@ def load_settings(path: Path) -> Settings:
     for name in ("commission_per_lot", "commission_bps"):
         for symbol, value in getattr(settings.venue, name).items():
             _check_decimal(path, f"venue.{name}.{symbol}", value, Decimal(0), Decimal(1_000_000))
+    _check_decimal(path, "synergy.mlmi_min", settings.synergy.mlmi_min, Decimal(0), Decimal(50))
+    _check_decimal(path, "synergy.slope_min", settings.synergy.slope_min, Decimal(0), Decimal(1))
     _check_symbols(path, settings)
     if settings.policy.profile != "strategic_only":
         raise ConfigError(

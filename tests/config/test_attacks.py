@@ -111,6 +111,11 @@ ATTACKS = [
     ("unknown policy", "restart_policy: resume", "restart_policy: yolo", "engine.restart_policy"),
     ("public address", "host: 127.0.0.1", "host: 0.0.0.0", "metrics.host"),
     ("empty bundle", "bundle: baseline", 'bundle: ""', "policy.bundle"),
+    ("no window", "window_bars: 24", "window_bars: 0", "synergy.window_bars"),
+    ("endless window", "window_bars: 24", "window_bars: 97", "synergy.window_bars"),
+    ("no number", "slope_min: 0.02", "slope_min: .nan", "synergy.slope_min"),
+    ("over the scale", "mlmi_min: 10 ", "mlmi_min: 50.5 ", "synergy.mlmi_min"),
+    ("backward cooldown", "cooldown_bars: 5", "cooldown_bars: -1", "synergy.cooldown_bars"),
     # keys
     ("unknown key", "segment_mib: 16", "segment_mib: 16\n  segment_mb: 16", "segment_mb"),
     ("unknown section", "account:\n", "acount: {}\naccount:\n", "acount"),

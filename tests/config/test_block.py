@@ -92,6 +92,8 @@ def test_every_number_of_the_yaml_is_in_the_block_in_the_units_of_the_core(
     assert header["max_hold_bars"] == 46
     assert header["confirmed_clean_bars"] == 48
     assert header["threshold"] == 0.55
+    assert (header["synergy_mlmi_min"], header["synergy_slope_min"]) == (10.0, 0.02)
+    assert (header["synergy_window_bars"], header["synergy_cooldown_bars"]) == (24, 5)
     assert header["bundle_sha256"].tobytes() == agents.bundle_sha256
     assert block.account["cancels_burst_max"] == settings.account.cancels_burst_max
     assert limits["order_quantity_lots_max"] == 2000
