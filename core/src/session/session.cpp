@@ -38,7 +38,7 @@ Failure Session::open(const Settings& settings, const VenueSettings& venue,
     keeps_records_ = options.keeps_records;
     Failure failure = engine_->open(settings);
     if (failure.is_ok()) {
-        failure = venue_.open(venue, settings.instruments[venue.instrument], tape);
+        failure = venue_.open(venue, settings.instruments[venue.instrument], tape, false);
     }
     if (failure.is_ok()) failure = orders_.open(Engine::kStepRecordsMax);
     if (failure.is_ok()) failure = ring_.open_anonymous(kRingSlots);
@@ -75,10 +75,8 @@ Failure Session::open_journal(const SessionOptions& options) {
 }
 
 Failure Session::run(std::uint64_t events_max) {
-    Slot event{};
     for (std::uint64_t i = 0; i < events_max && !is_over_ && failure_.is_ok(); ++i) {
-        if (!venue_.next_feed(event)) break;
-        play_event(event);
+        if (!play_event()) break;
         is_over_ = venue_.is_ended();
         if (is_over_) failure_ = finish();
     }
@@ -90,35 +88,46 @@ Failure Session::run(std::uint64_t events_max) {
     return failure_;
 }
 
-// An event and its consequences, until the venue has nothing more to say about it.
-void Session::play_event(Slot& event) noexcept {
-    step_venue(event);
+// An event and its consequences, until the venue has nothing more to say about it. Each record is
+// made in the journal's next place, so that the step need not copy it there. False: none is left.
+bool Session::play_event() noexcept {
+    make_room();
+    if (!venue_.next_feed(ring_.next_place())) return false;
+    step_venue(ring_.next_place());
     // Bounded by the orders: each is answered, and filled or ended, a number of times.
-    while (venue_.next_reply(engine_->last_reply_sequence(), event)) step_venue(event);
+    for (;;) {
+        make_room();
+        if (!venue_.next_reply(engine_->last_reply_sequence(), ring_.next_place())) return true;
+        step_venue(ring_.next_place());
+    }
 }
 
 // Stamped as io stamps a frame in lockstep: the venue's time, which never runs backward.
 void Session::step_venue(Slot& input) noexcept {
     now_ns_ = std::max(now_ns_, input.header.source_ts_ns);
-    input.header.receive_ts_ns = now_ns_;
-    fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) {
-        make_room();
-        gm::step_io(*engine_, timer, io_sequence_, *outputs_);
-    });
-    step(input);
+    if (input.header.receive_ts_ns != now_ns_) input.header.receive_ts_ns = now_ns_;
+    if (engine_->next_deadline_ns() >= now_ns_) {
+        engine_->step(input, *outputs_);
+    } else {
+        const Slot moved = input;  // the timers take its place
+        fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) { step(timer); });
+        step(moved);
+    }
     hand_over_orders();
 }
 
 template <typename P>
 void Session::step_io(RecordType type, const P& payload) noexcept {
-    make_room();
-    gm::step_io(*engine_, make_slot(type, Source::kIo, 0, now_ns_, payload), io_sequence_,
-                *outputs_);
+    step(make_slot(type, Source::kIo, 0, now_ns_, payload));
 }
 
 void Session::step(const Slot& input) noexcept {
     make_room();
-    engine_->step(input, *outputs_);
+    if (static_cast<Source>(input.header.source) == Source::kIo) {
+        gm::step_io(*engine_, input, io_sequence_, *outputs_);
+    } else {
+        engine_->step(input, *outputs_);
+    }
 }
 
 void Session::hand_over_orders() noexcept {

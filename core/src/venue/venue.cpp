@@ -93,7 +93,7 @@ BarOpen open_of(const BarClose& bar) noexcept {
 }  // namespace
 
 Failure Venue::open(const VenueSettings& settings, const Instrument& instrument,
-                    std::span<const TapeRow> tape) {
+                    std::span<const TapeRow> tape, bool can_repeat) {
     if (Failure failure = check_settings(settings); !failure.is_ok()) return failure;
     if (instrument.tick_value_micros <= 0 || instrument.order_tick_ticks <= 0) {
         return fail(Status::kBadInstrument,
@@ -128,7 +128,8 @@ Failure Venue::open(const VenueSettings& settings, const Instrument& instrument,
     tape_ = tape;
     check_.open(instrument, 0);
     if (Failure failure = ledger_.open(settings.orders_max); !failure.is_ok()) return failure;
-    feed_.reserve(2 * tape.size() + 1);  // OPEN and CLOSE of each bar, and END
+    can_repeat_ = can_repeat;
+    if (can_repeat) feed_.reserve(2 * tape.size() + 1);  // OPEN and CLOSE of each bar, and END
     replies_.reserve(kRepliesPerOrder * settings.orders_max);
     pass_ = kPasses;
     now_ns_ = first_ts_ns(tape);
@@ -256,8 +257,9 @@ void Venue::begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept {
 }
 
 void Venue::publish(RecordType type, std::size_t row, Slot& out) noexcept {
-    feed_.push_back({now_ns_, static_cast<std::uint32_t>(row), type});
-    make_feed(feed_.size(), feed_.back(), out);
+    const FeedMark mark{now_ns_, static_cast<std::uint32_t>(row), type};
+    if (can_repeat_) feed_.push_back(mark);
+    make_feed(++feed_sequence_, mark, out);
 }
 
 // Stamped with the venue's time, so that a bar with an absurd start moves nobody's clock; what is

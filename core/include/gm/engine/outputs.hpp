@@ -32,9 +32,7 @@ class Outputs {
     [[nodiscard]] std::size_t free_records() noexcept { return journal_.free(); }
 
     void write_input(const Slot& input, std::uint64_t input_sequence) noexcept {
-        Slot slot = input;
-        slot.trailer = {input_sequence, 0, 0, 0};
-        journal_.append(slot);
+        journal_.append(input, input_sequence);
     }
 
     template <typename P>

@@ -62,21 +62,31 @@ class JournalRing {
     // Engine thread. Writes the record and sets journal_sequence and commit in `slot` too; the
     // checksum is left to the journal thread. The caller has made sure of room: without it, halts.
     void append(Slot& slot) noexcept {
+        // Field by field into both: a wide load right behind narrow stores would wait for them.
+        slot.trailer.journal_sequence = position_ + 1;
+        slot.trailer.crc32c = 0;
+        slot.trailer.commit = commit_word(position_ + 1);
+        append(slot, slot.trailer.input_sequence);
+    }
+    // The same for a record that stays as it is, its trailer aside.
+    void append(const Slot& slot, std::uint64_t input_sequence) noexcept {
         if (!has_room(1)) __builtin_trap();
         Slot& place = slots_[position_ & mask_];
-        std::memcpy(static_cast<void*>(&place), &slot, offsetof(Slot, trailer));
-        // Field by field into both: a wide load right behind narrow stores would wait for them.
-        place.trailer.input_sequence = slot.trailer.input_sequence;
-        place.trailer.journal_sequence = slot.trailer.journal_sequence = position_ + 1;
-        place.trailer.crc32c = slot.trailer.crc32c = 0;
-        slot.trailer.commit = commit_word(position_ + 1);
+        if (&place != &slot) std::memcpy(static_cast<void*>(&place), &slot, kRecordSize);
+        place.trailer.input_sequence = input_sequence;
+        place.trailer.journal_sequence = position_ + 1;
+        place.trailer.crc32c = 0;
         // Recovery pairs with this release: it trusts a record only by its commit word.
-        std::atomic_ref(place.trailer.commit).store(slot.trailer.commit, std::memory_order_release);
+        std::atomic_ref(place.trailer.commit)
+            .store(commit_word(position_ + 1), std::memory_order_release);
         position_ += 1;
         // Pairs with the acquire in front().
         std::atomic_ref(header_->published).store(position_, std::memory_order_release);
     }
 
+    // Engine thread, with room for one: where the next record goes. One that was made there is
+    // appended without a copy.
+    [[nodiscard]] Slot& next_place() noexcept { return slots_[position_ & mask_]; }
     // Engine thread: how many records surely fit.
     [[nodiscard]] std::size_t free() noexcept {
         // Pairs with the release in pop(): the journal thread has left those slots.
@@ -124,6 +134,8 @@ class JournalRing {
     [[nodiscard]] std::uint64_t journal_id() const noexcept { return header_->journal_id; }
 
  private:
+    static constexpr std::size_t kRecordSize = offsetof(Slot, trailer);  // header and payload
+
     static Failure make_file(const std::string& path, std::uint64_t capacity,
                              std::uint64_t position, std::uint64_t journal_id);
     Failure remake(std::uint64_t capacity, std::uint64_t position, std::uint64_t journal_id);

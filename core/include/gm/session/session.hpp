@@ -65,7 +65,7 @@ class Session {
     void step(const Slot& input) noexcept;
     void step_venue(Slot& input) noexcept;
     void hand_over_orders() noexcept;
-    void play_event(Slot& event) noexcept;
+    [[nodiscard]] bool play_event() noexcept;
     void make_room() noexcept;
     void drain();
     Failure finish();

@@ -56,9 +56,10 @@ class Venue {
  public:
     static constexpr std::size_t kRepliesPerOrder = 12;
 
-    // Cold. Checks settings and the kind of every row. The tape must outlive the venue.
+    // Cold. Checks settings and the kind of every row. The tape must outlive the venue. Without
+    // `can_repeat` it forgets each feed event, and feed() has none to give again.
     Failure open(const VenueSettings& settings, const Instrument& instrument,
-                 std::span<const TapeRow> tape);
+                 std::span<const TapeRow> tape, bool can_repeat = true);
 
     // The next feed event, numbered from 1. False after END, and after a failure. What is left of
     // the event before is matched first, if the driver did not ask for it.
@@ -82,7 +83,9 @@ class Venue {
     // When the next feed event happens, for a server that paces by the wall clock.
     [[nodiscard]] std::int64_t next_feed_ts_ns() const noexcept;
     [[nodiscard]] bool is_ended() const noexcept { return has_ended_; }
-    [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept { return feed_.size(); }
+    [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept { return feed_sequence_; }
+    // Rows that are over, refused ones included.
+    [[nodiscard]] std::size_t rows_played() const noexcept { return row_; }
     [[nodiscard]] std::uint64_t last_reply_sequence() const noexcept { return replies_.size(); }
     [[nodiscard]] std::uint64_t refused_rows() const noexcept { return refused_rows_; }
     [[nodiscard]] const Ledger& ledger() const noexcept { return ledger_; }
@@ -141,11 +144,13 @@ class Venue {
     std::span<const TapeRow> tape_;
     BarCheck check_;
     Ledger ledger_;
-    std::vector<FeedMark> feed_;  // by sequence; reserved for the whole tape
+    std::vector<FeedMark> feed_;  // by sequence; reserved for the whole tape, if kept
     std::vector<Slot> replies_;   // by sequence; reserved for orders_max orders
     std::vector<Working> working_;
 
-    std::size_t row_ = 0;     // the next row, or the one whose OPEN was published
+    std::size_t row_ = 0;  // the next row, or the one whose OPEN was published
+    std::uint64_t feed_sequence_ = 0;
+    bool can_repeat_ = true;
     bool is_in_bar_ = false;  // between OPEN and CLOSE
     bool has_ended_ = false;
     std::int64_t now_ns_ = 0;
