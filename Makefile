@@ -22,13 +22,13 @@ CORE := build/core$(if $(SANITIZE),-$(firstword $(subst $(comma), ,$(SANITIZE)))
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
-.PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign lint format \
-        bench bench-smoke wheel lock clean
+.PHONY: help setup native demo test core test-core test-data test-train mutants leak kill-campaign lint format \
+        bench bench-peers bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
 	@echo "  also: setup native test-core test-data test-train mutants kill-campaign format"
-	@echo "        bench bench-smoke wheel lock clean"
+	@echo "        bench bench-peers bench-smoke wheel lock clean"
 
 setup: $(INSTALLED)
 
@@ -64,12 +64,18 @@ test-core: core
 	TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(BIN)/ctest --test-dir $(CORE) --output-on-failure --no-tests=error -j $(JOBS)
 
-# The broken variants of promises, each of which its test must find. test-core runs them too.
-mutants: $(INSTALLED) $(CORE)/build.ninja
+# Features that look one bar ahead, for the tests of `gm features --check-lookahead`.
+leak: native
+	@flock build/native.lock $(BIN)/ninja -C build/py features_leak >build/leak.log || \
+	    { cat build/leak.log; exit 1; }
+
+# The broken variants of promises, each of which its test must find. make test runs them too.
+mutants: $(INSTALLED) $(CORE)/build.ninja leak
 	$(BIN)/ninja -C $(CORE) -j $(JOBS) test_hot_path_mutant_1 test_hot_path_mutant_2
 	$(BIN)/ctest --test-dir $(CORE) --output-on-failure --no-tests=error -R mutant
+	$(BIN)/pytest -q tests/audit -k leak
 
-test: native test-core
+test: native leak test-core
 	$(BIN)/pytest $(PYTEST)
 
 # Real files; the folder is not part of the clone. A missing file is a failure.
@@ -94,6 +100,16 @@ format: $(INSTALLED)
 
 bench: native core
 	$(BIN)/python -m bench
+
+# The peers that want other versions than we do, each in an environment of its own; 1.6 GB. What is
+# not installed, make bench reports as not measured.
+PEERS := nautilus hftbacktest
+bench-peers: $(foreach peer,$(PEERS),build/peers/$(peer)/.installed)
+
+build/peers/%/.installed: bench/peers/requirements-%.txt | $(INSTALLED)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
 
 # Every benchmark once, briefly: shows that they run and verify, not how fast.
 bench-smoke: native core

@@ -254,3 +254,17 @@ def options(text: str) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument("--smoke", action="store_true", help="one short round: shows that it runs")
     return parser.parse_args()
+
+
+def publish(title: str, result: dict[str, object], *, as_json: bool) -> None:
+    """One JSON object for bench/__main__.py, or lines for a person."""
+    if as_json:
+        print(json.dumps({"machine": machine(), **result}))
+        return
+    print(title)
+    print(describe_machine())
+    for name, figures in result.items():
+        if isinstance(figures, dict):
+            print(f"  {name:28s} " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        else:
+            print(f"  {name:28s} {figures}")
