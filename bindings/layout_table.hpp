@@ -171,6 +171,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(Sizing, target_lots, reserved) \
     X(AgentSettings, \
       name, weight, temperature, column_mask, context_count, onnx_size, reserved) \
+    X(KernelSettings, \
+      name, sha256, library_sha256, low, high, kind, minutes, warmup, policy, input_count, \
+      inputs, reserved) \
     X(TapeRow, payload, ts_ns, type, delay_us) \
     X(VenueSettings, \
       seed, latency_ns, slippage_ticks, commission_micros_per_lot, commission_ppm, \
@@ -207,6 +210,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(KernelStatus, \
       kOk, kNotFinite, kOutOfRange, kOverBudget, kFailed, kHung, kQuarantined, kNotWarm) \
     X(KernelPolicy, kHalt, kSkip) \
+    X(KernelKind, kFeature, kRule) \
+    X(KernelField, kOpen, kHigh, kLow, kClose, kVolume) \
+    X(Profile, kStrategicOnly, kRule) \
     X(Side, kBuy, kSell) \
     X(OrderType, kMarket, kLimit, kStop) \
     X(OrderState, \
@@ -221,7 +227,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(QuarantineReason, \
       kNone, kNotFinite, kBelowFloor, kOffGrid, kNegativeVolume, kContradiction, \
       kOverflow, kDuplicateTime, kBackwardTime, kFuture, kJumpBand, kCrossedBook, \
-      kLockedBook, kUnknownSymbol, kLineTooLong, kMalformed, kNonexistentTime) \
+      kLockedBook, kUnknownSymbol, kLineTooLong, kMalformed, kNonexistentTime, kSuspicious) \
     X(NotReadyReason, kNone, kWarmingUp, kPriceNotPositive, kOutOfSession) \
     X(GateCode, \
       kNone, kKilled, kNotReady, kNotPermitted, kMalformed, kMaxQuantity, kMaxNotional, \

@@ -16,6 +16,8 @@ from gm.layout.enums import (
     BookResetReason as BookResetReason,
     EngineState as EngineState,
     GateCode as GateCode,
+    KernelField as KernelField,
+    KernelKind as KernelKind,
     KernelPolicy as KernelPolicy,
     KernelStatus as KernelStatus,
     KillLevel as KillLevel,
@@ -23,6 +25,7 @@ from gm.layout.enums import (
     OrderReason as OrderReason,
     OrderState as OrderState,
     OrderType as OrderType,
+    Profile as Profile,
     QuarantineReason as QuarantineReason,
     RecordType as RecordType,
     RejectReason as RejectReason,
@@ -351,6 +354,20 @@ AGENT_SETTINGS = _struct(
     context_count="u4",
     onnx_size="u8",
     reserved="16u1",
+)
+KERNEL_SETTINGS = _struct(
+    name="S32",
+    sha256="32u1",
+    library_sha256="32u1",
+    low="f8",
+    high="f8",
+    kind="u4",
+    minutes="u4",
+    warmup="u4",
+    policy="u4",
+    input_count="u4",
+    inputs="8u1",
+    reserved="20u1",
 )
 TAPE_ROW = _struct(payload="64u1", ts_ns="i8", type="u4", delay_us="u4")
 VENUE_SETTINGS = _struct(

@@ -91,6 +91,30 @@ class KernelPolicy(IntEnum):
     SKIP = 1
 
 
+class KernelKind(IntEnum):
+    """What a user kernel gives: a column, or the decision."""
+
+    FEATURE = 0
+    RULE = 1
+
+
+class KernelField(IntEnum):
+    """A field of closed bars that a kernel sees a window of."""
+
+    OPEN = 0
+    HIGH = 1
+    LOW = 2
+    CLOSE = 3
+    VOLUME = 4
+
+
+class Profile(IntEnum):
+    """What decides."""
+
+    STRATEGIC_ONLY = 0
+    RULE = 1
+
+
 class Side(IntEnum):
     """Of an order, a fill or an aggressor."""
 
@@ -187,6 +211,7 @@ class QuarantineReason(IntEnum):
     LINE_TOO_LONG = 14
     MALFORMED = 15
     NONEXISTENT_TIME = 16
+    SUSPICIOUS = 17
 
 
 class NotReadyReason(IntEnum):

@@ -43,15 +43,21 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
     bool acts = false;
     bool entries = false;
     std::int64_t wanted = 0;
-    if (desk.features.is_ready()) {
+    if (is_ready(at)) {
         DecisionValues values{};
-        ensemble_.decide(desk.features.matrix(), context_of(desk), desk.policy, values);
+        if (kernels_.has_rule()) {
+            ask_rule(at, values);
+        } else {
+            ensemble_.decide({desk.features.matrix(), kernels_.matrix(at)}, context_of(desk),
+                             desk.policy, values);
+        }
         end_stage(Stage::kPolicy);
         Decision decision{};
         decision.bar_start_ts_ns = desk.last_bar_start_ts_ns;
         decision.instrument = at;
         decision.action = values.action;
         decision.acts = values.acts;
+        decision.profile = static_cast<std::uint8_t>(settings_.header.profile);
         decision.agents = values.agents;
         for (std::size_t i = 0; i < kAgentsMax; ++i) {
             for (std::size_t j = 0; j < kActions; ++j) {

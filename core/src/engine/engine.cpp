@@ -49,6 +49,7 @@ Failure Engine::open(const Settings& settings) {
     }
     if (Failure failure = orders_.open(count); !failure.is_ok()) return failure;
     if (Failure failure = load_agents(settings, ensemble_); !failure.is_ok()) return failure;
+    if (Failure failure = kernels_.open(settings); !failure.is_ok()) return failure;
 
     desks_ = std::vector<Desk>(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -90,6 +91,10 @@ bool Engine::is_consumed(const Slot& input) noexcept {
             if (sequence > last_reply_sequence_) return false;
             ++totals_.duplicates;
             return true;
+        case Source::kKernel:
+            if (sequence > last_kernel_sequence_) return false;
+            ++totals_.duplicates;
+            return true;
         default:
             return input.type() == RecordType::kTimer &&
                    input.header.receive_ts_ns < next_deadline_ns();
@@ -107,6 +112,9 @@ void Engine::dispatch(const Slot& input, Outputs& out) noexcept {
             if (sequence != last_reply_sequence_ + 1) break;
             last_reply_sequence_ = sequence;
             return on_reply(input, out);
+        case Source::kKernel:
+            last_kernel_sequence_ = sequence;
+            return on_kernel_result(input.as<KernelResult>(), out);
         default: return on_session(input, out);
     }
     // Something is missing. It is not guessed at: the venue sends it again on a new connection.
@@ -196,10 +204,15 @@ bool Engine::is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t 
     return true;
 }
 
-// Bars that the last event closed, in time order. A 30-minute one calls for a decision.
+// Bars that the last event closed, in time order. One of the profile's size calls for a decision.
 void Engine::take_closed_bars(Desk& desk) noexcept {
     ClosedBar bar{};
     while (desk.market.next_closed(bar)) {  // bounded: see Market::next_closed
+        kernels_.on_bar(static_cast<std::uint32_t>(&desk - desks_.data()), bar);
+        if (bar.minutes == kernels_.decision_minutes()) {
+            desk.last_bar_start_ts_ns = bar.start_ts_ns;
+            desk.must_decide = true;
+        }
         if (bar.minutes == 5) {
             ++desk.closed_bars_5m;
             continue;
@@ -207,8 +220,6 @@ void Engine::take_closed_bars(Desk& desk) noexcept {
         end_stage(Stage::kMarket);
         desk.features.update(bar, desk.market.local_offset_ns(bar.start_ts_ns));
         end_stage(Stage::kFeatures);
-        desk.last_bar_start_ts_ns = bar.start_ts_ns;
-        desk.must_decide = true;
         desk.must_prepare = false;
         desk.held_bars += desk.position.lots != 0;
         ++desk.closed_bars_30m;
@@ -218,10 +229,18 @@ void Engine::take_closed_bars(Desk& desk) noexcept {
 void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
     Desk& desk = desks_[at];
     take_closed_bars(desk);
+    kernels_.ask(at, stamp_.input_sequence);
+    conclude(at, out);
+}
+
+// Once every kernel has answered: what do the closed bars mean?
+void Engine::conclude(std::uint32_t at, Outputs& out) noexcept {
+    Desk& desk = desks_[at];
+    if (kernels_.is_waiting(at)) return;
     if (!desk.must_decide || !desk.is_live) return;
     desk.must_decide = false;
-    if (desk.features.is_ready() != desk.was_ready) {
-        desk.was_ready = desk.features.is_ready();
+    if (is_ready(at) != desk.was_ready) {
+        desk.was_ready = is_ready(at);
         write_state(at, state_, static_cast<std::uint8_t>(desk.features.reason()), out);
     }
     decide(at, out);
@@ -230,12 +249,21 @@ void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
     desk.must_prepare = true;
 }
 
+bool Engine::is_ready(std::uint32_t at) const noexcept {
+    const bool is_warm = kernels_.has_rule() || desks_[at].features.is_ready();
+    return is_warm && kernels_.is_ready(at);
+}
+
 void Engine::prepare() noexcept {
-    for (Desk& desk : desks_) {
+    for (std::uint32_t at = 0; at < desks_.size(); ++at) {
+        Desk& desk = desks_[at];
         if (!desk.must_prepare) continue;
         desk.must_prepare = false;
         desk.features.prepare();
-        ensemble_.prepare(desk.features.matrix() + kStrategicColumns, desk.policy);
+        const float* added = kernels_.matrix(at);
+        ensemble_.prepare({desk.features.matrix() + kStrategicColumns,
+                           added == nullptr ? nullptr : added + kKernelColumnsMax},
+                          desk.policy);
     }
 }
 

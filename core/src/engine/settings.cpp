@@ -5,6 +5,7 @@
 #include <string>
 
 #include "gm/base/sha256.hpp"
+#include "gm/features/schema.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace gm {
@@ -57,10 +58,12 @@ Failure check_header(const SettingsHeader& header) {
     }
     if (header.instrument_count == 0 || header.instrument_count > kInstrumentsMax ||
         header.session_count > kRowsMax || header.offset_count > kRowsMax ||
-        header.agent_count == 0 || header.agent_count > kAgentsMax) {
+        header.agent_count == 0 || header.agent_count > kAgentsMax ||
+        header.kernel_count > kKernelsMax) {
         return fail(Status::kBadSettings,
                     "settings count out of range: " + std::to_string(header.instrument_count) +
-                        " instruments, " + std::to_string(header.agent_count) + " agents");
+                        " instruments, " + std::to_string(header.agent_count) + " agents, " +
+                        std::to_string(header.kernel_count) + " kernels");
     }
     if (!(header.threshold > 0.0 && header.threshold <= 1.0)) {
         return fail(Status::kBadSettings,
@@ -96,6 +99,58 @@ Failure check_rows(const Settings& settings) {
     return ok();
 }
 
+Failure check_kernel(const KernelSettings& row) {
+    if (row.name[sizeof row.name - 1] != 0) {
+        return fail(Status::kBadSettings, "name of a kernel is not terminated");
+    }
+    const auto refuse = [&](const std::string& what) {
+        return fail(Status::kBadSettings, std::string("kernel ") + row.name + ": " + what);
+    };
+    if (row.kind > KernelKind::kRule || row.policy > KernelPolicy::kSkip) {
+        return refuse("unknown kind or policy");
+    }
+    if (row.minutes != 5 && row.minutes != 30) {
+        return refuse("minutes must be 5 or 30: " + std::to_string(row.minutes));
+    }
+    if (row.warmup == 0 || row.warmup > kKernelWarmupMax) {
+        return refuse("warmup must lie in [1, " + std::to_string(kKernelWarmupMax) +
+                      "]: " + std::to_string(row.warmup));
+    }
+    if (!(row.low < row.high)) return refuse("low must be less than high");
+    if (row.input_count == 0 || row.input_count > kKernelInputsMax) {
+        return refuse("input_count must lie in [1, 5]: " + std::to_string(row.input_count));
+    }
+    for (std::uint32_t i = 0; i < row.input_count; ++i) {
+        if (row.inputs[i] > KernelField::kVolume) return refuse("unknown input");
+    }
+    return ok();
+}
+
+// Up to three features, the columns that agents name; one rule exactly where the profile says so.
+Failure check_kernels(const Settings& settings) {
+    std::uint32_t features = 0;
+    std::uint32_t rules = 0;
+    for (const KernelSettings& row : settings.kernels) {
+        if (Failure failure = check_kernel(row); !failure.is_ok()) return failure;
+        ++(row.kind == KernelKind::kFeature ? features : rules);
+    }
+    const auto profile = static_cast<Profile>(settings.header.profile);
+    if (profile > Profile::kRule || rules != (profile == Profile::kRule ? 1U : 0U) ||
+        features > kKernelColumnsMax) {
+        return fail(Status::kBadSettings, "profile " + std::to_string(settings.header.profile) +
+                                              " with " + std::to_string(features) +
+                                              " features and " + std::to_string(rules) + " rules");
+    }
+    for (const AgentSettings& agent : settings.agents) {
+        if (agent.column_mask >> (kStrategicColumns + features) == 0) continue;
+        return fail(Status::kBadSettings,
+                    std::string("column_mask of agent ") +
+                        std::string(agent.name, ::strnlen(agent.name, sizeof agent.name)) +
+                        " names a column that no kernel fills");
+    }
+    return ok();
+}
+
 }  // namespace
 
 Failure load_settings(std::span<const std::uint8_t> block, Settings& out) {
@@ -112,6 +167,8 @@ Failure load_settings(std::span<const std::uint8_t> block, Settings& out) {
     if (failure.is_ok()) failure = reader.read("sessions", header.session_count, settings.sessions);
     if (failure.is_ok()) failure = reader.read("offsets", header.offset_count, settings.offsets);
     if (failure.is_ok()) failure = reader.read("agents", header.agent_count, settings.agents);
+    if (failure.is_ok()) failure = reader.read("kernels", header.kernel_count, settings.kernels);
+    if (failure.is_ok()) failure = check_kernels(settings);
     if (failure.is_ok()) failure = check_rows(settings);
     for (std::size_t i = 0; failure.is_ok() && i < settings.agents.size(); ++i) {
         if (settings.agents[i].onnx_size > kOnnxSizeMax) {

@@ -35,10 +35,19 @@ void softmax(const double* x, std::size_t count, double temperature, double* out
 // The same bits, also of zeros and of what is no number.
 bool is_same_row(const float* left, const float* right) noexcept {
     std::uint32_t apart = 0;
-    for (std::size_t c = 0; c < kStrategicColumns; ++c) {
+    for (std::size_t c = 0; c < kColumnsMax; ++c) {
         apart |= std::bit_cast<std::uint32_t>(left[c]) ^ std::bit_cast<std::uint32_t>(right[c]);
     }
     return apart == 0;
+}
+
+// Row `row` with what kernels add to it, 0 where there is none.
+void copy_row(const MatrixRows& rows, std::size_t row, float* out) noexcept {
+    std::memcpy(out, rows.matrix + row * kStrategicColumns, kStrategicColumns * sizeof(float));
+    float* added = out + kStrategicColumns;
+    std::memset(added, 0, kKernelColumnsMax * sizeof(float));
+    if (rows.kernels == nullptr) return;
+    std::memcpy(added, rows.kernels + row * kKernelColumnsMax, kKernelColumnsMax * sizeof(float));
 }
 
 Failure refuse(const AgentOptions& options, const std::string& why) {
@@ -71,8 +80,8 @@ void choose(const double* probability, DecisionValues& out) noexcept {
 }  // namespace
 
 Failure Ensemble::add_agent(const AgentOptions& options) {
-    if (options.column_mask == 0 || options.column_mask >> kStrategicColumns != 0) {
-        return refuse(options, "column_mask must name columns 0 to 12: " +
+    if (options.column_mask == 0 || options.column_mask >> kColumnsMax != 0) {
+        return refuse(options, "column_mask must name columns 0 to 15: " +
                                    std::to_string(options.column_mask));
     }
     if (options.context_count != 0 && options.context_count != kPolicyContext) {
@@ -88,7 +97,7 @@ Failure Ensemble::add_agent(const AgentOptions& options) {
     Agent agent;
     agent.temperature = options.temperature;
     agent.context_count = options.context_count;
-    for (std::uint32_t column = 0; column < kStrategicColumns; ++column) {
+    for (std::uint32_t column = 0; column < kColumnsMax; ++column) {
         if ((options.column_mask >> column & 1U) != 0) {
             agent.columns[agent.column_count++] = static_cast<std::uint8_t>(column);
         }
@@ -143,25 +152,29 @@ Failure Ensemble::load(std::span<const AgentOptions> agents, double threshold) {
     return ok();
 }
 
-void Ensemble::prepare_agents(const float* known, EnsembleState& state) const noexcept {
-    float gathered[kKnownRows * kStrategicColumns];
+void Ensemble::prepare_agents(MatrixRows known, EnsembleState& state) const noexcept {
+    float rows[kKnownRows * kColumnsMax];
+    for (std::size_t row = 0; row < kKnownRows; ++row) {
+        copy_row(known, row, rows + row * kColumnsMax);
+    }
+    float gathered[kKnownRows * kColumnsMax];
     for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
         const Agent& agent = agents_[a];
         float* next = gathered;
         for (std::size_t row = 0; row < kKnownRows; ++row) {
-            for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 13
-                *next++ = known[row * kStrategicColumns + agent.columns[c]];
+            for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 16
+                *next++ = rows[row * kColumnsMax + agent.columns[c]];
             }
         }
         agent.network.prepare(gathered, state.prepared[a]);
     }
-    std::memcpy(state.oldest_known, known, sizeof(state.oldest_known));
-    std::memcpy(state.newest_known, known + (kKnownRows - 1) * kStrategicColumns,
+    std::memcpy(state.oldest_known, rows, sizeof(state.oldest_known));
+    std::memcpy(state.newest_known, rows + (kKnownRows - 1) * kColumnsMax,
                 sizeof(state.newest_known));
     state.is_prepared = true;
 }
 
-void Ensemble::prepare(const float* known, EnsembleState& state) const noexcept {
+void Ensemble::prepare(MatrixRows known, EnsembleState& state) const noexcept {
     prepare_agents(known, state);
     double probability[kActions];
     for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
@@ -172,8 +185,8 @@ void Ensemble::prepare(const float* known, EnsembleState& state) const noexcept 
 bool Ensemble::ask(std::size_t index, const float* newest, const PolicyContext& context,
                    const EnsembleState& state, double* probability) const noexcept {
     const Agent& agent = agents_[index];
-    float input[kStrategicColumns + kPolicyContext];
-    for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 13
+    float input[kColumnsMax + kPolicyContext];
+    for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 16
         input[c] = newest[agent.columns[c]];
     }
     std::memcpy(input + agent.column_count, &context, agent.context_count * sizeof(float));
@@ -190,13 +203,18 @@ bool Ensemble::ask(std::size_t index, const float* newest, const PolicyContext& 
     return true;
 }
 
-void Ensemble::decide(const float* matrix, const PolicyContext& context, EnsembleState& state,
+void Ensemble::decide(MatrixRows rows, const PolicyContext& context, EnsembleState& state,
                       DecisionValues& out) const noexcept {
     out = {};
-    const float* newest_known = matrix + (kKnownRows - 1) * kStrategicColumns;
-    if (!state.is_prepared || !is_same_row(state.oldest_known, matrix) ||
+    float oldest_known[kColumnsMax];
+    float newest_known[kColumnsMax];
+    float newest[kColumnsMax];
+    copy_row(rows, 0, oldest_known);
+    copy_row(rows, kKnownRows - 1, newest_known);
+    copy_row(rows, kKnownRows, newest);
+    if (!state.is_prepared || !is_same_row(state.oldest_known, oldest_known) ||
         !is_same_row(state.newest_known, newest_known)) {
-        prepare_agents(matrix, state);
+        prepare_agents(rows, state);
     }
     double votes[kAgentsMax][kActions] = {};
     unsigned agents = 0;
@@ -205,7 +223,7 @@ void Ensemble::decide(const float* matrix, const PolicyContext& context, Ensembl
         if (errors >= kAgentErrorsMax) {
             continue;
         }
-        if (!ask(a, newest_known + kStrategicColumns, context, state, votes[a])) {
+        if (!ask(a, newest, context, state, votes[a])) {
             ++errors;
             continue;
         }

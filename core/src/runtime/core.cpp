@@ -11,34 +11,12 @@
 #include <system_error>
 
 #include "gm/base/clock.hpp"
+#include "gm/runtime/durable_file.hpp"
 
 namespace gm {
 namespace {
 
 constexpr std::int64_t kWaitStepNs = 1'000'000;
-
-Failure file_failure(const std::string& what, int error) {
-    return fail(Status::kSystemCallFailed, what + ": " + std::generic_category().message(error));
-}
-
-// Whole or not at all, also after a loss of power.
-Failure write_durably(const std::string& path, std::span<const std::uint8_t> bytes) {
-    const std::string draft = path + ".new";
-    const int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0) return file_failure("open " + draft, errno);
-    std::size_t at = 0;
-    while (at < bytes.size()) {  // bounded: each write takes something or fails
-        const ssize_t written = ::write(file, bytes.data() + at, bytes.size() - at);
-        if (written <= 0) break;
-        at += static_cast<std::size_t>(written);
-    }
-    const bool is_written = at == bytes.size() && fsync(file) == 0;
-    const int error = errno;
-    ::close(file);
-    if (!is_written) return file_failure("write " + draft, error);
-    if (rename(draft.c_str(), path.c_str()) != 0) return file_failure("rename " + draft, errno);
-    return ok();
-}
 
 }  // namespace
 
@@ -91,6 +69,7 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
 Failure Core::recover(const CoreSettings& settings) {
     Failure failure = open_journal(settings);
     if (failure.is_ok()) failure = open_rings();
+    if (failure.is_ok()) failure = open_kernels();
     if (failure.is_ok()) failure = engine_.open(engine_settings_);
     if (!failure.is_ok()) return failure;
     const std::int64_t begin_ns = monotonic_ns();
@@ -142,6 +121,7 @@ Failure Core::begin_epoch() {
     runner.engine_cpu = settings_.engine_cpu;
     runner.io_sequence = report_.replay.io_sequence;
     runner.instruments = engine_settings_.instruments;
+    runner.kernels = engine_settings_.kernels.empty() ? nullptr : &kernel_host_;
     Failure failure = runner_.open(engine_, ring_, orders_, drop_copy_, page_, runner);
     if (failure.is_ok()) {
         failure = journal_.start(ring_, segments_, page_, settings_.journal_cpu,
@@ -152,7 +132,8 @@ Failure Core::begin_epoch() {
                                       if (is_io_open_.load(std::memory_order_acquire)) {
                                           io_.write_stages();
                                       }
-                                  }});
+                                  },
+                                  [this] { watch_kernels(); }});
     }
     if (failure.is_ok()) failure = runner_.start();
     if (!failure.is_ok()) return failure;

@@ -162,12 +162,19 @@ void EngineRunner::step(const Slot& input) noexcept {
     if (outputs_->unsent() > 0) halt();  // io is gone or hangs: nothing may be decided any more
 }
 
+// With what the step's closed bars ask of user kernels: the next input finds it answered.
+void EngineRunner::step_and_serve(const Slot& input) noexcept {
+    step(input);
+    if (settings_.kernels == nullptr) return;
+    settings_.kernels->serve(*engine_, [this](const Slot& answer) { step(answer); });
+}
+
 void EngineRunner::consume(const Slot& input) noexcept {
     if (is_lockstep_.load(std::memory_order_relaxed)) {
         fire_deadlines(*engine_, input.header.receive_ts_ns,
-                       [this](const Slot& timer) { step(timer); });
+                       [this](const Slot& timer) { step_and_serve(timer); });
     }
-    step(input);
+    step_and_serve(input);
     is_status_old_ = true;
 }
 

@@ -44,6 +44,7 @@ void JournalThread::run() {
         if (now_ns - status_ns < kStatusEveryNs) continue;
         status_ns = now_ns;
         write_status();
+        if (calls_.every_turn) calls_.every_turn();
         if (now_ns - called_ns < kCallEveryNs) continue;
         called_ns = now_ns;
         calls_.every_second();

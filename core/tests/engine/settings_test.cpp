@@ -26,6 +26,7 @@ Block make_block(Settings settings) {
     settings.header.session_count = static_cast<std::uint32_t>(settings.sessions.size());
     settings.header.offset_count = static_cast<std::uint32_t>(settings.offsets.size());
     settings.header.agent_count = static_cast<std::uint32_t>(settings.agents.size());
+    settings.header.kernel_count = static_cast<std::uint32_t>(settings.kernels.size());
     settings.agents[0].onnx_size = settings.onnx[0].size();
     Block block;
     append(block, std::vector{settings.header});
@@ -36,6 +37,7 @@ Block make_block(Settings settings) {
     append(block, settings.sessions);
     append(block, settings.offsets);
     append(block, settings.agents);
+    append(block, settings.kernels);
     append(block, settings.onnx[0]);
     return block;
 }

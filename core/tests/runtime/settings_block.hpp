@@ -21,6 +21,7 @@ inline std::vector<std::uint8_t> settings_block(Settings settings) {
     settings.header.session_count = static_cast<std::uint32_t>(settings.sessions.size());
     settings.header.offset_count = static_cast<std::uint32_t>(settings.offsets.size());
     settings.header.agent_count = static_cast<std::uint32_t>(settings.agents.size());
+    settings.header.kernel_count = static_cast<std::uint32_t>(settings.kernels.size());
     settings.agents[0].onnx_size = settings.onnx[0].size();
     std::vector<std::uint8_t> block;
     append_table(block, std::vector{settings.header});
@@ -31,6 +32,7 @@ inline std::vector<std::uint8_t> settings_block(Settings settings) {
     append_table(block, settings.sessions);
     append_table(block, settings.offsets);
     append_table(block, settings.agents);
+    append_table(block, settings.kernels);
     append_table(block, settings.onnx[0]);
     return block;
 }

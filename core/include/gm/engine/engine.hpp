@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "gm/engine/kernels.hpp"
 #include "gm/engine/outputs.hpp"
 #include "gm/engine/settings.hpp"
 #include "gm/engine/stage_times.hpp"
@@ -74,6 +75,14 @@ class Engine {
     // Where stage times go; null (the default): nowhere. Changes no output.
     void watch(StageTimes* times) noexcept { times_ = times; }
 
+    // The user kernel that must be called before the next input, with a kKernelResult of number
+    // last_kernel_sequence() + 1 as its answer; false: none.
+    [[nodiscard]] bool next_kernel_call(KernelCall& out) const noexcept;
+    [[nodiscard]] std::uint64_t last_kernel_sequence() const noexcept {
+        return last_kernel_sequence_;
+    }
+    [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
+
     // Engine time at which a TIMER would do something; INT64_MAX: never.
     [[nodiscard]] std::int64_t next_deadline_ns() const noexcept;
     [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept { return last_feed_sequence_; }
@@ -121,6 +130,10 @@ class Engine {
                                   std::int64_t start_ts_ns, Outputs& out) noexcept;
     void take_closed_bars(Desk& desk) noexcept;
     void advance(std::uint32_t at, Outputs& out) noexcept;
+    void conclude(std::uint32_t at, Outputs& out) noexcept;
+    void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
+    void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
+    [[nodiscard]] bool is_ready(std::uint32_t at) const noexcept;
     void on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept;
     void on_backfill_end(Outputs& out) noexcept;
     void begin_live(Desk& desk, std::int64_t ts_ns) noexcept;
@@ -157,6 +170,7 @@ class Engine {
     Settings settings_;
     std::vector<Desk> desks_;
     Ensemble ensemble_;
+    Kernels kernels_;
     Gate gate_;
     OrderTable orders_;
     EngineTotals totals_;
@@ -165,6 +179,7 @@ class Engine {
     std::array<std::uint8_t, 32> tape_id_{};
     std::uint64_t last_feed_sequence_ = 0;
     std::uint64_t last_reply_sequence_ = 0;
+    std::uint64_t last_kernel_sequence_ = 0;
     std::uint64_t order_counter_ = 0;
     std::uint32_t connection_ = 0;
     std::uint32_t awaiting_queries_ = 0;

@@ -3,8 +3,8 @@
 // gm/config.py checks the YAML and writes this block; the engine, the replay and the native
 // harness load it, so a journal can be re-derived from its run directory alone. Its SHA-256 is
 // the hash of the effective configuration. Layout: SettingsHeader, then for each table in the
-// order below its rows, each table padded to 64 bytes; agents are AgentSettings rows, then the
-// ONNX files one after another, each padded to 64 bytes.
+// order below its rows, each table padded to 64 bytes; agents are AgentSettings rows, then kernels,
+// then the ONNX files one after another, each padded to 64 bytes.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "gm/base/status.hpp"
+#include "gm/features/schema.hpp"
 #include "gm/market/instrument.hpp"
 #include "gm/risk/limits.hpp"
+#include "gm/wire/payload.hpp"
 
 namespace gm {
 
@@ -28,7 +30,7 @@ struct SettingsHeader {
     std::uint32_t offset_count;       // OffsetChange rows
     std::uint32_t agent_count;        // AgentSettings rows, 0 to kAgentsMax
     std::uint32_t installation;       // OrderId::installation
-    std::uint32_t profile;            // 0 strategic_only
+    std::uint32_t profile;            // Profile
     double threshold;                 // a decision acts at this confidence or above
     std::int64_t order_timeout_ns;    // SENT without an answer becomes UNKNOWN
     std::int64_t order_valid_for_ns;  // NewOrder::valid_until_ns = engine time + this
@@ -58,12 +60,37 @@ struct AgentSettings {
     char name[16];
     double weight;  // ensemble weight before softmax
     double temperature;
-    std::uint32_t column_mask;    // bit c: column c of the matrix, in ascending order
+    std::uint32_t column_mask;    // bit c: column c, in ascending order; from 13: features
     std::uint32_t context_count;  // 0 or 6 values after the rows
     std::uint64_t onnx_size;
     std::uint8_t reserved[16];
 };
 static_assert(sizeof(AgentSettings) == 64 && offsetof(AgentSettings, column_mask) == 32);
+
+// What decides: the ensemble of agents, or a user's rule.
+enum class Profile : std::uint32_t { kStrategicOnly = 0, kRule = 1 };
+
+// A user kernel (gm/engine/kernels.hpp). Row i is the function gm_kernel_<i> of the library.
+inline constexpr std::size_t kKernelsMax = kKernelColumnsMax + 1;  // features, one rule
+inline constexpr std::size_t kKernelInputsMax = 5;
+inline constexpr std::uint32_t kKernelWarmupMax = 1000;
+enum class KernelKind : std::uint32_t { kFeature = 0, kRule = 1 };
+enum class KernelField : std::uint8_t { kOpen = 0, kHigh = 1, kLow = 2, kClose = 3, kVolume = 4 };
+struct KernelSettings {
+    char name[32];
+    std::uint8_t sha256[32];          // of its code and declaration: what a quarantine names
+    std::uint8_t library_sha256[32];  // of the shared object's file
+    double low;                       // what it may return, both ends included
+    double high;
+    KernelKind kind;
+    std::uint32_t minutes;  // size of its bars: 5 or 30
+    std::uint32_t warmup;   // bars in a window, 1 to kKernelWarmupMax
+    KernelPolicy policy;    // what follows a quarantine
+    std::uint32_t input_count;
+    KernelField inputs[8];  // the first input_count, in the order of its parameters
+    std::uint8_t reserved[20];
+};
+static_assert(sizeof(KernelSettings) == 160 && offsetof(KernelSettings, low) == 96);
 
 struct Settings {
     SettingsHeader header{};
@@ -74,6 +101,7 @@ struct Settings {
     std::vector<SessionInterval> sessions;
     std::vector<OffsetChange> offsets;
     std::vector<AgentSettings> agents;
+    std::vector<KernelSettings> kernels;
     std::vector<std::vector<std::uint8_t>> onnx;  // one file an agent
     std::uint8_t sha256[32]{};                    // of the whole block
 };

@@ -16,6 +16,8 @@ namespace gm {
 inline constexpr std::size_t kStrategicRows = 48;
 inline constexpr std::size_t kStrategicColumns = 13;
 inline constexpr std::size_t kStrategicValues = kStrategicRows * kStrategicColumns;
+// Columns that user kernels add behind them. Not part of this schema: each has a hash of its own.
+inline constexpr std::size_t kKernelColumnsMax = 3;
 
 enum StrategicColumn : std::uint32_t {
     kMlmiValue = 0,

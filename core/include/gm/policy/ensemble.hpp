@@ -30,14 +30,24 @@ namespace gm {
 
 inline constexpr std::uint32_t kPolicyContext = 6;
 inline constexpr std::uint32_t kAgentErrorsMax = 3;  // in a row
+inline constexpr std::size_t kColumnsMax = kStrategicColumns + kKernelColumnsMax;
 
 struct AgentOptions {
     std::string name;
     double weight = 0.0;  // before softmax
     double temperature = 1.0;
-    std::uint32_t column_mask = 0;    // bit c: column c, in ascending order
+    std::uint32_t column_mask = 0;    // bit c: column c, in ascending order; from 13: kernels
     std::uint32_t context_count = 0;  // 0 or kPolicyContext
     std::span<const std::uint8_t> onnx;
+};
+
+// The strategic matrix, and beside it the columns of user kernels: 48 x 3, same rows; null: none.
+struct MatrixRows {
+    MatrixRows(const float* of_matrix, const float* of_kernels = nullptr) noexcept
+        : matrix(of_matrix), kernels(of_kernels) {}
+
+    const float* matrix;
+    const float* kernels;
 };
 
 // What the newest bar adds to the matrix: SPEC §5 fixes the order.
@@ -64,8 +74,8 @@ struct DecisionValues {
 // One instrument's: the known rows' share of every first layer, and who failed how often.
 struct EnsembleState {
     PreparedRows prepared[kAgentsMax];
-    float oldest_known[kStrategicColumns];
-    float newest_known[kStrategicColumns];
+    float oldest_known[kColumnsMax];
+    float newest_known[kColumnsMax];
     std::uint8_t errors_in_row[kAgentsMax];
     bool is_prepared;
 };
@@ -80,11 +90,11 @@ class Ensemble {
     // Off the critical path, once a row was appended. known: the kStrategicRows - 1 rows that will
     // stand before the next one, i.e. the matrix without its oldest row. Ends with one decision
     // for nobody, so that weights and code are in the caches when the bar closes.
-    void prepare(const float* known, EnsembleState& state) const noexcept;
+    void prepare(MatrixRows known, EnsembleState& state) const noexcept;
 
     // matrix: kStrategicRows x kStrategicColumns, the newest row last. If the state was prepared
     // for other rows, or for none, the whole of it is computed here, to the same bits.
-    void decide(const float* matrix, const PolicyContext& context, EnsembleState& state,
+    void decide(MatrixRows rows, const PolicyContext& context, EnsembleState& state,
                 DecisionValues& out) const noexcept;
 
     [[nodiscard]] std::size_t agent_count() const noexcept { return agents_.size(); }
@@ -98,11 +108,11 @@ class Ensemble {
         double temperature = 1.0;
         std::uint32_t column_count = 0;
         std::uint32_t context_count = 0;
-        std::uint8_t columns[kStrategicColumns] = {};
+        std::uint8_t columns[kColumnsMax] = {};
     };
 
     Failure add_agent(const AgentOptions& options);
-    void prepare_agents(const float* known, EnsembleState& state) const noexcept;
+    void prepare_agents(MatrixRows known, EnsembleState& state) const noexcept;
     [[nodiscard]] bool ask(std::size_t index, const float* newest, const PolicyContext& context,
                            const EnsembleState& state, double* probability) const noexcept;
 

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -17,6 +18,8 @@
 #include "gm/journal/run_lock.hpp"
 #include "gm/runtime/io_loop.hpp"
 #include "gm/runtime/replay.hpp"
+#include "gm/session/kernel_host.hpp"
+#include "gm/session/kernel_library.hpp"
 
 namespace gm {
 
@@ -31,6 +34,10 @@ struct CoreSettings {
     std::uint64_t journal_segment_bytes = kSegmentBytesDefault;
     std::int64_t stop_within_ns = 2'000'000'000;
     std::uint64_t die_after_inputs = 0;  // kill campaigns: see IoSettings
+    std::string kernel_library;          // where the settings name user kernels
+    std::string hung_kernels;            // their SHA-256, 32 bytes each: they hung in a former life
+    std::int64_t kernel_budget_ns = 200'000;
+    std::int64_t kernel_hang_ns = 1'000'000'000;
 };
 
 // What a start found and did.
@@ -76,6 +83,8 @@ class Core {
     Failure begin_epoch();
     Failure save_settings(std::span<const std::uint8_t> block) const;
     Failure open_rings();
+    Failure open_kernels();
+    void watch_kernels();
     void remove_ring_if_synced() noexcept;
     void write_phase(Phase phase) noexcept;
 
@@ -92,6 +101,9 @@ class Core {
     SpscRing<Slot> orders_;
     SpscRing<Slot> drop_copy_;
     Engine engine_;
+    KernelLibrary kernel_library_;
+    KernelHost kernel_host_;
+    std::optional<KernelWatch> kernel_watch_;  // journal thread
     EngineRunner runner_;
     JournalThread journal_;
     IoLoop io_;

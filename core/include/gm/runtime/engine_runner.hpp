@@ -20,6 +20,7 @@
 #include "gm/engine/outputs.hpp"
 #include "gm/runtime/status_page.hpp"
 #include "gm/runtime/thread.hpp"
+#include "gm/session/kernel_host.hpp"
 
 namespace gm {
 
@@ -32,6 +33,7 @@ struct RunnerSettings {
     int engine_cpu = -1;
     std::uint64_t io_sequence = 0;            // of the last io record in the journal
     std::span<const Instrument> instruments;  // for the status page
+    KernelHost* kernels = nullptr;            // null: there are none
 };
 
 // What io reads between steps. One writer: whoever steps.
@@ -90,6 +92,7 @@ class EngineRunner {
  private:
     void consume(const Slot& input) noexcept;
     void step(const Slot& input) noexcept;
+    void step_and_serve(const Slot& input) noexcept;
     [[nodiscard]] bool wait_for_journal() noexcept;
     void publish() noexcept;
     void run() noexcept;

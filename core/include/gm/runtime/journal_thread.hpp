@@ -27,6 +27,7 @@ class JournalThread {
     struct Calls {                           // on this thread
         std::function<void()> on_failure;    // once
         std::function<void()> every_second;  // and once at the end, however short the run
+        std::function<void()> every_turn;    // some 10 ms apart; may be empty
     };
 
     // Everything handed in must outlive the thread.

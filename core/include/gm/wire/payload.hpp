@@ -288,7 +288,7 @@ enum class KernelStatus : std::uint32_t {
 };
 struct KernelResult {
     std::int64_t bar_start_ts_ns;
-    double value;  // 0 unless kOk
+    double value;  // 0 unless kOk or kOverBudget
     std::uint32_t instrument;
     std::uint32_t kernel;  // its row in the settings
     std::uint32_t minutes;

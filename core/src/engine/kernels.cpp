@@ -1,0 +1,321 @@
+#include "gm/engine/kernels.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "gm/engine/engine.hpp"
+
+namespace gm {
+namespace {
+
+constexpr std::int64_t kHalfHourNs = 1'800'000'000'000;
+constexpr double kNano = 1e9;
+constexpr std::int64_t kExactMax = std::int64_t{1} << 53;
+
+// Start of the 30-minute bucket that holds ts_ns.
+std::int64_t bucket_of(std::int64_t ts_ns) noexcept {
+    const std::int64_t inside = ts_ns % kHalfHourNs;
+    return ts_ns - (inside < 0 ? inside + kHalfHourNs : inside);
+}
+
+// A count of steps of `step_e9` billionths as the double nearest to its decimal value. Beyond 2^53
+// billionths it is rounded once more.
+double decimal(std::int64_t count, std::int64_t step_e9) noexcept {
+    std::int64_t billionths = 0;
+    const bool is_large = __builtin_mul_overflow(count, step_e9, &billionths) ||
+                          billionths > kExactMax || billionths < -kExactMax;
+    if (is_large) return static_cast<double>(count) * (static_cast<double>(step_e9) / kNano);
+    return static_cast<double>(billionths) / kNano;
+}
+
+bool is_failure(KernelStatus status) noexcept {
+    return status != KernelStatus::kOk && status != KernelStatus::kOverBudget &&
+           status != KernelStatus::kNotWarm;
+}
+
+}  // namespace
+
+KernelStatus judge_kernel_value(double value, const KernelSettings& kernel) noexcept {
+    if (!std::isfinite(value)) return KernelStatus::kNotFinite;
+    if (value < kernel.low || value > kernel.high) return KernelStatus::kOutOfRange;
+    const bool is_whole = value == -1.0 || value == 0.0 || value == 1.0;
+    if (kernel.kind == KernelKind::kRule && !is_whole) return KernelStatus::kOutOfRange;
+    return KernelStatus::kOk;
+}
+
+void KernelBars::open(std::size_t keep) {
+    keep_ = keep;
+    next_ = 0;
+    count_ = 0;
+    values_.assign(kKernelInputsMax * 2 * keep, 0.0);
+    starts_.assign(keep, 0);
+}
+
+void KernelBars::push(const ClosedBar& bar, std::int64_t tick_e9, std::int64_t lot_e9) noexcept {
+    const double fields[kKernelInputsMax] = {
+        decimal(bar.open_ticks, tick_e9), decimal(bar.high_ticks, tick_e9),
+        decimal(bar.low_ticks, tick_e9), decimal(bar.close_ticks, tick_e9),
+        decimal(bar.volume_lots, lot_e9)};
+    for (std::size_t field = 0; field < kKernelInputsMax; ++field) {
+        double* first = values_.data() + field * 2 * keep_ + next_;
+        first[0] = first[keep_] = fields[field];
+    }
+    starts_[next_] = bar.start_ts_ns;
+    next_ = next_ + 1 == keep_ ? 0 : next_ + 1;
+    ++count_;
+}
+
+const double* KernelBars::window(KernelField field, std::size_t age,
+                                 std::size_t length) const noexcept {
+    // Of the two copies the one whose last value has `length` values before it.
+    return values_.data() + static_cast<std::size_t>(field) * 2 * keep_ + next_ + keep_ - age -
+           length;
+}
+
+std::int64_t KernelBars::start_ts_ns(std::size_t age) const noexcept {
+    return starts_[(next_ + keep_ - 1 - age) % keep_];
+}
+
+Failure Kernels::open(const Settings& settings) {
+    *this = Kernels{};
+    if (settings.kernels.empty()) return ok();
+    if (settings.kernels.size() > kKernelsMax) {
+        return fail(Status::kBadSettings, "kernels must be at most " + std::to_string(kKernelsMax) +
+                                              ": " + std::to_string(settings.kernels.size()));
+    }
+    settings_ = settings.kernels;
+    std::array<std::size_t, kSizes> keep{};
+    std::uint8_t columns = 0;
+    for (std::uint32_t i = 0; i < settings_.size(); ++i) {
+        const KernelSettings& kernel = settings_[i];
+        std::size_t& size_keep = keep[size_of(kernel.minutes)];
+        size_keep = std::max(size_keep, kernel.warmup + kKernelBarsMax);
+        if (kernel.kind == KernelKind::kRule) {
+            rule_ = i;
+            decision_minutes_ = kernel.minutes;
+        } else {
+            column_of_[i] = columns++;
+        }
+    }
+    for (const AgentSettings& agent : settings.agents) {
+        needed_columns_ |= agent.column_mask >> kStrategicColumns;
+    }
+    desks_ = std::vector<Desk>(settings.instruments.size());
+    for (std::size_t at = 0; at < desks_.size(); ++at) {
+        desks_[at].tick_e9 = settings.instruments[at].tick_size_e9;
+        desks_[at].lot_e9 = settings.instruments[at].volume_lot_e9;
+        for (std::size_t size = 0; size < kSizes; ++size) {
+            if (keep[size] > 0) desks_[at].bars[size].open(keep[size]);
+        }
+    }
+    waiting_.reserve(desks_.size() * settings_.size() * kKernelBarsMax);
+    return ok();
+}
+
+void Kernels::on_bar(std::uint32_t at, const ClosedBar& bar) noexcept {
+    if (!is_used() || (bar.flags & kBarOutOfSession) != 0) return;
+    Desk& desk = desks_[at];
+    const std::size_t size = size_of(bar.minutes);
+    if (size == 0) append_row(desk, bar.start_ts_ns);
+    if (!desk.bars[size].is_open()) return;
+    desk.bars[size].push(bar, desk.tick_e9, desk.lot_e9);
+    ++desk.fresh[size];
+}
+
+// A row begins with what 5-minute bars inside it have given so far.
+void Kernels::append_row(Desk& desk, std::int64_t start_ts_ns) noexcept {
+    const std::size_t row = desk.next_row;
+    const bool is_known = desk.latest.start_ts_ns == start_ts_ns;
+    desk.rows[row] = {start_ts_ns, is_known ? desk.latest.warm : 0};
+    for (std::size_t column = 0; column < kKernelColumnsMax; ++column) {
+        set_column(desk, row, column, is_known ? desk.latest_values[column] : 0.0F);
+        if (is_column_quarantined(column)) desk.rows[row].warm |= 1U << column;
+    }
+    desk.next_row = row + 1 == kStrategicRows ? 0 : row + 1;
+}
+
+void Kernels::set_column(Desk& desk, std::size_t row, std::size_t column, float value) noexcept {
+    float* first = desk.values.data() + row * kKernelColumnsMax + column;
+    first[0] = first[kStrategicRows * kKernelColumnsMax] = value;
+}
+
+void Kernels::ask(std::uint32_t at, std::uint64_t input_sequence) noexcept {
+    if (!is_used()) return;
+    if (asked_in_ != input_sequence) {  // what the step before has left, nobody will answer
+        abandoned_ += waiting_.size() - next_waiting_;
+        for (Desk& desk : desks_) desk.waiting = 0;
+        waiting_.clear();
+        next_waiting_ = 0;
+        asked_in_ = input_sequence;
+    }
+    for (std::size_t size = 0; size < kSizes; ++size) ask_about(at, size);
+}
+
+// The newest bars of a size, oldest first: every kernel of that size whose window is full.
+void Kernels::ask_about(std::uint32_t at, std::size_t size) noexcept {
+    Desk& desk = desks_[at];
+    const std::size_t fresh = std::min(desk.fresh[size], kKernelBarsMax);
+    desk.fresh[size] = 0;
+    for (std::size_t age = fresh; age-- > 0;) {
+        for (std::uint32_t i = 0; i < settings_.size(); ++i) {  // at most kKernelsMax
+            if (size_of(settings_[i].minutes) != size || states_[i].status != KernelStatus::kOk ||
+                desk.bars[size].count() < settings_[i].warmup + age) {
+                continue;
+            }
+            waiting_.push_back({desk.bars[size].start_ts_ns(age), at, static_cast<std::uint16_t>(i),
+                                static_cast<std::uint16_t>(age)});
+            ++desk.waiting;
+        }
+    }
+}
+
+bool Kernels::next_call(KernelCall& out) const noexcept {
+    if (next_waiting_ == waiting_.size()) return false;
+    const Waiting& call = waiting_[next_waiting_];
+    const KernelSettings& kernel = settings_[call.kernel];
+    const KernelBars& bars = desks_[call.instrument].bars[size_of(kernel.minutes)];
+    out = {call.bar_start_ts_ns, call.instrument, call.kernel, kernel.minutes, {}};
+    for (std::uint32_t i = 0; i < kernel.input_count; ++i) {  // at most kKernelInputsMax
+        out.windows[i] = bars.window(kernel.inputs[i], call.age, kernel.warmup);
+    }
+    return true;
+}
+
+Kernels::Taken Kernels::take(const KernelResult& result) noexcept {
+    if (next_waiting_ == waiting_.size()) return Taken::kNotAwaited;
+    const Waiting call = waiting_[next_waiting_];
+    if (result.kernel != call.kernel || result.instrument != call.instrument ||
+        result.bar_start_ts_ns != call.bar_start_ts_ns) {
+        return Taken::kNotAwaited;
+    }
+    ++next_waiting_;
+    Desk& desk = desks_[call.instrument];
+    --desk.waiting;
+    State& state = states_[call.kernel];
+    ++state.calls;
+    const KernelStatus status = judge(result, state);
+    if (!is_failure(status)) {
+        apply(desk, call.kernel, call.bar_start_ts_ns, result.value);
+        return Taken::kTaken;
+    }
+    state.status = status;
+    forget(call.kernel);
+    return Taken::kQuarantined;
+}
+
+// Whether this answer, or the third slow one in a row, is the last.
+KernelStatus Kernels::judge(const KernelResult& result, State& state) const noexcept {
+    if (is_failure(result.status)) {
+        return result.status <= KernelStatus::kNotWarm ? result.status : KernelStatus::kFailed;
+    }
+    const KernelStatus value = judge_kernel_value(result.value, settings_[result.kernel]);
+    if (value != KernelStatus::kOk) return value;
+    state.over_budget = result.status == KernelStatus::kOverBudget ? state.over_budget + 1 : 0;
+    return state.over_budget == kOverBudgetMax ? KernelStatus::kQuarantined : KernelStatus::kOk;
+}
+
+void Kernels::apply(Desk& desk, std::uint32_t kernel, std::int64_t bar_start_ts_ns,
+                    double value) noexcept {
+    if (kernel == rule_) {
+        desk.rule = static_cast<std::int32_t>(value);
+        desk.is_rule_warm = true;
+        return;
+    }
+    const std::size_t column = column_of_[kernel];
+    const std::int64_t bucket = bucket_of(bar_start_ts_ns);
+    for (std::size_t row = 0; row < kStrategicRows; ++row) {
+        if (desk.rows[row].start_ts_ns != bucket) continue;
+        set_column(desk, row, column, static_cast<float>(value));
+        desk.rows[row].warm |= 1U << column;
+        return;
+    }
+    if (desk.latest.start_ts_ns != bucket) desk.latest = {bucket, 0};
+    desk.latest.warm |= 1U << column;
+    desk.latest_values[column] = static_cast<float>(value);
+}
+
+// A quarantined kernel says nothing: no rule, a column of zeros that nobody waits for any more.
+void Kernels::forget(std::uint32_t kernel) noexcept {
+    for (std::size_t i = next_waiting_; i < waiting_.size(); ++i) {
+        desks_[waiting_[i].instrument].waiting -= waiting_[i].kernel == kernel ? 1U : 0U;
+    }
+    waiting_.erase(
+        std::remove_if(waiting_.begin() + static_cast<std::ptrdiff_t>(next_waiting_),
+                       waiting_.end(), [&](const Waiting& call) { return call.kernel == kernel; }),
+        waiting_.end());
+    for (Desk& desk : desks_) {
+        if (kernel == rule_) {
+            desk.rule = 0;
+            continue;
+        }
+        const std::size_t column = column_of_[kernel];
+        desk.latest_values[column] = 0.0F;
+        for (std::size_t row = 0; row < kStrategicRows; ++row) {
+            set_column(desk, row, column, 0.0F);
+            desk.rows[row].warm |= 1U << column;
+        }
+    }
+}
+
+bool Kernels::is_column_quarantined(std::size_t column) const noexcept {
+    for (std::size_t i = 0; i < settings_.size(); ++i) {
+        if (i != rule_ && column_of_[i] == column) return states_[i].status != KernelStatus::kOk;
+    }
+    return false;
+}
+
+const float* Kernels::matrix(std::uint32_t at) const noexcept {
+    if (!is_used()) return nullptr;
+    return desks_[at].values.data() + desks_[at].next_row * kKernelColumnsMax;
+}
+
+bool Kernels::is_ready(std::uint32_t at) const noexcept {
+    if (!is_used()) return true;
+    const Desk& desk = desks_[at];
+    if (has_rule()) return desk.is_rule_warm;
+    return std::ranges::all_of(
+        desk.rows, [&](const Row& row) { return (row.warm & needed_columns_) == needed_columns_; });
+}
+
+// ---- the engine's side
+
+bool Engine::next_kernel_call(KernelCall& out) const noexcept {
+    return kernels_.next_call(out);
+}
+
+void Engine::on_kernel_result(const KernelResult& result, Outputs& out) noexcept {
+    const Kernels::Taken taken = kernels_.take(result);
+    if (taken == Kernels::Taken::kNotAwaited) {
+        ++totals_.bad_transitions;
+        return;
+    }
+    if (taken == Kernels::Taken::kTaken) return conclude(result.instrument, out);
+    const KernelSettings& kernel = kernels_.settings(result.kernel);
+    KernelState state{};
+    std::memcpy(state.sha256, kernel.sha256, sizeof state.sha256);
+    state.instrument = result.instrument;
+    state.kernel = result.kernel;
+    state.status = kernels_.status(result.kernel);
+    state.policy = kernel.policy;
+    out.write(stamp_, RecordType::kKernelState, state);
+    for (std::uint32_t at = 0; at < desks_.size(); ++at) {
+        // Cancels only: what the desk would do next follows from a kernel that is not to be
+        // trusted.
+        if (kernel.policy == KernelPolicy::kHalt) desks_[at].level = KillLevel::kHalted;
+        conclude(at, out);
+    }
+}
+
+// In place of the ensemble: act-long, act-short or hold, as sure as a rule is.
+void Engine::ask_rule(std::uint32_t at, DecisionValues& out) const noexcept {
+    const int rule = kernels_.rule(at);
+    out = {};
+    out.action = rule > 0 ? Action::kLong : rule < 0 ? Action::kShort : Action::kNeutral;
+    out.acts = rule != 0;
+    out.confidence = 1.0;
+    out.probability[static_cast<std::size_t>(out.action)] = 1.0F;
+}
+
+}  // namespace gm

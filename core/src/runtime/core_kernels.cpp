@@ -1,0 +1,77 @@
+// The core's user kernels: loaded at start, watched by the journal thread.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "gm/base/sha256.hpp"
+#include "gm/runtime/core.hpp"
+#include "gm/runtime/durable_file.hpp"
+
+namespace gm {
+namespace {
+
+constexpr const char* kQuarantinedFile = "kernels-quarantined.json";
+
+std::string to_hex(std::span<const std::uint8_t> bytes) {
+    constexpr const char* kDigits = "0123456789abcdef";
+    std::string text;
+    for (const std::uint8_t byte : bytes) {
+        text += kDigits[byte >> 4];
+        text += kDigits[byte & 15];
+    }
+    return text;
+}
+
+}  // namespace
+
+Failure Core::open_kernels() {
+    const auto& kernels = engine_settings_.kernels;
+    if (kernels.empty()) return ok();
+    if (Failure failure = kernel_library_.open(settings_.kernel_library, kernels);
+        !failure.is_ok()) {
+        return failure;
+    }
+    kernel_host_.open(kernels, kernel_library_.functions(), settings_.kernel_budget_ns);
+    const std::string_view hung = settings_.hung_kernels;
+    for (std::size_t at = 0; at + sizeof(Sha256Digest) <= hung.size(); at += sizeof(Sha256Digest)) {
+        for (std::size_t i = 0; i < kernels.size(); ++i) {  // at most kKernelsMax
+            const auto* const hash = reinterpret_cast<const char*>(kernels[i].sha256);
+            if (hung.substr(at, sizeof(Sha256Digest)) ==
+                std::string_view(hash, sizeof(Sha256Digest))) {
+                kernel_host_.mark_hung(i);
+            }
+        }
+    }
+    kernel_watch_.emplace(kernel_host_, settings_.kernel_hang_ns);
+    return ok();
+}
+
+// Journal thread. A kernel that hangs holds the engine for ever, so the process ends here; the next
+// one finds in the file which kernel it must not call.
+void Core::watch_kernels() {
+    if (!kernel_watch_) return;
+    const std::optional<std::size_t> found = kernel_watch_->look();
+    if (!found) return;
+    const auto& kernels = engine_settings_.kernels;
+    std::string text;
+    for (std::size_t i = 0; i < kernels.size(); ++i) {  // at most kKernelsMax
+        if (i != *found && !kernel_host_.is_marked_hung(i)) continue;
+        text += std::string(text.empty() ? "[" : ",\n ") + R"({"sha256":")" +
+                to_hex(kernels[i].sha256) + R"(","name":")" + kernels[i].name +
+                R"(","reason":"hung"})";
+    }
+    text += "]\n";
+    const std::string path = endpoints_.run_dir + "/" + kQuarantinedFile;
+    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(text.data());
+    const Failure written = write_durably(path, {bytes, text.size()});
+    std::fprintf(
+        stderr, "gm: kernel %s has run for over %lld ms: quarantined in %s%s, killing %d\n",
+        kernels[*found].name, static_cast<long long>(settings_.kernel_hang_ns / 1'000'000),
+        path.c_str(), written.is_ok() ? "" : (" (" + written.text + ")").c_str(), getpid());
+    ::kill(getpid(), SIGKILL);
+}
+
+}  // namespace gm
