@@ -23,9 +23,11 @@ constexpr std::array<const char*, kQuarantineReasons> kNames = {
     return ts_ns > -kTimeMax && ts_ns < kTimeMax;
 }
 
-// Both in range, or this is not asked; without a clock nothing is in the future.
+// Without a clock nothing is. A bar at the end of time ends behind it: the distance may overflow.
 [[nodiscard]] bool is_future(std::int64_t ts_ns, std::int64_t clock_ns) noexcept {
-    return clock_ns != kNoClock && is_time(clock_ns) && ts_ns - clock_ns > BarCheck::kFutureNsMax;
+    if (clock_ns == kNoClock || !is_time(clock_ns)) return false;
+    std::int64_t ahead_ns = 0;
+    return sub_overflows(ts_ns, clock_ns, ahead_ns) || ahead_ns > BarCheck::kFutureNsMax;
 }
 
 // The row before must be older: a stamp seen twice is a copy, one that is smaller came too late.

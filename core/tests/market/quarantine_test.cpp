@@ -287,10 +287,19 @@ TEST_CASE("the fifth refusal in a row closes the door for 48 clean bars") {
     CHECK(check.counts()[static_cast<std::size_t>(Reason::kBelowFloor)] == 52);
 }
 
-TEST_CASE("a reason from the wire that nobody knows is counted as malformed") {
+TEST_CASE("a reason from the wire that is none, or that nobody knows, is counted as malformed") {
     BarCheck check = fresh();
     check.count_refused_row(static_cast<Reason>(4'000'000'000));
-    CHECK(check.counts()[static_cast<std::size_t>(Reason::kMalformed)] == 1);
+    check.count_refused_row(Reason::kNone);
+    CHECK(check.counts()[static_cast<std::size_t>(Reason::kMalformed)] == 2);
+    CHECK(check.counts()[static_cast<std::size_t>(Reason::kNone)] == 0);
+}
+
+TEST_CASE("a bar that ends behind the end of time is of the future for every clock") {
+    BarCheck check = fresh();
+    const BarClose bar = flat(kTimeMax - 1, 7 * 24 * 60);
+    CHECK(check.judge_close(bar, 1 - kTimeMax) == Reason::kFuture);
+    CHECK(check.judge_close(bar, at(0)) == Reason::kFuture);
 }
 
 namespace {
