@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "gm/base/elementary.hpp"
+#include "gm/features/batch_bar.hpp"
 #include "gm/features/snapshot.hpp"
 #include "gm/wire/payload.hpp"
 
@@ -101,7 +102,7 @@ void run_tactical_batch(std::span<const ClosedBar> bars, const TacticalBatch& ou
     TacticalFeatures features;
     features.open();
     for (std::size_t i = 0; i < bars.size(); ++i) {
-        features.update(bars[i]);
+        features.update(batch_bar(bars, i));
         if (out.matrices != nullptr) {
             std::memcpy(out.matrices + i * kTacticalValues, features.matrix(),
                         kTacticalValues * sizeof(float));

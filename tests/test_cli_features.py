@@ -1,0 +1,71 @@
+"""`gm features` answers on a terminal, as JSON, with a page and with exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .audit.test_lookahead import walk, write_csv
+from .runs import gm
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_csv(tmp_path_factory.mktemp("bars") / "bars.csv", walk(1500, 5))
+
+
+def test_without_more_it_describes(file: Path) -> None:
+    code, printed, _ = gm("features", file, "--instrument", "BTC-PERP", "--tactical")
+    assert code == 0
+    assert "1,499 bars" in printed or "1,500 bars" in printed
+    assert "price_momentum_5" in printed
+    assert "lag 1" in printed
+
+
+def test_checks_plot_and_json_go_together(file: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    code, printed, complaint = gm(
+        "features", file, "--instrument", "BTC-PERP", "--tactical", "--check-lookahead",
+        "--check-parity", "--points", "5", "--plot", page, "--at", "2024-01-10T12:00", "--json",
+    )  # fmt: skip
+    assert code == 0, complaint
+    report = json.loads(printed)
+    assert report["lookahead"]["difference"] is None
+    assert report["lookahead"]["moments"] == 5
+    assert report["parity"]["difference"] is None
+    assert report["parity"]["cuts"] == 5
+    assert report["plot"] == str(page)
+    assert len(report["description"]["columns"]) == 7
+    assert "The matrix at 2024-01-10 12:00" in page.read_text()
+
+
+def test_bars_that_never_get_ready_are_a_data_gap(tmp_path: Path) -> None:
+    few = write_csv(tmp_path / "few.csv", walk(50, 5))
+    code, _, complaint = gm("features", few, "--instrument", "BTC-PERP")
+    assert code == 5
+    assert "ready strategic matrix" in complaint
+
+
+def test_a_moment_that_cannot_be_read_or_comes_too_early_is_refused(
+    file: Path, tmp_path: Path
+) -> None:
+    arguments = (
+        "features",
+        file,
+        "--instrument",
+        "BTC-PERP",
+        "--tactical",
+        "--plot",
+        tmp_path / "x",
+    )
+    code, _, complaint = gm(*arguments, "--at", "noon")
+    assert (code, "--at" in complaint) == (2, True)
+    code, _, complaint = gm(*arguments, "--at", "2024-01-08T01:00")
+    assert (code, "no matrix is ready" in complaint) == (5, True)
+
+
+def test_half_hours_give_no_tactical_matrix(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "half.csv", walk(300, 30))
+    code, _, complaint = gm("features", file, "--instrument", "BTC-PERP", "--tactical")
+    assert code == 1
+    assert "minutes" in complaint
