@@ -16,7 +16,7 @@ constexpr std::array<const char*, kQuarantineReasons> kNames = {
     "none",          "not_finite",       "below_floor",    "off_grid",       "negative_volume",
     "contradiction", "overflow",         "duplicate_time", "backward_time",  "future",
     "jump_band",     "crossed_book",     "locked_book",    "unknown_symbol", "line_too_long",
-    "malformed",     "nonexistent_time",
+    "malformed",     "nonexistent_time", "suspicious",
 };
 
 [[nodiscard]] bool is_time(std::int64_t ts_ns) noexcept {

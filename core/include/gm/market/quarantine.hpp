@@ -34,8 +34,9 @@ enum class QuarantineReason : std::uint32_t {
     kLineTooLong = 14,
     kMalformed = 15,
     kNonexistentTime = 16,  // local time that daylight saving leaves out
+    kSuspicious = 17,       // its own source doubts it
 };
-inline constexpr std::size_t kQuarantineReasons = 17;
+inline constexpr std::size_t kQuarantineReasons = 18;
 
 // The name that people, metrics and gm.read_bars see, e.g. "off_grid". Unknown: "unknown".
 [[nodiscard]] const char* name_of(QuarantineReason reason) noexcept;
