@@ -47,6 +47,10 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.session.last_feed_sequence = engine_.last_feed_sequence();
         io.session.last_reply_sequence = engine_.last_reply_sequence();
         io.session.tape_id = engine_.tape_id();
+        io.backfill.is_needed = report_.needs_backfill;
+        for (const Desk& desk : engine_.desks()) {
+            io.backfill.after_ts_ns.push_back(desk.backfilled_until_ts_ns);
+        }
         io.last_ts_ns = engine_.now_ns();
         io.has_ended = report_.replay.has_ended;
         io.is_threaded = settings.driver == Driver::kThreaded;
@@ -81,6 +85,10 @@ Failure Core::recover(const CoreSettings& settings) {
     // among it were never handed to anybody.
     for (Slot& slot : report_.replay.missing) ring_.append(slot);
     report_.epoch = report_.replay.epoch + 1;
+    report_.needs_backfill = engine_.needs_backfill() && !report_.replay.has_ended;
+    for (std::uint32_t at = 0; at < engine_.desks().size(); ++at) {
+        report_.bars_needed.push_back(engine_.bars_needed(at));
+    }
     return ok();
 }
 

@@ -65,6 +65,7 @@ InstrumentStatus status_of(const Desk& desk, const Instrument& instrument) noexc
     status.bars_5m = desk.closed_bars_5m;
     status.quarantined = desk.quarantined;
     status.held_bars = desk.held_bars;
+    status.backfilled_bars = desk.backfilled_bars;
     return status;
 }
 
@@ -253,7 +254,9 @@ void EngineRunner::write_status(bool is_forced) noexcept {
     page_->write_engine(status);
     const auto desks = engine_->desks();
     for (std::size_t i = 0; i < desks.size(); ++i) {
-        page_->write_instrument(i, status_of(desks[i], settings_.instruments[i]));
+        InstrumentStatus row = status_of(desks[i], settings_.instruments[i]);
+        row.bars_needed = engine_->bars_needed(static_cast<std::uint32_t>(i));
+        page_->write_instrument(i, row);
     }
 }
 

@@ -34,6 +34,7 @@ Failure IoLoop::open(const IoParts& parts, const IoSettings& settings) {
     parts_ = parts;
     settings_ = settings;
     clock_ = EngineClock(settings.last_ts_ns);
+    backfill_.open(settings.backfill);
     ns_per_tick_ = TickScale::calibrate().ns_per_tick();
     is_end_consumed_.store(settings.has_ended, std::memory_order_release);
     wake_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -86,6 +87,7 @@ void IoLoop::serve() {
     if (was_caught_up) announce();
     tell_end();
     if (!receive(&VenueSession::receive_reply) || !receive(&VenueSession::receive_feed)) on_lost();
+    advance_backfill();
     settle();
     fire_timer();
     serve_control();
@@ -123,6 +125,7 @@ void IoLoop::announce() {
     parts_.runner->set_lockstep(session_.is_lockstep());
     is_announced_ = true;
     if (owes_loss_) submit_loss();
+    begin_backfill();
     submit_event(RecordType::kConnected, 0);
 }
 
@@ -141,6 +144,7 @@ void IoLoop::tell_end() {
 
 void IoLoop::on_lost() {
     owes_done_ = false;
+    backfill_.cancel();
     if (!is_announced_) return;
     is_announced_ = false;
     loss_reason_ = session_.last_loss();
@@ -160,6 +164,10 @@ void IoLoop::submit_event(RecordType type, std::uint32_t reason) {
     event.connection = session_.connection();
     event.reason = reason;
     std::memcpy(event.tape_id, session_.tape_id().data(), sizeof event.tape_id);
+    if (type == RecordType::kConnected && backfill_.is_running()) {
+        event.feed_begins_after = session_.last_feed_sequence();
+        event.has_backfill = 1;
+    }
     while (parts_.runner->room() == 0 && !parts_.runner->is_halted()) {
         // Bounded by the engine, which empties the ring, or halts.
     }
@@ -180,6 +188,11 @@ void IoLoop::submit_frame(const Frame& frame, std::size_t first_new) {
         submit(frame.slot(i, stamp_ns));
     }
     if (frame.type() == RecordType::kEnd) end_submitted_ = true;
+    // A quarantined line is not a bar of the feed: only with one is backfill over.
+    const bool is_live = frame.type() == RecordType::kBarOpen ||
+                         frame.type() == RecordType::kBarClose ||
+                         frame.type() == RecordType::kTrade;
+    if (is_live && backfill_.is_needed()) backfill_.forget();
 }
 
 // Reads one of the two sockets until it is empty. False: the connection was lost.
@@ -193,7 +206,8 @@ bool IoLoop::receive(Read read) {
         const FrameUse use = (session_.*read)(frame, first_new, now_ns_);
         if (use == FrameUse::kNothing) return true;
         if (use == FrameUse::kLost) return false;
-        if (use == FrameUse::kIgnored) continue;
+        if (use == FrameUse::kReplayed) backfill_.take(frame);
+        if (use == FrameUse::kIgnored || use == FrameUse::kReplayed) continue;
         decode_ticks_.record(ticks() - begin);
         owes_done_ = session_.is_lockstep();
         if (use == FrameUse::kRecords) submit_frame(frame, first_new);
@@ -339,7 +353,8 @@ void IoLoop::update_phase() noexcept {
     switch (session_.phase()) {
         case SessionPhase::kReady: return set_phase(Phase::kReady);
         case SessionPhase::kReplies:
-        case SessionPhase::kQueries: return set_phase(Phase::kReconciling);
+        case SessionPhase::kQueries:
+            return set_phase(backfill_.is_running() ? Phase::kBackfilling : Phase::kReconciling);
         default: return set_phase(Phase::kConnecting);
     }
 }

@@ -47,6 +47,7 @@ const char* describe(Phase phase) noexcept {
         case Phase::kEnded: return "ended";
         case Phase::kStopped: return "stopped";
         case Phase::kFailed: return "failed";
+        case Phase::kBackfilling: return "backfilling";
     }
     return "unknown";
 }

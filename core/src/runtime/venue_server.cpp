@@ -5,6 +5,7 @@
 #include <span>
 
 #include "gm/base/clock.hpp"
+#include "gm/venue/feed_replay.hpp"
 
 namespace gm {
 namespace {
@@ -24,10 +25,19 @@ Failure VenueServer::open(const ZmqTable& zmq, void* context, const VenueServerS
                                               std::to_string(kSpeedPermilleMax) + ": " +
                                               std::to_string(settings.speed_permille));
     }
+    if (settings.speed_permille == 0 && settings.history_rows > 0) {
+        return fail(Status::kBadSettings,
+                    "history_rows must be 0 in lockstep, where the tape "
+                    "itself warms up: " +
+                        std::to_string(settings.history_rows));
+    }
     zmq_ = &zmq;
     venue_ = &venue;
     settings_ = settings;
+    play_history();
     buffer_.resize(kFrameSizeMax);
+    page_.resize(kFrameRecordsMax);
+    page_frame_.resize(kFrameSizeMax);
     Failure failure = feed_.open(zmq, context, SocketKind::kXpub, feed_publisher_options());
     if (failure.is_ok()) failure = feed_.bind(settings.feed_endpoint);
     if (failure.is_ok()) {
@@ -69,6 +79,15 @@ void VenueServer::advance(std::int64_t now_ns) noexcept {
         advance_free(now_ns);
     }
     if (now_ns >= finish_at_ns_) is_finished_ = true;
+}
+
+// Nobody is there to trade yet, and so nothing matches.
+void VenueServer::play_history() noexcept {
+    Slot slot{};
+    std::uint64_t rows = 0;
+    while (rows < settings_.history_rows && !venue_->is_ended() && venue_->next_feed(slot)) {
+        rows += slot.type() == RecordType::kBarOpen ? 0 : 1;
+    }
 }
 
 void VenueServer::advance_lockstep(std::int64_t now_ns) noexcept {
@@ -192,7 +211,11 @@ void VenueServer::send_reply(const Slot& slot) noexcept {
 // A peer that cannot take a message is gone: what it did not get, its heir will ask for.
 void VenueServer::send_to_peer(const Peer& peer, const Slot& slot) noexcept {
     std::array<std::uint8_t, kOneRecordFrameSize> bytes{};
-    const IoResult result = orders_.send_to(peer, encode_frame(slot, bytes));
+    send_bytes(peer, encode_frame(slot, bytes));
+}
+
+void VenueServer::send_bytes(const Peer& peer, std::span<const std::uint8_t> frame) noexcept {
+    const IoResult result = orders_.send_to(peer, frame);
     if (result == IoResult::kDone) return;
     if (result == IoResult::kFailed) has_failed_ = true;
     if (!session_.is_open || !(peer == session_.peer)) return;
@@ -255,6 +278,9 @@ void VenueServer::take_record(const Peer& peer, const Slot& slot) noexcept {
         case RecordType::kDone:
             if (is_current) take_done(slot.as<Done>());
             return;
+        case RecordType::kFeedReplay:
+            if (is_current) take_feed_replay(slot.as<FeedReplay>());
+            return;
         default: return take_order(is_current, slot);
     }
 }
@@ -291,6 +317,7 @@ void VenueServer::take_hello(const Peer& peer, const Hello& hello) noexcept {
     session_.is_open = true;
     session_.feed_sequence = hello.last_feed_sequence;
     session_.reply_sequence = hello.last_reply_sequence;
+    session_.welcome_sequence = venue_->last_feed_sequence();
     step_ = Step::kNone;  // consumed, or to be sent again
     venue_->on_session(hello.epoch, hello.connection);
     welcome(peer, RejectReason::kNone);
@@ -327,6 +354,31 @@ void VenueServer::advance_to(std::uint64_t feed_sequence, std::uint64_t reply_se
     const bool is_consumed = (step_ == Step::kFeed && session_.feed_sequence >= step_sequence_) ||
                              (step_ == Step::kReply && session_.reply_sequence >= step_sequence_);
     if (is_consumed) step_ = Step::kNone;
+}
+
+// One page, in one frame, and what it ends with. Nobody joins late in lockstep: an empty page.
+void VenueServer::take_feed_replay(const FeedReplay& request) noexcept {
+    ReplayPage page;
+    const bool is_ours = settings_.speed_permille > 0 && request.connection == session_.connection;
+    if (is_ours) page = read_replay(*venue_, request, session_.welcome_sequence, page_);
+    if (page.bars > 0) {
+        const std::size_t size = page.bars * kPayloadSize;
+        RecordHeader header = make_slot(RecordType::kReplayedBar, Source::kVenueOrders, 0,
+                                        venue_->now_ns(), BarClose{})
+                                  .header;
+        header.count = static_cast<std::uint16_t>(page.bars);
+        std::memcpy(page_frame_.data(), &header, sizeof header);
+        std::memcpy(page_frame_.data() + sizeof header, page_.data(), size);
+        send_bytes(session_.peer, {page_frame_.data(), sizeof header + size});
+        counters_.replayed_bars += page.bars;
+    }
+    ReplayEnd end{};
+    end.request = request.request;
+    end.cursor = page.cursor;
+    end.bars = static_cast<std::uint32_t>(page.bars);
+    end.instrument = request.instrument;
+    send_to_peer(session_.peer,
+                 make_slot(RecordType::kReplayEnd, Source::kVenueOrders, 0, venue_->now_ns(), end));
 }
 
 // A message of any other peer is stale, whatever numbers it carries.

@@ -184,6 +184,8 @@ void VenueSession::take_welcome(const Frame& frame, std::int64_t now_ns) noexcep
     std::memcpy(tape_id_.data(), welcome.tape_id, tape_id_.size());
     is_lockstep_ = welcome.lockstep != 0;
     replies_due_ = welcome.last_reply_sequence;
+    feed_reached_ = welcome.last_feed_sequence;
+    welcome_ts_ns_ = frame.header.source_ts_ns;
     phase_ = SessionPhase::kReplies;
     phase_since_ns_ = now_ns;
 }
@@ -191,6 +193,16 @@ void VenueSession::take_welcome(const Frame& frame, std::int64_t now_ns) noexcep
 void VenueSession::announced(std::int64_t now_ns) noexcept {
     phase_ = SessionPhase::kQueries;
     phase_since_ns_ = now_ns;
+}
+
+void VenueSession::join_feed() noexcept {
+    last_feed_sequence_ = feed_reached_;  // not less than before: see take_welcome()
+}
+
+bool VenueSession::request_replay(const FeedReplay& request) noexcept {
+    if (send_payload(RecordType::kFeedReplay, request) == IoResult::kDone) return true;
+    lose(LossReason::kSendRefused);
+    return false;
 }
 
 // Where a numbered frame stands in its stream: new, seen before, or after a hole.
@@ -262,6 +274,9 @@ FrameUse VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
         return FrameUse::kIgnored;
     }
     if (frame.type() == RecordType::kHeartbeat) return FrameUse::kIgnored;
+    if (frame.type() == RecordType::kReplayedBar || frame.type() == RecordType::kReplayEnd) {
+        return phase_ == SessionPhase::kQueries ? FrameUse::kReplayed : FrameUse::kIgnored;
+    }
     if (phase_ < SessionPhase::kReplies) return FrameUse::kIgnored;  // not before WELCOME
     return place(frame, last_reply_sequence_, first_new, LossReason::kReplyGap);
 }

@@ -230,7 +230,9 @@ void Venue::publish_trade(Slot& out) noexcept {
     if (check_.judge_trade(trade, row.ts_ns) != QuarantineReason::kNone) {
         ++refused_rows_;
         pass_time(arrival_of(row));
-        return publish(RecordType::kTrade, row_++, out);
+        publish(RecordType::kTrade, row_++, out);
+        if (!feed_.empty()) feed_.back().is_refused = true;
+        return;
     }
     event_ = {MarketEventKind::kTrade, trade.price_ticks, trade.price_ticks, trade.price_ticks};
     begin_event(MarketEventKind::kTrade, arrival_of(row));

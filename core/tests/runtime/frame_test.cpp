@@ -130,6 +130,25 @@ TEST_CASE("no record that only io or the engine may make is taken from a socket"
     }
 }
 
+TEST_CASE("bars of a replay travel on the order session alone, outside its numbers") {
+    const auto fault_of = [](RecordType type, Source source, FrameRole role) {
+        auto bytes = feed_frame(1, 1);
+        patch(bytes, 6, static_cast<std::uint16_t>(type));
+        patch(bytes, 10, static_cast<std::uint16_t>(source));
+        patch(bytes, 16, std::uint64_t{0});
+        Frame frame{};
+        return decode_frame(bytes, role, frame);
+    };
+    for (const RecordType type : {RecordType::kReplayedBar, RecordType::kReplayEnd}) {
+        CHECK(fault_of(type, Source::kVenueOrders, FrameRole::kFromVenue) == FrameFault::kNone);
+        CHECK(fault_of(type, Source::kVenueFeed, FrameRole::kFeed) == FrameFault::kWrongType);
+        CHECK(fault_of(type, Source::kIo, FrameRole::kToVenue) == FrameFault::kWrongType);
+    }
+    const auto request = RecordType::kFeedReplay;
+    CHECK(fault_of(request, Source::kIo, FrameRole::kToVenue) == FrameFault::kNone);
+    CHECK(fault_of(request, Source::kVenueOrders, FrameRole::kFromVenue) == FrameFault::kWrongType);
+}
+
 TEST_CASE("random bytes never pass with a header that is not ours") {
     std::mt19937_64 random(20260101);
     Frame frame{};

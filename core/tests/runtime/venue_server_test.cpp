@@ -29,7 +29,9 @@ std::vector<TapeRow> tape_of(std::int64_t bars) {
 
 class Running {
  public:
-    explicit Running(std::int64_t bars, std::int64_t speed_permille = 0) : tape_(tape_of(bars)) {
+    explicit Running(std::int64_t bars, std::int64_t speed_permille = 0,
+                     std::uint64_t history_rows = 0)
+        : tape_(tape_of(bars)) {
         VenueSettings with = venue_test::settings();
         with.partial_fill_ppm = 300'000;
         REQUIRE(venue.open(with, venue_test::instrument(), tape_).is_ok());
@@ -38,6 +40,7 @@ class Running {
         settings.orders_endpoint = kOrders;
         settings.tape_id[0] = kTape;
         settings.speed_permille = speed_permille;
+        settings.history_rows = history_rows;
         settings.linger_ns = 1'000'000;
         REQUIRE(server.open(zmq, &network, settings, venue).is_ok());
         thread_ = std::thread([this] { failure = server.run(); });
@@ -121,6 +124,7 @@ class Engine {
                 if (socket->receive(bytes).result != IoResult::kDone) continue;
                 Slot slot{};
                 std::memcpy(&slot, bytes.data(), bytes.size());
+                if (slot.type() == RecordType::kReplayEnd) last_end = slot.as<ReplayEnd>();
                 return slot;
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -143,6 +147,7 @@ class Engine {
         const auto fill = slot.as<Fill>();
         memory_.position += (fill.side == Side::kBuy ? 1 : -1) * fill.quantity_lots;
     }
+    ReplayEnd last_end{};
     void done() { send(RecordType::kDone, Done{memory_.feed, memory_.reply, orders_sent_, {}}); }
 
  private:
@@ -279,6 +284,83 @@ TEST_CASE("free-running waits for nobody and ends") {
     running.join();
     CHECK(running.server.is_finished());
     CHECK(memory.feed == 41);
+}
+
+namespace {
+
+// A page of a replay: its bars, and the record that ends it.
+std::vector<BarClose> page_of(Engine& engine, const FeedReplay& request, ReplayEnd& end) {
+    engine.send(RecordType::kFeedReplay, request);
+    std::vector<BarClose> bars;
+    for (Slot slot = engine.receive(); slot.type() != RecordType::kReplayEnd;
+         slot = engine.receive()) {
+        if (slot.type() != RecordType::kReplayedBar) continue;  // a heartbeat
+        REQUIRE(slot.header.first_sequence == 0);
+        REQUIRE(slot.header.count == 1);
+        bars.push_back(slot.as<BarClose>());
+    }
+    end = engine.last_end;
+    return bars;
+}
+
+}  // namespace
+
+TEST_CASE("an engine that comes late joins the feed and is given what was before") {
+    Running running(20, 1'000'000'000, 7);
+    Memory memory;
+    Engine engine(running, memory);
+    const Welcome welcome = engine.hello();
+    CHECK(welcome.last_feed_sequence == 14);
+    FeedReplay request{};
+    request.request = 77;
+    request.after_ts_ns = INT64_MIN;
+    request.before_ts_ns = INT64_MAX;
+    request.minutes_max = 1;
+    request.connection = 1;
+    ReplayEnd end{};
+    const auto newest = page_of(engine, request, end);
+    REQUIRE(newest.size() == 1);
+    CHECK(newest[0].start_ts_ns == venue_test::kStartNs + 6 * venue_test::kBarNs);
+    CHECK(end.request == 77);
+    CHECK(end.bars == 1);
+    CHECK(end.cursor == 0);
+    request.connection = 2;  // of a connection that is not this one
+    request.minutes_max = 100;
+    CHECK(page_of(engine, request, end).empty());
+    memory.feed = 14;
+    engine.send(RecordType::kReady, Ready{14, 0, {}});
+    while (!memory.has_ended) engine.consume(engine.receive());
+    running.join();
+    CHECK(memory.feed == 41);
+    CHECK(running.server.counters().replayed_bars == 1);
+    CHECK(running.server.counters().order_gaps == 0);
+}
+
+TEST_CASE("in lockstep nobody joins late") {
+    Running running(5);
+    Memory memory;
+    Engine engine(running, memory);
+    engine.recover();
+    engine.take(engine.receive());
+    FeedReplay request{};
+    request.before_ts_ns = INT64_MAX;
+    request.minutes_max = 100;
+    request.connection = 1;
+    engine.send(RecordType::kFeedReplay, request);
+    bool has_end = false;
+    while (!memory.has_ended) {
+        const Slot slot = engine.receive();
+        has_end |= slot.type() == RecordType::kReplayEnd;
+        CHECK(slot.type() != RecordType::kReplayedBar);
+        if (slot.type() != RecordType::kReplayEnd) engine.take(slot);
+    }
+    CHECK(has_end);
+    running.join();
+    VenueServer server;
+    VenueServerSettings settings;
+    settings.history_rows = 3;
+    CHECK(server.open(running.zmq, &running.network, settings, running.venue).text ==
+          "history_rows must be 0 in lockstep, where the tape itself warms up: 3");
 }
 
 TEST_CASE("a speed out of range is refused with its value") {

@@ -349,3 +349,34 @@ TEST_CASE_FIXTURE(Fixture, "DONE tells the positions and the messages of this co
     CHECK(done.reply_sequence == 0);
     CHECK(done.orders_sent == 1);
 }
+
+TEST_CASE_FIXTURE(Fixture, "bars of a replay are taken between the queries and READY alone") {
+    const auto replayed = [&](RecordType type) {
+        orders().to_receive.push_back(frame_of(type, Source::kVenueOrders, 0, BarClose{}));
+        return receive_reply();
+    };
+    open();
+    REQUIRE(advance());
+    CHECK(replayed(RecordType::kReplayedBar) == FrameUse::kIgnored);
+    welcome(90, 0, 0);
+    REQUIRE(receive_reply() == FrameUse::kIgnored);
+    CHECK(session.welcome_ts_ns() == 1'000);
+    CHECK(replayed(RecordType::kReplayedBar) == FrameUse::kIgnored);
+    session.announced(now_ns);
+    session.join_feed();
+    CHECK(session.last_feed_sequence() == 90);
+    FeedReplay request{};
+    request.request = 3;
+    REQUIRE(session.request_replay(request));
+    CHECK(sent(orders().sent.size() - 1).type() == RecordType::kFeedReplay);
+    CHECK(replayed(RecordType::kReplayedBar) == FrameUse::kReplayed);
+    CHECK(replayed(RecordType::kReplayEnd) == FrameUse::kReplayed);
+    CHECK(session.last_reply_sequence() == 0);  // they are not numbered
+    REQUIRE(session.send(make_slot(RecordType::kReady, Source::kEngine, 1, 0, Ready{})));
+    CHECK(replayed(RecordType::kReplayedBar) == FrameUse::kIgnored);
+    trade(91);
+    CHECK(receive_feed() == FrameUse::kRecords);
+    orders().takes_messages = false;
+    CHECK_FALSE(session.request_replay(request));
+    CHECK(session.last_loss() == LossReason::kSendRefused);
+}

@@ -12,6 +12,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gm/base/status.hpp"
 #include "gm/engine/engine.hpp"
@@ -44,8 +46,10 @@ struct CoreSettings {
 struct StartReport {
     ReplayReport replay;
     DrainReport drain;
-    std::uint64_t torn_bytes = 0;  // cut from the end of the last segment
-    std::uint32_t epoch = 0;       // of this start
+    std::uint64_t torn_bytes = 0;           // cut from the end of the last segment
+    std::uint32_t epoch = 0;                // of this start
+    std::vector<std::int64_t> bars_needed;  // by instrument: Engine::bars_needed()
+    bool needs_backfill = false;            // Engine::needs_backfill()
     std::int64_t replay_ns = 0;
     std::int64_t open_ns = 0;
 };
@@ -60,6 +64,9 @@ class Core {
     // Cold: recovers what the run directory holds. Table and context must outlive the core.
     Failure open(std::span<const std::uint8_t> settings_block, const CoreSettings& settings,
                  const ZmqTable& zmq, void* context);
+    // Between open() and start(): bars of files, for what the recovered journal and the venue do
+    // not have. In order of time for each instrument. Not needed unless the report says so.
+    void add_backfill_files(std::vector<BarClose> bars) { io_.add_backfill_files(std::move(bars)); }
     Failure start();
     // Any thread. No new orders, cancel what rests, drain, sync; wait() tells when.
     void request_stop() noexcept;

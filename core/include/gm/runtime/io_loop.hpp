@@ -4,15 +4,20 @@
 // control, at most 16 trader messages, the drop copy, then waits in zmq_poll; it never spins on
 // sockets. In lockstep every frame is a step of its own: submit, wait until the engine has
 // consumed it, empty the order ring, DONE. Inline and threaded differ only in who steps.
+// Free-running, an engine that has seen nothing live and is not warm joins where the feed is, and
+// takes bars from before it first (gm/runtime/backfill.hpp).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gm/base/counters.hpp"
 #include "gm/base/status.hpp"
+#include "gm/runtime/backfill.hpp"
 #include "gm/runtime/engine_clock.hpp"
 #include "gm/runtime/engine_runner.hpp"
 #include "gm/runtime/journal_thread.hpp"
@@ -37,6 +42,7 @@ struct IoParts {
 struct IoSettings {
     Endpoints endpoints;
     SessionSettings session;
+    BackfillSettings backfill;
     std::int64_t last_ts_ns = 0;  // engine time at the end of recovery
     bool has_ended = false;       // END is in the journal
     bool is_threaded = false;
@@ -53,6 +59,8 @@ class IoLoop {
     IoLoop& operator=(const IoLoop&) = delete;
 
     Failure open(const IoParts& parts, const IoSettings& settings);
+    // Before run(). See Backfill::add_files().
+    void add_backfill_files(std::vector<BarClose> bars) { backfill_.add_files(std::move(bars)); }
     void run();  // the io thread's body
     // Without a run(): a context cannot end while sockets are open.
     void close() noexcept;
@@ -70,7 +78,8 @@ class IoLoop {
  private:
     using Read = FrameUse (VenueSession::*)(Frame&, std::size_t&, std::int64_t) noexcept;
 
-    static constexpr int kFramesMax = 64;  // of one socket before the other has its turn
+    static constexpr int kFramesMax = 64;     // of one socket before the other has its turn
+    static constexpr int kBackfillMax = 512;  // bars handed to the engine before the rest
     static constexpr std::size_t kCommandsMax = 16;
     static constexpr std::size_t kDropCopyMax = 256;
 
@@ -83,6 +92,8 @@ class IoLoop {
     void serve_feed_first();
     void submit(const Slot& input);
     void submit_event(RecordType type, std::uint32_t reason);
+    void begin_backfill();
+    void advance_backfill();
     void settle();
     void complete_step();
     bool flush_orders();
@@ -102,6 +113,7 @@ class IoLoop {
     IoParts parts_;
     IoSettings settings_;
     VenueSession session_;
+    Backfill backfill_;
     ServicePorts ports_;
     EngineClock clock_;
     double ns_per_tick_ = 1.0;

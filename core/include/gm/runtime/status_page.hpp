@@ -19,7 +19,7 @@
 namespace gm {
 
 inline constexpr std::uint32_t kStatusMagic = 0x50304d47;  // "GM0P" in memory order
-inline constexpr std::uint32_t kStatusSchema = 2;
+inline constexpr std::uint32_t kStatusSchema = 3;
 
 enum class Phase : std::uint64_t {
     kStarting = 0,
@@ -31,6 +31,7 @@ enum class Phase : std::uint64_t {
     kEnded = 6,    // END was consumed and answered
     kStopped = 7,  // by request
     kFailed = 8,
+    kBackfilling = 9,  // bars from before the live feed
 };
 [[nodiscard]] const char* describe(Phase phase) noexcept;
 
@@ -54,6 +55,8 @@ struct IoStatus {
     std::uint64_t control_requests;
     std::uint64_t command_refusals;
     std::uint64_t frame_faults[kFrameFaults];
+    std::uint64_t backfilled_venue_bars;  // handed to the engine before the live feed
+    std::uint64_t backfilled_file_bars;
     std::uint64_t failure_status;  // Status, when phase is kFailed
     std::uint8_t tape_id[32];
 };
@@ -111,6 +114,8 @@ struct InstrumentStatus {
     std::uint64_t bars_5m;
     std::uint64_t quarantined;
     std::int64_t held_bars;
+    std::uint64_t backfilled_bars;  // that were taken, of the feed's own size
+    std::int64_t bars_needed;       // of 30 minutes, at least, until it may trade
 };
 
 // Stages of the way of a tick: those of io, then those of the engine (gm/engine/stage_times.hpp).

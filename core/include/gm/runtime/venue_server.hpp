@@ -7,7 +7,8 @@
 // events that it has not consumed. An engine that is older than the newest one seen is refused, and
 // so is every message of a peer that is not the newest.
 // Free-running: the same matching core, paced by the wall clock, with heartbeats and no DONE; no
-// equal bytes are promised.
+// equal bytes are promised. An engine that comes late may join where WELCOME says the feed is, and
+// ask for the bars before that.
 //
 // One thread calls run(); any thread may call stop(). What a peer sends can waste the venue's time,
 // never break it: bad frames are counted and dropped.
@@ -16,6 +17,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +34,7 @@ struct VenueServerSettings {
     std::string orders_endpoint;
     std::array<std::uint8_t, 32> tape_id{};
     std::int64_t speed_permille = 0;  // 0: lockstep; 1000: a second of tape takes a second
+    std::uint64_t history_rows = 0;   // free-running: of the tape, published before anybody came
     std::int64_t resend_after_ns = 100'000'000;  // lockstep: a feed frame whose DONE is this late
     std::int64_t heartbeat_ns = 200'000'000;     // free-running
     std::int64_t linger_ns = 1'000'000'000;      // after END, for an engine that comes back
@@ -47,6 +50,7 @@ struct VenueServerCounters {
     std::uint64_t lost_sessions = 0;     // the peer could not be reached any more
     std::uint64_t foreign_messages = 0;  // of a peer that is not the newest
     std::uint64_t order_gaps = 0;        // DONEs whose count of orders was not ours
+    std::uint64_t replayed_bars = 0;
     std::uint64_t frame_faults[kFrameFaults] = {};
 };
 
@@ -72,8 +76,9 @@ class VenueServer {
         std::uint32_t connection = 0;
         bool is_open = false;
         bool is_ready = false;
-        std::uint64_t feed_sequence = 0;   // consumed; free-running: published to it
-        std::uint64_t reply_sequence = 0;  // consumed; free-running: sent to it
+        std::uint64_t feed_sequence = 0;     // consumed; free-running: published to it
+        std::uint64_t reply_sequence = 0;    // consumed; free-running: sent to it
+        std::uint64_t welcome_sequence = 0;  // of the feed, as WELCOME said: replays end there
         std::uint64_t orders_received = 0;
     };
     enum class Step : std::uint8_t { kNone, kFeed, kReply };
@@ -84,12 +89,14 @@ class VenueServer {
     void catch_up() noexcept;
     void begin_step(Step step, const Slot& slot, std::int64_t now_ns) noexcept;
     void notice_end(std::int64_t now_ns) noexcept;
+    void play_history() noexcept;
     [[nodiscard]] std::int64_t due_ns() const noexcept;
     [[nodiscard]] long timeout_ms(std::int64_t now_ns) const noexcept;
 
     void publish(const Slot& slot) noexcept;
     void send_reply(const Slot& slot) noexcept;
     void send_to_peer(const Peer& peer, const Slot& slot) noexcept;
+    void send_bytes(const Peer& peer, std::span<const std::uint8_t> frame) noexcept;
     void send_heartbeat(std::int64_t now_ns) noexcept;
 
     [[nodiscard]] bool read_subscriptions() noexcept;
@@ -99,6 +106,7 @@ class VenueServer {
     void take_ready(const Ready& ready) noexcept;
     void take_done(const Done& done) noexcept;
     void take_order(bool is_current, const Slot& slot) noexcept;
+    void take_feed_replay(const FeedReplay& request) noexcept;
     void welcome(const Peer& peer, RejectReason refused) noexcept;
     void advance_to(std::uint64_t feed_sequence, std::uint64_t reply_sequence) noexcept;
 
@@ -108,6 +116,8 @@ class VenueServer {
     Socket feed_;
     Socket orders_;
     std::vector<std::uint8_t> buffer_;
+    std::vector<BarClose> page_;  // of a feed replay
+    std::vector<std::uint8_t> page_frame_;
     Session session_;
     Step step_ = Step::kNone;
     std::uint64_t step_sequence_ = 0;

@@ -63,6 +63,7 @@ enum class FrameUse : std::uint8_t {
     kRepeated = 2,  // consumed before; in lockstep it is answered with DONE all the same
     kIgnored = 3,   // handshake, heartbeat, bad frame: read on
     kLost = 4,      // the connection is gone
+    kReplayed = 5,  // bars of a feed replay, or its end
 };
 
 struct SessionCounters {
@@ -102,6 +103,13 @@ class VenueSession {
         return phase_ == SessionPhase::kReplies && last_reply_sequence_ >= replies_due_;
     }
     void announced(std::int64_t now_ns) noexcept;
+
+    // For an engine that has seen nothing live: the feed begins where WELCOME says that it is.
+    void join_feed() noexcept;
+    // The venue's time then: a bar that ended by it is not live any more.
+    [[nodiscard]] std::int64_t welcome_ts_ns() const noexcept { return welcome_ts_ns_; }
+    // False: the connection was lost.
+    [[nodiscard]] bool request_replay(const FeedReplay& request) noexcept;
 
     // NewOrder, CancelOrder, QueryOrder or Ready of the engine. False: the connection was lost.
     [[nodiscard]] bool send(const Slot& slot) noexcept;
@@ -155,8 +163,10 @@ class VenueSession {
     bool has_heartbeats_ = false;
     std::int64_t phase_since_ns_ = 0;
     std::int64_t heard_ns_ = 0;
-    std::int64_t now_ns_ = 0;        // of the last advance()
-    std::uint64_t replies_due_ = 0;  // WELCOME: the last reply that the venue has written
+    std::int64_t now_ns_ = 0;         // of the last advance()
+    std::uint64_t replies_due_ = 0;   // WELCOME: the last reply that the venue has written
+    std::uint64_t feed_reached_ = 0;  // WELCOME: the last event that it has published
+    std::int64_t welcome_ts_ns_ = 0;
     std::uint64_t orders_sent_ = 0;  // in this connection
     std::uint64_t last_feed_sequence_ = 0;
     std::uint64_t last_reply_sequence_ = 0;

@@ -71,6 +71,11 @@ class Venue {
     [[nodiscard]] bool feed(std::uint64_t sequence, Slot& out) const noexcept;
     [[nodiscard]] bool reply(std::uint64_t sequence, Slot& out) const noexcept;
 
+    // A trade that was published and met nothing: it is in no bar.
+    [[nodiscard]] bool is_refused_trade(std::uint64_t sequence) const noexcept {
+        return sequence > 0 && sequence <= feed_.size() && feed_[sequence - 1].is_refused;
+    }
+
     // A trader has connected; messages of older ones are stale from now on.
     void on_session(std::uint32_t epoch, std::uint32_t connection) noexcept;
     [[nodiscard]] bool is_stale(std::uint32_t epoch, std::uint32_t connection) const noexcept;
@@ -99,6 +104,7 @@ class Venue {
         std::int64_t now_ns;
         std::uint32_t row;
         RecordType type;
+        bool is_refused = false;  // a trade that the market check did not let in
     };
     // An open order and when the market may meet it.
     struct Working {
