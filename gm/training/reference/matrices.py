@@ -102,7 +102,7 @@ def strategic_columns(bars: NDArray[np.void], local_offset_ns: Integers) -> Stra
     reach = np.where(atr > 0, atr, np.nan)  # no price has moved: no distance to measure by
     mlmi = momentum_index(ha_close, is_synthetic)
     estimate = kernel_regression(ha_close)
-    slope = (estimate - np.concatenate(([np.nan], estimate))[: len(estimate)]) / reach
+    slope = (np.diff(estimate, prepend=np.nan) / reach).astype(np.float64)
     profile = profile_columns(bars, is_synthetic)
     sigma = log_return_deviation(usable)
     moving = np.where(sigma > 0, sigma, np.nan)  # σ30 = 0: momentum 0, no entry in the history
