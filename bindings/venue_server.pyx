@@ -6,8 +6,6 @@ from libc.stdint cimport int64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
 
-import numpy as np
-
 from gm.layout import (
     EXECUTION,
     INSTRUMENT,
@@ -17,6 +15,9 @@ from gm.layout import (
     TAPE_ROW,
     VENUE_SETTINGS,
 )
+
+from rows cimport copied, rows_of
+from venue cimport Instrument, LedgerTotals, TapeRow, TapeSpan, Venue, VenueSettings
 
 include "status.pxi"
 
@@ -151,21 +152,3 @@ cdef class VenueServer:
             "order_gaps": counters.order_gaps,
             "bad_frames": sum([counters.frame_faults[i] for i in range(kFrameFaults)]),
         }
-
-
-cdef rows_of(array, dtype):
-    """View an array of records as bytes, or raise TypeError before C++ can misread it."""
-    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
-        raise TypeError(f"expected a one-dimensional array of {dtype}")
-    if not array.flags.c_contiguous or not array.flags.aligned:
-        raise TypeError("expected a contiguous, aligned array")
-    return array.view(np.uint8)
-
-
-cdef copied(const uint8_t* first, size_t count, dtype):
-    """Copy records out of the core."""
-    out = np.empty(count, dtype)
-    cdef uint8_t[::1] target = out.view(np.uint8)
-    if count:
-        memcpy(&target[0], first, target.shape[0])
-    return out

@@ -62,22 +62,43 @@ def prepare_run(
     ------
     Ours.
     """
+    table, bundle = _parts(config, settings, symbols)
+    _make_folder(run_dir)
+    settings_path, manifest_path = run_dir / SETTINGS_FILE, run_dir / MANIFEST_FILE
+    if manifest_path.exists() and settings_path.exists():
+        return _reuse(run_dir, _config_hash(settings, table, bundle))
+    block, manifest = _build(settings, table, bundle)
+    write_whole(settings_path, block)
+    write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    return Prepared(run_dir=run_dir, block=block, manifest=manifest)
+
+
+def build_run(
+    config: Path, settings: Settings, symbols: tuple[str, ...]
+) -> tuple[bytes, RunManifest]:
+    """Settings block and manifest of a run that leaves no directory; as ``prepare_run``."""
+    return _build(settings, *_parts(config, settings, symbols))
+
+
+def _parts(
+    config: Path, settings: Settings, symbols: tuple[str, ...]
+) -> tuple[list[InstrumentConfig], Bundle]:
     if not symbols or len(set(symbols)) != len(symbols):
         raise ConfigError(f"--instrument: each symbol once, at least one: {', '.join(symbols)}")
     table = _instruments(config, settings, symbols)
     bundle = load_bundle(_bundle_path(config, settings.policy.bundle))
-    config_sha256 = _config_hash(settings, table, bundle)
     golden_check(bundle, cache=_cache_folder())
-    _make_folder(run_dir)
+    return table, bundle
 
-    settings_path, manifest_path = run_dir / SETTINGS_FILE, run_dir / MANIFEST_FILE
-    if manifest_path.exists() and settings_path.exists():
-        return _reuse(run_dir, config_sha256)
+
+def _build(
+    settings: Settings, table: list[InstrumentConfig], bundle: Bundle
+) -> tuple[bytes, RunManifest]:
     block = build_block(settings, [_desk(row) for row in table], _agents(bundle))
     manifest = RunManifest(
-        config_sha256=config_sha256,
+        config_sha256=_config_hash(settings, table, bundle),
         settings_sha256=hashlib.sha256(block).hexdigest(),
-        instruments=symbols,
+        instruments=tuple(row.symbol for row in table),
         tick_sizes=tuple(str(row.tick_size) for row in table),
         multipliers=tuple(str(row.multiplier_per_order_lot) for row in table),
         currencies=tuple(row.currency for row in table),
@@ -86,9 +107,7 @@ def prepare_run(
         bundle_sha256=bundle.sha256,
         agents=tuple(agent.name for agent in bundle.manifest.agents),
     )
-    write_whole(settings_path, block)
-    write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    return Prepared(run_dir=run_dir, block=block, manifest=manifest)
+    return block, manifest
 
 
 def _reuse(run_dir: Path, config_sha256: str) -> Prepared:

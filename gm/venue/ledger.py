@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from gm._native.session import Session
 from gm._native.venue_server import VenueServer
 from gm.config.run_dir import LEDGER_FILE
 from gm.layout import OrderReason, OrderState, OrderType, RejectReason, Side
@@ -21,22 +22,24 @@ _NAMES = {
 }
 
 Rows = NDArray[np.void]
+# Whatever holds a venue's ledger.
+Books = VenueServer | Session
 
 
-def ledger_totals(server: VenueServer) -> dict[str, int]:
+def ledger_totals(books: Books) -> dict[str, int]:
     """Sums over the ledger by name; cash_micros is sales less purchases before commission."""
-    totals = {name: int(server.totals()[0][name]) for name in server.totals().dtype.names or ()}
+    totals = {name: int(books.totals()[0][name]) for name in books.totals().dtype.names or ()}
     low, high = totals.pop("cash_micros_low"), totals.pop("cash_micros_high")
     return totals | {"cash_micros": (high << 64) + low}
 
 
-def write_ledger(server: VenueServer, run_dir: Path, **facts: object) -> Path:
+def write_ledger(books: Books, run_dir: Path, **facts: object) -> Path:
     """Write orders, executions, tombstones and totals; the file appears whole or not at all.
 
     Parameters
     ----------
-    server : VenueServer
-        Not running any more.
+    books : Books
+        Of a venue that runs no more.
     run_dir : Path
         Where the file goes.
     **facts : JSON values
@@ -53,10 +56,10 @@ def write_ledger(server: VenueServer, run_dir: Path, **facts: object) -> Path:
     """
     ledger = {
         **facts,
-        "totals": ledger_totals(server),
-        "orders": _table(server.orders()),
-        "executions": _table(server.executions()),
-        "tombstones": [list(row) for row in server.tombstones().tolist()],
+        "totals": ledger_totals(books),
+        "orders": _table(books.orders()),
+        "executions": _table(books.executions()),
+        "tombstones": [list(row) for row in books.tombstones().tolist()],
     }
     path = run_dir / LEDGER_FILE
     fresh = path.with_suffix(".tmp")

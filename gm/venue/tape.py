@@ -85,12 +85,29 @@ def open_tape(
 
 def synthetic_tape(bars: int, instrument: InstrumentConfig, seed: int) -> Tape:
     """Make a tape of a synthetic session; one seed for the market and for the dice."""
-    session = synthetic_session(instrument, seed, bars)
-    rows = np.zeros(len(session), [*session.dtype.descr, ("line", "u8"), ("reason", "u4")])
-    for name in session.dtype.names or ():
-        rows[name] = session[name]
-    digest = hashlib.sha256(session.tobytes()).digest()
-    return Tape(rows=tape_rows(rows, BAR_MINUTES), tape_id=tape_id(digest, instrument.symbol, seed))
+    return bars_tape(synthetic_session(instrument, seed, bars), BAR_MINUTES, instrument, seed)
+
+
+def bars_tape(bars: Rows, bar_minutes: int, instrument: InstrumentConfig, seed: int) -> Tape:
+    """Play bars that are in memory already.
+
+    Parameters
+    ----------
+    bars : ndarray of gm.readers.BAR, shape (n,)
+    bar_minutes : int, minutes
+    instrument : InstrumentConfig
+    seed : int
+        Of the venue's dice.
+
+    Returns
+    -------
+    Tape
+    """
+    rows = np.zeros(len(bars), [*bars.dtype.descr, ("line", "u8"), ("reason", "u4")])
+    for name in bars.dtype.names or ():
+        rows[name] = bars[name]
+    digest = hashlib.sha256(bars.tobytes()).digest()
+    return Tape(rows=tape_rows(rows, bar_minutes), tape_id=tape_id(digest, instrument.symbol, seed))
 
 
 def tape_rows(read: Rows, bar_minutes: int, *, is_trades: bool = False) -> Rows:
