@@ -275,10 +275,10 @@ def _tape(options: VenueOptions, instrument: InstrumentConfig) -> Tape:
             bar_minutes=options.bar_minutes,
         )
     except BadArgument as error:
-        raise UsageError(f"--bars {_in_options(str(error), options.bars)}") from error
+        raise UsageError(f"--bars {in_options(str(error), options.bars)}") from error
 
 
-def _in_options(text: str, bars: Path) -> str:
+def in_options(text: str, bars: Path) -> str:
     """Say a reader's complaint in words of the command line; a path is not touched."""
     text = text.removeprefix(f"{bars}: ")
     for parameter, option in _OPTIONS.items():
