@@ -1,6 +1,6 @@
 """What bindings/market.pyx sees of the core."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
@@ -24,6 +24,45 @@ cdef extern from "gm/market/quarantine.hpp" namespace "gm" nogil:
     const size_t kQuarantineReasons
     const char* name_of(QuarantineReason reason) noexcept
     void check_file_stamps(StampsIn ts_ns, ReasonsOut reasons) noexcept
+
+
+cdef extern from "gm/wire/payload.hpp" namespace "gm" nogil:
+    cdef enum class Side(uint8_t):
+        kBuy
+        kSell
+    cdef cppclass BookLevel:
+        BookLevel() noexcept
+        Side side
+    cdef enum class BookResetReason(uint32_t):
+        kSnapshot
+        kGap
+    cdef cppclass BookReset:
+        BookReset() noexcept
+        BookResetReason reason
+
+cdef extern from "gm/wire/record.hpp" namespace "gm" nogil:
+    cdef enum class RecordType(uint16_t):
+        kBookLevel
+        kBookReset
+
+
+cdef extern from "gm/market/book.hpp" namespace "gm" nogil:
+    cdef cppclass PriceLevel:
+        int64_t price_ticks
+        int64_t quantity_lots
+
+    cdef enum class BookState(uint8_t):
+        kSilent
+
+    cdef cppclass Book:
+        Book() noexcept
+        void open(size_t levels_max)
+        void reset(BookResetReason reason) noexcept
+        cbool apply(const BookLevel& level) noexcept
+        BookState state() noexcept
+        LevelsOut levels(Side side) noexcept
+
+    const size_t kLevelsMax "gm::Book::kLevelsMax"
 
 
 cdef extern from "gm/market/calendar.hpp" namespace "gm" nogil:
@@ -86,6 +125,9 @@ cdef extern from "gm/market/bar_table.hpp" namespace "gm" nogil:
 
 
 cdef extern from "<span>" nogil:
+    cdef cppclass LevelsOut "std::span<const gm::PriceLevel>":
+        const PriceLevel* data() noexcept
+        size_t size() noexcept
     cdef cppclass StampsIn "std::span<const std::int64_t>":
         StampsIn(const int64_t* data, size_t count) noexcept
     cdef cppclass ReasonsOut "std::span<gm::QuarantineReason>":

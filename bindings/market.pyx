@@ -3,13 +3,14 @@
 """Reading, judging and aggregating bars in the core. Public names: gm.readers."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 import numpy as np
 
-from gm.layout import INSTRUMENT, OFFSET_CHANGE, SESSION_INTERVAL
+from gm.layout import INSTRUMENT, OFFSET_CHANGE, SESSION_INTERVAL, TAPE_ROW
 
 include "status.pxi"
 
@@ -31,11 +32,78 @@ TEXT_ROW = np.dtype([
     ("open_ticks", "i8"), ("high_ticks", "i8"), ("low_ticks", "i8"), ("close_ticks", "i8"),
     ("volume_lots", "i8"), ("line", "u8"), ("flags", "u4"), ("reason", "u4"),
 ])
+# One price of a book: core struct PriceLevel.
+PRICE_LEVEL = np.dtype([("price_ticks", "i8"), ("quantity_lots", "i8")])
+BOOK_STATES = ("silent", "filling", "gapped", "whole")
 
 
 def sizes() -> dict:
     """Size in bytes of the core's structs, by the name of the dtype that repeats them."""
-    return {"BAR": sizeof(BarRow), "TEXT_ROW": sizeof(BarTextRow)}
+    return {"BAR": sizeof(BarRow), "TEXT_ROW": sizeof(BarTextRow),
+            "PRICE_LEVEL": sizeof(PriceLevel)}
+
+
+cdef class OrderBook:
+    """The core's book of one instrument. Owns its core object.
+
+    Parameters
+    ----------
+    levels_max : int
+        Room for so many prices a side.
+    """
+
+    cdef unique_ptr[Book] core
+
+    def __cinit__(self, size_t levels_max=kLevelsMax):
+        self.core = make_unique[Book]()
+        self.core.get().open(levels_max)
+
+    def apply(self, rows) -> None:
+        """Take in what a tape says of the book; rows of other kinds are passed over.
+
+        Parameters
+        ----------
+        rows : ndarray of gm.layout.TAPE_ROW, shape (n,)
+            As the readers make them.
+
+        Raises
+        ------
+        ValueError
+            If a level has a side that is none.
+        """
+        cdef const uint8_t[::1] raw = raw_bytes(rows, TAPE_ROW)
+        cdef const uint32_t[:] types = np.ascontiguousarray(rows["type"])
+        cdef Py_ssize_t stride = TAPE_ROW.itemsize
+        cdef Py_ssize_t at
+        cdef BookLevel level
+        cdef BookReset reset
+        cdef bint is_side = True
+        with nogil:
+            for at in range(types.shape[0]):
+                if types[at] == <uint32_t>RecordType.kBookLevel:
+                    memcpy(&level, &raw[at * stride], sizeof(BookLevel))
+                    is_side = level.side <= Side.kSell
+                    if not is_side:
+                        break
+                    self.core.get().apply(level)
+                elif types[at] == <uint32_t>RecordType.kBookReset:
+                    memcpy(&reset, &raw[at * stride], sizeof(BookReset))
+                    self.core.get().reset(reset.reason)
+        if not is_side:
+            raise ValueError(f"row {at}: a level of no side")
+
+    @property
+    def state(self) -> str:
+        """Of BOOK_STATES; only a whole book may be believed."""
+        return BOOK_STATES[<int>self.core.get().state()]
+
+    def levels(self, bint asks):
+        """Prices of one side, best first: a new ndarray of PRICE_LEVEL, shape (n,)."""
+        cdef LevelsOut found = self.core.get().levels(Side.kSell if asks else Side.kBuy)
+        if found.size() == 0:
+            return np.zeros(0, PRICE_LEVEL)
+        view = <const uint8_t[:found.size() * sizeof(PriceLevel)]><const uint8_t*>found.data()
+        return np.array(view).view(PRICE_LEVEL)[::-1].copy()
 
 
 cdef class TextReader:
@@ -122,7 +190,7 @@ def judge_bars(bars, reasons, instrument, tables, uint32_t duration_s) -> None:
     tables : tuple
         Sessions (ndarray of SESSION_INTERVAL) and offsets (ndarray of OFFSET_CHANGE).
     duration_s : int, s
-        Size of the bars.
+        Size of the bars; 0: each is a trade at its close.
     """
     cdef uint8_t[::1] raw = raw_bytes(bars, BAR)
     cdef const uint8_t[::1] row = raw_bytes(instrument, INSTRUMENT)
@@ -152,7 +220,7 @@ def join_bars(bars, tables, int64_t bar_ns, uint32_t minutes):
     tables : tuple
         As for judge_bars.
     bar_ns : int, ns
-        Size of the bars.
+        Size of the bars; 0: they are trades.
     minutes : int
         Size of a bucket; divides a day.
 

@@ -39,7 +39,9 @@ def rows(*prices, start=MONDAY, minutes=1, values="{0},{0},{0},{0},5") -> str:
 
 
 def test_layouts_are_those_of_the_core() -> None:
-    assert native.sizes() == {"BAR": BAR.itemsize, "TEXT_ROW": native.TEXT_ROW.itemsize}
+    assert native.sizes() == {
+        name: getattr(native, name).itemsize for name in ("BAR", "TEXT_ROW", "PRICE_LEVEL")
+    }
     assert BAR.names == (
         "start_ts_ns", "open_ticks", "high_ticks", "low_ticks", "close_ticks", "volume_lots",
         "flags",
@@ -329,8 +331,28 @@ def test_trades_are_told_by_their_header(write) -> None:
     assert tape.rows["volume_lots"].tolist() == [15_000, 20_000, 0, -20_000]
     assert tape.rows["reason"].tolist() == [0, 0, QuarantineReason.OFF_GRID, 0]
     assert not read_tape(write(HEADER + rows(100, 101)), "BTC-PERP").is_trades
-    with pytest.raises(BadTape, match="holds trades, not bars"):
+    with pytest.raises(BadArgument, match="holds trades, not bars: say bar_minutes"):
         read_bars(write(text), "BTC-PERP")
+
+
+def test_trades_become_bars_when_somebody_says_how_long(write) -> None:
+    text = (
+        "timestamp,price,size\n"
+        "2024-01-01 00:00:00,100,1\n"
+        "2024-01-01 00:00:00,103,0.5\n"
+        "2024-01-01 00:04:59,99,2\n"
+        "2024-01-01 00:04:00,99,2\n"
+        "2024-01-01 00:10:00,101,1\n"
+        "2024-01-01 00:15:00,102,1\n"
+    )
+    got = read_bars(write(text), "BTC-PERP", bar_minutes=5)
+    assert got.bars.tolist() == [
+        (MONDAY, 100, 103, 99, 99, 35_000, 0),
+        (MONDAY + 5 * MINUTE_NS, 99, 99, 99, 99, 0, 1),
+        (MONDAY + 10 * MINUTE_NS, 101, 101, 101, 101, 10_000, 0),
+    ]
+    assert got.quarantine == [(5, "backward_time")]
+    assert got.bar_minutes == 5
 
 
 # Bar sizes and aggregation

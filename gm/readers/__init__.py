@@ -9,13 +9,17 @@ from gm.readers.bars import (
     read_bars,
     read_tape,
 )
+from gm.readers.ticks import TickResult, kind_of_ticks, read_ticks
 
 __all__ = [
     "BAR",
     "TAPE_ROW",
     "BarsResult",
     "TapeResult",
+    "TickResult",
     "aggregate_bars",
+    "kind_of_ticks",
     "read_bars",
     "read_tape",
+    "read_ticks",
 ]

@@ -30,7 +30,9 @@ from gm.calendars import (
 )
 from gm.config.instruments import InstrumentConfig, instrument as find_instrument
 from gm.errors import BadArgument, BadTape
-from gm.layout import QuarantineReason
+from gm.layout import QuarantineReason, RecordType
+from gm.readers.dates import read_dates
+from gm.readers.ticks import kind_of_ticks, read_ticks
 
 BAR = native.BAR
 # One row of read_tape: a bar, its line, and a QuarantineReason where the reader refused it.
@@ -56,8 +58,6 @@ _TRADE_NAMES = {
     "qty": "size",
     "volume": "size",
 }
-# A reading of dates with this many times fewer faults than the other is the right one.
-_FAULT_RATIO = 10
 
 Rows = NDArray[np.void]
 Reasons = NDArray[np.uint32]
@@ -92,19 +92,21 @@ def read_bars(
     bar_minutes: int | None = None,
     day_first: bool | None = None,
 ) -> BarsResult:
-    """Read a CSV file of bars, plain or gzip, and refuse what SPEC §1 refuses.
+    """Read a file of bars, or make bars of one of ticks, and refuse what SPEC §1 refuses.
 
     Parameters
     ----------
     path : path
-        The file. Its header decides the dialect.
+        CSV, plain or gzip, of bars or trades: its header decides the dialect. Or a file of ticks
+        as ``read_ticks`` takes it: its trades.
     instrument : str or InstrumentConfig
         Tick, lot, price floor, jump band and sessions.
     timezone : str, optional
         IANA zone of stamps that carry no offset. Default: UTC if the header says so
         (``timestamp_utc``), else the instrument's ``bar_file_timezone``.
     bar_minutes : int, optional
-        Size of the bars. Default: the most common distance of two rows.
+        Size of the bars. Default: the most common distance of two rows; of trades, it must be
+        said.
     day_first : bool, optional
         How to read ``1/7/2020``. Default: the reading in which the file goes forward.
 
@@ -113,6 +115,8 @@ def read_bars(
     BarsResult
         ``bars``: structured (n,), fields start_ts_ns (ns UTC), open_ticks, high_ticks, low_ticks,
         close_ticks, volume_lots, flags (bit 1 no volume, 2 out of session), ascending.
+        Bars of trades are filled as ``aggregate_bars`` fills them, and the bucket that the end of
+        the file leaves open is not there.
         ``quarantine``: (line, reason) in the order of the file, the header being line 1.
         ``bar_minutes``, ``timezone``; ``day_first``, None where the form of the dates says;
         ``sha256`` of the file's bytes, hexadecimal.
@@ -120,9 +124,10 @@ def read_bars(
     Raises
     ------
     BadTape
-        If the file has no usable header, or is a damaged gzip file.
+        If the file has no usable header, or is damaged.
     BadArgument
-        If date order or bar size cannot be told and was not given, or contradicts the header.
+        If date order or bar size cannot be told and was not given, or contradicts the header; if
+        trades are to become bars and nobody says how long, or the zone of ticks is given.
     UnknownInstrument, OSError
         If there is no such instrument or file.
 
@@ -131,18 +136,23 @@ def read_bars(
     SPEC §1, Input.
     """
     config = find_instrument(instrument) if isinstance(instrument, str) else instrument
-    file = _read(Path(path), config, timezone, bar_minutes, day_first)
-    if file.is_trades:
-        raise BadTape(f"{path}: holds trades, not bars")
+    if kind_of_ticks(path) is None:
+        file = _read(Path(path), config, timezone, bar_minutes, day_first)
+    else:
+        file = _read_trades_of_ticks(Path(path), config, timezone, day_first)
+    if file.is_trades and bar_minutes is None:
+        raise BadArgument(f"{path}: holds trades, not bars: say bar_minutes to make bars of them")
     _judge(file, config)
     bars = np.zeros(int((file.reasons == 0).sum()), BAR)
     for name in BAR.names or ():
         bars[name] = file.bars[name][file.reasons == 0]
+    if file.is_trades and bar_minutes is not None:
+        bars = _join_trades(bars, config, bar_minutes)
     refused = np.flatnonzero(file.reasons)
     return BarsResult(
         bars=bars,
         quarantine=[(int(file.lines[i]), native.REASONS[file.reasons[i]]) for i in refused],
-        bar_minutes=file.bar_minutes,
+        bar_minutes=file.bar_minutes or bar_minutes or 0,
         timezone=file.timezone,
         day_first=file.day_first,
         sha256=file.sha256,
@@ -175,7 +185,7 @@ def read_tape(
     Raises
     ------
     BadTape, BadArgument, UnknownInstrument, OSError
-        As ``read_bars``.
+        As ``read_bars``; ticks are for ``read_ticks``.
 
     Source
     ------
@@ -281,7 +291,7 @@ def _read(
     header, text = _read_text(path, config, digest)
     zone = _zone_of(path, header, config, timezone)
     reasons = text["reason"].copy()
-    local, is_day_first = _read_dates(path, text, day_first)
+    local, is_day_first = read_dates(path, text, day_first)
     reasons[(reasons == 0) & (local == NO_TIME)] = QuarantineReason.MALFORMED
     has_offset = text["offset_ns"] != NO_TIME
     utc = to_utc(np.where(has_offset, NO_TIME, local), zone)
@@ -304,6 +314,38 @@ def _read(
         day_first=is_day_first,
         sha256=digest.hexdigest(),
     )
+
+
+def _read_trades_of_ticks(
+    path: Path, config: InstrumentConfig, timezone: str | None, day_first: bool | None
+) -> _File:
+    if timezone is not None or day_first is not None:
+        raise BadArgument(f"{path}: a file of ticks says itself what its stamps are")
+    result = read_ticks(path, config)
+    kinds = result.events["type"]
+    events = result.events[(kinds == RecordType.TRADE) | (kinds == RecordType.QUARANTINE)]
+    is_trade = events["type"] == RecordType.TRADE
+    bars = np.zeros(len(events), BAR)
+    bars["start_ts_ns"] = events["ts_ns"]
+    for name in ("open_ticks", "high_ticks", "low_ticks", "close_ticks"):
+        bars[name] = np.where(is_trade, events["a"], 0)
+    bars["volume_lots"] = np.where(is_trade, events["b"], 0)
+    return _File(
+        bars=bars,
+        lines=events["line"].copy(),
+        reasons=np.where(is_trade, 0, events["a"]).astype(np.uint32),
+        is_trades=True,
+        bar_minutes=0,
+        timezone="UTC",
+        day_first=None,
+        sha256=result.sha256,
+    )
+
+
+def _join_trades(trades: Rows, config: InstrumentConfig, minutes: int) -> Rows:
+    if len(trades) == 0:
+        return trades
+    return native.join_bars(trades, _tables(config, trades["start_ts_ns"]), 0, minutes)
 
 
 def _judge(file: _File, config: InstrumentConfig) -> None:
@@ -417,32 +459,6 @@ def _zone_of(path: Path, header: _Header, config: InstrumentConfig, timezone: st
     if header.is_utc:
         return "UTC"
     return config.bar_file_timezone if timezone is None else timezone
-
-
-def _faults(local: Times, has_time: NDArray[np.bool_]) -> int:
-    """Days that do not exist, and steps backward, when stamps are read so."""
-    known = local[has_time & (local != NO_TIME)]
-    return int((has_time & (local == NO_TIME)).sum()) + int((np.diff(known) < 0).sum())
-
-
-def _read_dates(path: Path, text: Rows, day_first: bool | None) -> tuple[Times, bool | None]:
-    by_day = np.asarray(text["day_first_ns"], np.int64)
-    by_month = np.asarray(text["month_first_ns"], np.int64)
-    if np.array_equal(by_day, by_month):
-        return by_day, None
-    if day_first is None:
-        has_time = (by_day != NO_TIME) | (by_month != NO_TIME)
-        day_faults, month_faults = _faults(by_day, has_time), _faults(by_month, has_time)
-        if day_faults * _FAULT_RATIO <= month_faults and month_faults > 0:
-            day_first = True
-        elif month_faults * _FAULT_RATIO <= day_faults and day_faults > 0:
-            day_first = False
-        else:
-            raise BadArgument(
-                f"{path}: dates go forward read day first ({day_faults} faults) and month first "
-                f"({month_faults}): say day_first=True or False"
-            )
-    return (by_day if day_first else by_month), day_first
 
 
 def _infer_minutes(stamps: Times, is_needed: bool = True) -> int:

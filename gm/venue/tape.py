@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from gm import layout
 from gm.config.instruments import InstrumentConfig
-from gm.errors import BadTape, DataGap
+from gm.errors import BadArgument, BadTape, DataGap
 from gm.layout import RecordType
-from gm.readers import read_tape
+from gm.readers import kind_of_ticks, read_tape, read_ticks
 from gm.venue.synthetic import BAR_MINUTES, synthetic_session
 
 Rows = NDArray[np.void]
@@ -36,17 +36,17 @@ def open_tape(
     timezone: str | None = None,
     bar_minutes: int | None = None,
 ) -> Tape:
-    """Read a file of bars or trades as a tape.
+    """Read a file of bars, trades or ticks as a tape.
 
     Parameters
     ----------
     path : Path
-        CSV as ``gm.readers.read_tape`` takes it.
+        CSV as ``gm.readers.read_tape`` takes it, or ticks as ``gm.readers.read_ticks`` does.
     instrument : InstrumentConfig
     seed : int
         Of the venue's dice: part of the name, because other luck is another run.
     day_first, timezone, bar_minutes : optional
-        As for ``gm.readers.read_tape``: what a file may leave open.
+        As for ``gm.readers.read_tape``: what a file of bars may leave open.
 
     Returns
     -------
@@ -59,12 +59,18 @@ def open_tape(
     BadTape
         If the file has no usable header, or not one line after it. Lines of which none is a bar are
         a tape all the same: the engine counts them.
+    BadArgument
+        If it cannot be told how to read the file, or a file of ticks is told how.
 
     Source
     ------
     Ours.
     """
+    # The same bytes read in another way are another tape.
+    asked = [str(option) for option in (day_first, timezone, bar_minutes) if option is not None]
     try:
+        if kind_of_ticks(path) is not None:
+            return _tick_tape(path, instrument, seed, asked)
         result = read_tape(path, instrument, timezone, bar_minutes, day_first)
     except OSError as error:
         raise DataGap(f"--bars {path}: {error.strerror}") from error
@@ -75,11 +81,21 @@ def open_tape(
             f"{path}: bars of {result.bar_minutes} minutes; the engine decides on bars of "
             f"{BAR_MINUTES_MAX}, and no path inside a bar is invented"
         )
-    # The same bytes read in another way are another tape.
-    asked = [str(option) for option in (day_first, timezone, bar_minutes) if option is not None]
     return Tape(
         rows=tape_rows(result.rows, result.bar_minutes, is_trades=result.is_trades),
         tape_id=tape_id(bytes.fromhex(result.sha256), instrument.symbol, seed, "|".join(asked)),
+    )
+
+
+def _tick_tape(path: Path, instrument: InstrumentConfig, seed: int, asked: list[str]) -> Tape:
+    if asked:
+        raise BadArgument(f"{path}: a file of ticks says itself what it holds: {', '.join(asked)}")
+    result = read_ticks(path, instrument)
+    if len(result.rows) == 0:
+        raise BadTape(f"{path}: holds nothing of a market")
+    return Tape(
+        rows=result.rows,
+        tape_id=tape_id(bytes.fromhex(result.sha256), instrument.symbol, seed),
     )
 
 

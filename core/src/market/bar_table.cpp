@@ -8,6 +8,21 @@
 
 namespace gm {
 
+namespace {
+
+QuarantineReason judge(const BarRow& bar, std::uint32_t duration_s, BarCheck& check) {
+    if (duration_s == 0) {
+        Trade trade{};
+        trade.price_ticks = bar.close_ticks;
+        trade.quantity_lots = bar.volume_lots;
+        return check.judge_trade(trade, bar.start_ts_ns);
+    }
+    return check.judge_close({bar.start_ts_ns, bar.open_ticks, bar.high_ticks, bar.low_ticks,
+                              bar.close_ticks, bar.volume_lots, duration_s, 0, bar.flags, 0});
+}
+
+}  // namespace
+
 Failure check_bars(std::span<BarRow> bars, std::span<QuarantineReason> reasons,
                    const Instrument& instrument, const Calendar& calendar,
                    std::uint32_t duration_s) {
@@ -23,12 +38,7 @@ Failure check_bars(std::span<BarRow> bars, std::span<QuarantineReason> reasons,
             check.count_refused_row(reasons[i]);
             continue;
         }
-        const BarClose close{bar.start_ts_ns, bar.open_ticks,
-                             bar.high_ticks,  bar.low_ticks,
-                             bar.close_ticks, bar.volume_lots,
-                             duration_s,      0,
-                             bar.flags,       0};
-        reasons[i] = check.judge_close(close);
+        reasons[i] = judge(bar, duration_s, check);
         const bool is_good = reasons[i] == QuarantineReason::kNone;
         if (is_good && calendar.session_at(bar.start_ts_ns) == nullptr) {
             bar.flags |= kBarOutOfSession;
@@ -53,7 +63,7 @@ Failure aggregate_bars(std::span<const BarRow> bars, const Calendar& calendar, s
                        std::uint32_t minutes, std::vector<BarRow>& out) {
     BucketSide side;
     if (Failure failure = side.open(minutes); !failure.is_ok()) return failure;
-    if (bar_ns <= 0 || bar_ns > side.size_ns()) {
+    if (bar_ns < 0 || bar_ns > side.size_ns()) {
         return fail(Status::kBadArgument, "bars of " + std::to_string(bar_ns) +
                                               " ns do not fit into " + std::to_string(minutes) +
                                               " minutes");
@@ -62,7 +72,9 @@ Failure aggregate_bars(std::span<const BarRow> bars, const Calendar& calendar, s
     for (std::size_t i = 0; i < bars.size(); ++i) {
         const BarRow& bar = bars[i];
         const bool is_time = bar.start_ts_ns > -kTimeMax && bar.start_ts_ns < kTimeMax;
-        if (!is_time || (i > 0 && bars[i - 1].start_ts_ns >= bar.start_ts_ns)) {
+        const bool is_later = i == 0 || bars[i - 1].start_ts_ns < bar.start_ts_ns ||
+                              (bar_ns == 0 && bars[i - 1].start_ts_ns == bar.start_ts_ns);
+        if (!is_time || !is_later) {
             return fail(Status::kBadArgument, "start_ts_ns must ascend: row " + std::to_string(i) +
                                                   " is " + std::to_string(bar.start_ts_ns));
         }

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <random>
 
 #include "gm/market/market.hpp"
@@ -108,6 +109,42 @@ TEST_CASE("a row behind the bell closes what the session left open") {
     CHECK(out[0].close_ticks == 7);
 }
 
+TEST_CASE("trades are judged and joined as the market does, several in one instant") {
+    const Calendar calendar = open_calendar(days_until_17());
+    std::mt19937_64 random(3);
+    std::vector<BarRow> trades;
+    std::int64_t ts = kMonday;
+    for (int i = 0; i < 4'000; ++i) {
+        ts += static_cast<std::int64_t>(random() % 4) * kMinuteNs / 2;
+        const auto price = static_cast<std::int64_t>(10'000 + random() % 400);
+        trades.push_back(row(random() % 50 == 0 ? ts - 1 : ts, random() % 90 == 0 ? 1 : price));
+    }
+    std::vector<Reason> reasons(trades.size(), Reason::kNone);
+    REQUIRE(check_bars(trades, reasons, instrument(), calendar, 0).is_ok());
+    Market market;
+    REQUIRE(market.open(instrument(), days_until_17(), utc(), 48).is_ok());
+    std::vector<BarRow> good;
+    std::vector<BarRow> expected;
+    for (std::size_t i = 0; i < trades.size(); ++i) {
+        REQUIRE(market.on_trade(trade(trades[i].close_ticks), trades[i].start_ts_ns) == reasons[i]);
+        if (reasons[i] == Reason::kNone) good.push_back(trades[i]);
+        ClosedBar bar{};
+        while (market.next_closed(bar)) {
+            if (bar.minutes != 5) continue;
+            expected.push_back({bar.start_ts_ns, bar.open_ticks, bar.high_ticks, bar.low_ticks,
+                                bar.close_ticks, bar.volume_lots, bar.flags, 0});
+        }
+    }
+    CHECK(good.size() < trades.size());
+    std::vector<BarRow> out;
+    REQUIRE(aggregate_bars(good, calendar, 0, 5, out).is_ok());
+    REQUIRE(out.size() == expected.size());
+    REQUIRE(out.size() > 500);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        CHECK(std::memcmp(&out[i], &expected[i], sizeof out[i]) == 0);
+    }
+}
+
 TEST_CASE("bars that do not ascend or do not fit are refused with their row") {
     const Calendar calendar = open_calendar(always());
     std::vector<BarRow> out;
@@ -117,7 +154,7 @@ TEST_CASE("bars that do not ascend or do not fit are refused with their row") {
           std::string::npos);
     CHECK(aggregate_bars(far, calendar, kMinuteNs, 30, out).status == Status::kBadArgument);
     CHECK(aggregate_bars({}, calendar, 60 * kMinuteNs, 30, out).status == Status::kBadArgument);
-    CHECK(aggregate_bars({}, calendar, 0, 30, out).status == Status::kBadArgument);
+    CHECK(aggregate_bars({}, calendar, -1, 30, out).status == Status::kBadArgument);
     CHECK(aggregate_bars({}, calendar, kMinuteNs, 7, out).status == Status::kBadArgument);
     CHECK(aggregate_bars({}, calendar, kMinuteNs, 30, out).is_ok());
 }

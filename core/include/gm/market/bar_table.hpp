@@ -31,13 +31,15 @@ static_assert(sizeof(BarRow) == 56 && offsetof(BarRow, flags) == 48);
 
 // Judges each row as the engine would, in order. `reasons`, of the same length, comes with what
 // the reader refused and goes with every reason; good rows outside sessions get their flag.
+// duration_s 0: each row is a trade of volume_lots at close_ticks.
 Failure check_bars(std::span<BarRow> bars, std::span<QuarantineReason> reasons,
                    const Instrument& instrument, const Calendar& calendar,
                    std::uint32_t duration_s);
 
 // Larger bars from smaller ones, holes inside sessions filled, rows outside sessions and synthetic
-// rows left out; the bucket that the end of the table leaves open does not count. kBadArgument:
-// starts that do not ascend, or bars longer than a bucket.
+// rows left out; the bucket that the end of the table leaves open does not count. bar_ns 0: the
+// rows are trades, several of which may have one stamp. kBadArgument: starts that do not ascend, or
+// bars longer than a bucket.
 Failure aggregate_bars(std::span<const BarRow> bars, const Calendar& calendar, std::int64_t bar_ns,
                        std::uint32_t minutes, std::vector<BarRow>& out);
 
