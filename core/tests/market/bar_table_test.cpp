@@ -139,7 +139,7 @@ TEST_CASE("trades are judged and joined as the market does, several in one insta
     std::vector<BarRow> out;
     REQUIRE(aggregate_bars(good, calendar, 0, 5, out).is_ok());
     REQUIRE(out.size() == expected.size());
-    REQUIRE(out.size() > 500);
+    REQUIRE(out.size() > 400);
     for (std::size_t i = 0; i < out.size(); ++i) {
         CHECK(std::memcmp(&out[i], &expected[i], sizeof out[i]) == 0);
     }
