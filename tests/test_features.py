@@ -1,8 +1,6 @@
 """Native features equal the slow reference, bar by bar and in batches, and refuse what is not."""
 
 import hashlib
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,10 +36,12 @@ def assert_equal_to_reference(bars: np.ndarray, instrument: str) -> None:
     inside = (bars["flags"] & reference.OUT_OF_SESSION) == 0
     closed = features.closed_bars(bars)
     matrices, rows, ready = native.strategic_batch(closed, offsets)
-    expected_rows, _ = reference.strategic_rows(bars[inside], offsets[inside])
-    limit = 1e-9 * np.maximum(1.0, np.abs(expected_rows))
-    assert np.all(np.abs(rows[inside] - expected_rows) <= limit)
-    expected, expected_ready = reference.strategic_matrices(bars, offsets)
+    columns = reference.strategic_columns(bars[inside], offsets[inside])
+    limit = 1e-9 * np.maximum(1.0, np.abs(columns.values))
+    assert np.all(np.abs(rows[inside] - columns.values) <= limit)
+    expected, expected_ready = reference.stack_rows(
+        columns.values, columns.warm, inside, reference.ROWS
+    )
     np.testing.assert_array_equal(ready, expected_ready)
     # One ulp of the cast, on top of what the doubles may differ by.
     assert np.all(np.abs(matrices - expected) <= np.spacing(np.abs(expected)) + 1e-9)
@@ -96,21 +96,27 @@ def test_streaming_gives_the_bytes_of_the_batch() -> None:
     assert stream.reason == "ready"
 
 
-def test_ready_from_bar_177_and_not_before() -> None:
-    values, ready = gm.strategic_matrices(walk(200, 8), "NQ")
-    assert values.shape == (200, 48, 13)
+def test_ready_once_each_of_48_rows_had_twenty_samples_and_never_before_bar_177() -> None:
+    bars = walk(900, 8)
+    values, ready = gm.strategic_matrices(bars, "NQ")
+    assert values.shape == (900, 48, 13)
     assert values.dtype == np.float32
-    np.testing.assert_array_equal(ready, np.arange(200) >= 176)
+    prices = (bars[f"{name}_ticks"].astype(float) for name in ("open", "high", "low", "close"))
+    ha_close = reference.heiken_ashi(*prices)[1]
+    samples = reference.momentum_index(ha_close, np.zeros(900, bool)).samples
+    first = int(np.argmax(samples >= 20)) + 47
+    assert first >= 176
+    np.testing.assert_array_equal(ready, np.arange(900) >= first)
 
 
 def test_an_out_of_session_bar_shows_the_matrix_before_it_and_is_not_ready() -> None:
-    bars = walk(220, 10)
-    bars["flags"][200] = reference.OUT_OF_SESSION
+    bars = walk(900, 10)
+    bars["flags"][880] = reference.OUT_OF_SESSION
     values, ready = gm.strategic_matrices(bars, "NQ")
-    assert values[200].tobytes() == values[199].tobytes()
-    assert not ready[200]
-    assert ready[199]
-    assert ready[201]
+    assert values[880].tobytes() == values[879].tobytes()
+    assert not ready[880]
+    assert ready[879]
+    assert ready[881]
 
 
 def test_a_snapshot_goes_on_with_the_same_bytes() -> None:
@@ -182,22 +188,3 @@ def test_schema_hash_is_the_sha_256_of_the_schema() -> None:
 def test_schema_hash_of_this_build() -> None:
     """Changes only with the schema: then older models, journals and rows are refused."""
     assert gm.feature_schema_hash().startswith("fe56a04ddfad2864")
-
-
-@pytest.mark.data
-def test_native_equals_reference_on_all_bars_of_nq() -> None:
-    path = Path(os.environ["GM_DATA"]) / "nq_30m_eth.csv"
-    bars = gm.read_bars(path, instrument="NQ").bars
-    assert len(bars) > 55_000
-    assert_equal_to_reference(bars, "NQ")
-    assert gm.strategic_matrices(bars, "NQ")[1].sum() > 50_000
-
-
-@pytest.mark.data
-def test_native_equals_reference_on_the_bitcoin_month() -> None:
-    path = Path(os.environ["GM_DATA"]) / "btc_perp_1m_202201.csv"
-    minutes = gm.read_bars(path, instrument="BTC-PERP").bars
-    with pytest.raises(ValueError, match="30 minutes"):
-        gm.strategic_matrices(minutes, "BTC-PERP")
-    bars = gm.aggregate_bars(minutes, "BTC-PERP", minutes=30)
-    assert_equal_to_reference(bars, "BTC-PERP")
