@@ -1,10 +1,12 @@
 // Implements gm/features/strategic.hpp. SPEC §3.
 #include "gm/features/strategic.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "gm/base/elementary.hpp"
+#include "gm/features/batch_bar.hpp"
 #include "gm/features/snapshot.hpp"
 #include "gm/wire/payload.hpp"
 
@@ -34,6 +36,9 @@ void StrategicFeatures::prepare() noexcept {
     kernel_.prepare();
     deviation_.prepare();
     volatility_.prepare();
+    mlmi_.prepare();
+    profile_.prepare();
+    mmd_.prepare();
     is_prepared_ = 1;
 }
 
@@ -42,8 +47,9 @@ void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_n
     if (is_out_of_session_ != 0) return;
     prepare();
     for (double& value : row_) value = 0.0;
-    write_kernel_columns(bar);
+    write_candle_columns(bar);
     write_clock_columns(bar.start_ts_ns + local_offset_ns);
+    write_volume_columns(bar);
     const bool is_positive = bar.low_ticks > 0;
     positive_bars_.update(is_positive);
     if (is_positive) {
@@ -55,17 +61,41 @@ void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_n
     is_prepared_ = 0;
 }
 
-void StrategicFeatures::write_kernel_columns(const ClosedBar& bar) noexcept {
+// On every bar, ordinary or synthetic.
+void StrategicFeatures::write_candle_columns(const ClosedBar& bar) noexcept {
     const double high = static_cast<double>(bar.high_ticks);
     const double low = static_cast<double>(bar.low_ticks);
     const double close = static_cast<double>(bar.close_ticks);
     heiken_ashi_.update(static_cast<double>(bar.open_ticks), high, low, close);
     atr_.update(high, low, close);
     kernel_.update(heiken_ashi_.close());
+    mlmi_.update(heiken_ashi_.close(), (bar.flags & kBarSynthetic) != 0);
+    row_[kMlmiValue] = mlmi_.lean();
+    row_[kMlmiSignal] = mlmi_.signal();
     const double atr = atr_.value();
     if (atr <= 0.0) return;  // no price has moved yet: nothing to measure a distance by
     if (kernel_.is_warm()) row_[kNwRqkValue] = clip(kernel_.above(close) / atr, 5.0) / 5.0;
     if (kernel_.is_slope_warm()) row_[kNwRqkSlope] = clip(kernel_.change() / atr, 0.5) / 0.5;
+}
+
+// Profile and MMD see real bars only, MMD those whose prices have a logarithm. A synthetic bar
+// shows what they were; the distance is from its own close.
+void StrategicFeatures::write_volume_columns(const ClosedBar& bar) noexcept {
+    if ((bar.flags & kBarSynthetic) == 0) {
+        profile_.update(bar.high_ticks, bar.low_ticks, bar.volume_lots);
+        if (bar.low_ticks > 0) {
+            mmd_.update(static_cast<double>(bar.high_ticks), static_cast<double>(bar.low_ticks),
+                        static_cast<double>(bar.close_ticks), static_cast<double>(bar.volume_lots));
+        }
+    }
+    row_[kMmdScore] = mmd_.score();
+    row_[kVolumeProfileSkew] = profile_.skew();
+    const VolumeNode* node = profile_.nearest_node(bar.close_ticks);
+    if (node == nullptr) return;
+    row_[kLvnStrength] = node->strength;
+    const double atr = atr_.value();
+    const double distance = static_cast<double>(node->price_ticks - bar.close_ticks);
+    if (atr > 0.0) row_[kLvnDistance] = clip(distance / atr, 5.0) / 5.0;
 }
 
 void StrategicFeatures::write_clock_columns(std::int64_t local_ns) noexcept {
@@ -104,7 +134,28 @@ void StrategicFeatures::forget_returns() noexcept {
 
 bool StrategicFeatures::is_row_warm() const noexcept {
     return atr_.is_warm() && kernel_.is_slope_warm() && deviation_.is_warm() &&
-           momentum_50_.is_warm() && volatility_.is_warm();
+           momentum_50_.is_warm() && volatility_.is_warm() && mlmi_.is_warm() && profile_.is_warm();
+}
+
+double StrategicFeatures::nwrqk_slope() const noexcept {
+    const double atr = atr_.value();
+    return kernel_.is_slope_warm() && atr > 0.0 ? kernel_.change() / atr : 0.0;
+}
+
+std::int64_t StrategicFeatures::bars_needed() const noexcept {
+    constexpr std::int64_t kMomentumBars = 51;
+    constexpr std::int64_t kRows = kStrategicRows;
+    if (is_ready()) return 0;
+    const std::int64_t positive = positive_bars_.in_row();
+    // The next σ30 to be scored comes at the 31st positive bar at the earliest.
+    const std::int64_t before_deviation = std::max<std::int64_t>(kDeviationReturns - positive, 0);
+    const std::int64_t to_warmth =
+        std::max({kMomentumBars - positive, volatility_.values_needed() + before_deviation,
+                  mlmi_.bars_needed(), profile_.bars_needed()});
+    const std::int64_t rows = to_warmth > 0 ? to_warmth - 1 + kRows
+                                            : kRows - static_cast<std::int64_t>(rows_.warm_rows());
+    const std::int64_t prices = positive_bars_.is_bad() ? decltype(positive_bars_)::kBarsMin - positive : 0;
+    return std::max(rows, prices);
 }
 
 NotReadyReason StrategicFeatures::reason() const noexcept {
@@ -131,7 +182,7 @@ void run_strategic_batch(std::span<const ClosedBar> bars, const std::int64_t* lo
     StrategicFeatures features;
     features.open();
     for (std::size_t i = 0; i < bars.size(); ++i) {
-        features.update(bars[i], local_offset_ns[i]);
+        features.update(batch_bar(bars, i), local_offset_ns[i]);
         if (out.matrices != nullptr) {
             std::memcpy(out.matrices + i * kStrategicValues, features.matrix(),
                         kStrategicValues * sizeof(float));

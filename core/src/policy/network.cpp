@@ -137,26 +137,15 @@ std::vector<PackedStep> pack_steps(const NetworkGraph& graph, Packer& packer) {
 }  // namespace
 
 const NetworkKernel* find_kernel(InstructionSet set) noexcept {
-#if defined(__x86_64__)
-    if (set == InstructionSet::kAvx512) {
-        const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                         __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-        return has ? avx512_kernel() : nullptr;
+    if (!has_instruction_set(set)) {
+        return nullptr;
     }
-    if (set == InstructionSet::kAvx2) {
-        const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-        return has ? avx2_kernel() : nullptr;
+    switch (set) {
+        case InstructionSet::kAvx512: return avx512_kernel();
+        case InstructionSet::kAvx2: return avx2_kernel();
+        case InstructionSet::kScalar: break;
     }
-#endif
-    return set == InstructionSet::kScalar ? scalar_kernel() : nullptr;
-}
-
-InstructionSet widest_instruction_set() noexcept {
-    if (find_kernel(InstructionSet::kAvx512) != nullptr) {
-        return InstructionSet::kAvx512;
-    }
-    return find_kernel(InstructionSet::kAvx2) != nullptr ? InstructionSet::kAvx2
-                                                         : InstructionSet::kScalar;
+    return scalar_kernel();
 }
 
 Failure Network::load(std::span<const std::uint8_t> onnx, const NetworkShape& shape,

@@ -22,17 +22,19 @@ using gm::StrategicFeatures;
 constexpr std::int64_t kBarNs = 1'800'000'000'000;
 constexpr std::int64_t kHourNs = 2 * kBarNs;
 
+// A random walk around a wave of eight bars, so that MLMI has its 20 samples by bar 130.
 std::vector<ClosedBar> walk(std::size_t count, std::uint64_t seed, std::int64_t price = 40'000) {
     std::mt19937_64 random(seed);
     std::uniform_int_distribution<std::int64_t> step(-60, 60);
     std::uniform_int_distribution<std::int64_t> wick(0, 30);
+    std::uniform_int_distribution<std::int64_t> volume(1, 400);
     std::vector<ClosedBar> bars;
     for (std::size_t i = 0; i < count; ++i) {
         const std::int64_t open = price;
-        price = std::max<std::int64_t>(100, price + step(random));
+        price = std::max<std::int64_t>(100, price + step(random) + (i % 8 < 4 ? 200 : -200));
         bars.push_back({static_cast<std::int64_t>(i) * kBarNs, open,
                         std::max(open, price) + wick(random), std::min(open, price) - wick(random),
-                        price, 10, 30, 0});
+                        price, volume(random), 30, 0});
     }
     return bars;
 }
@@ -73,7 +75,7 @@ TEST_CASE("ready from the 177th bar, warming up before") {
 TEST_CASE("each column begins at its own bar") {
     const auto features = opened();
     const auto bars = walk(140, 2);
-    std::size_t first[gm::kStrategicColumns] = {};
+    std::size_t first[gm::kStrategicColumns] = {};  // bar of the first value that is not 0
     for (std::size_t i = 0; i < bars.size(); ++i) {
         features->update(bars[i], 5 * kHourNs / 2);
         for (std::size_t column = 0; column < gm::kStrategicColumns; ++column) {
@@ -86,6 +88,122 @@ TEST_CASE("each column begins at its own bar") {
     CHECK(first[gm::kMomentum20] == 31);
     CHECK(first[gm::kMomentum50] == 51);
     CHECK(first[gm::kVolatility30] == 130);
+    CHECK(first[gm::kLvnStrength] >= 20);
+    CHECK(first[gm::kLvnStrength] <= 30);
+    CHECK(first[gm::kVolumeProfileSkew] >= 20);
+    CHECK(first[gm::kVolumeProfileSkew] <= 30);
+    CHECK(first[gm::kMlmiValue] > 60);  // 21 crosses after bar 40
+    CHECK(first[gm::kMmdScore] == 0);   // see the test of its own
+}
+
+TEST_CASE("the MMD column begins with the 200th m and nothing waits for it") {
+    const auto features = opened();
+    const auto bars = walk(820, 20);
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        features->update(bars[i], 0);
+        const bool is_warm = i + 1 >= 1 + 600 + 199;  // the first bar has no return
+        REQUIRE(features->is_mmd_warm() == is_warm);
+        if (!is_warm) REQUIRE(features->row_f64()[gm::kMmdScore] == 0.0);
+    }
+    CHECK(features->row_f64()[gm::kMmdScore] != 0.0);
+}
+
+TEST_CASE("bars needed is never too many and ends at 0 with readiness") {
+    const auto features = opened();
+    CHECK(features->bars_needed() == 177);
+    const auto bars = walk(420, 21);
+    std::vector<std::int64_t> needed;
+    std::vector<bool> ready;
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        ClosedBar bar = bars[i];
+        if (i == 250) bar.low_ticks = -1;
+        features->update(bar, 0);
+        needed.push_back(features->bars_needed());
+        ready.push_back(features->is_ready());
+        REQUIRE((needed.back() == 0) == ready.back());
+    }
+    CHECK(needed[0] == 176);
+    CHECK(needed[250] == 98);
+    CHECK(needed[251] == 97);
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        for (std::size_t ahead = 0; ahead < static_cast<std::size_t>(needed[i]); ++ahead) {
+            if (i + ahead < ready.size()) REQUIRE_FALSE(ready[i + ahead]);
+        }
+    }
+}
+
+TEST_CASE("a synthetic bar gets a row, moves candles and returns, and is not seen by volume") {
+    const auto bars = walk(900, 22);
+    const auto with = opened();
+    const auto without = opened();
+    std::size_t synthetic = 0;
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        with->update(bars[i], 0);
+        without->update(bars[i], 0);
+        // MMD and profile are those of the real bars alone; so is the nearest node, by its
+        // strength.
+        REQUIRE(with->row_f64()[gm::kMmdScore] == without->row_f64()[gm::kMmdScore]);
+        REQUIRE(with->row_f64()[gm::kVolumeProfileSkew] ==
+                without->row_f64()[gm::kVolumeProfileSkew]);
+        REQUIRE(with->row_f64()[gm::kLvnStrength] == without->row_f64()[gm::kLvnStrength]);
+        if (i % 50 != 49) continue;
+        const std::int64_t close = bars[i].close_ticks;
+        const double atr_ticks = with->atr_ticks();
+        const double distance = with->row_f64()[gm::kLvnDistance] * atr_ticks;
+        const double skew = with->row_f64()[gm::kVolumeProfileSkew];
+        const double score = with->row_f64()[gm::kMmdScore];
+        with->update(
+            {bars[i].start_ts_ns + 1, close, close, close, close, 0, 30, gm::kBarSynthetic}, 0);
+        ++synthetic;
+        REQUIRE(with->bars() == static_cast<std::int64_t>(i + 1 + synthetic));
+        REQUIRE(with->row_f64()[gm::kMlmiSignal] == 0.0);
+        REQUIRE(with->row_f64()[gm::kMmdScore] == score);
+        REQUIRE(with->row_f64()[gm::kVolumeProfileSkew] == skew);
+        REQUIRE(with->atr_ticks() < atr_ticks);
+        if (std::abs(distance) < 4.0) {  // not clipped: the same ticks in a smaller ATR
+            REQUIRE(std::abs(with->row_f64()[gm::kLvnDistance] * with->atr_ticks() - distance) <
+                    1e-9);
+        }
+    }
+}
+
+TEST_CASE("a bar without a positive price is passed over by MMD, not by the profile") {
+    const auto bars = walk(830, 23);
+    const auto with = opened();
+    const auto without = opened();
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+        if (i % 100 == 60) {
+            with->update({bars[i].start_ts_ns - 1, 3, 9, -20, -7, 50, 30, 0}, 0);
+            REQUIRE(with->row_f64()[gm::kMmdScore] == without->row_f64()[gm::kMmdScore]);
+        }
+        with->update(bars[i], 0);
+        without->update(bars[i], 0);
+        REQUIRE(with->row_f64()[gm::kMmdScore] == without->row_f64()[gm::kMmdScore]);
+    }
+    CHECK(with->row_f64()[gm::kMmdScore] != 0.0);
+}
+
+TEST_CASE("signals of the newest bar are those of its row, the slope without its bounds") {
+    const auto features = opened();
+    int turns = 0;
+    int signals = 0;
+    double before = 0.0;
+    CHECK(features->mlmi_value() == 50.0);
+    for (const ClosedBar& bar : walk(600, 24)) {
+        features->update(bar, 0);
+        const double* row = features->row_f64();
+        REQUIRE(std::abs((features->mlmi_value() - 50.0) / 50.0 - row[gm::kMlmiValue]) < 1e-15);
+        REQUIRE(features->mlmi_signal() == static_cast<int>(row[gm::kMlmiSignal]));
+        const double slope = features->nwrqk_slope();
+        REQUIRE(std::max(-1.0, std::min(1.0, slope / 0.5)) == row[gm::kNwRqkSlope]);
+        const int turn = features->nwrqk_turn();
+        REQUIRE(turn == (before < 0.0 && slope > 0.0 ? 1 : before > 0.0 && slope < 0.0 ? -1 : 0));
+        before = slope;
+        turns += turn != 0 ? 1 : 0;
+        signals += features->mlmi_signal() != 0 ? 1 : 0;
+    }
+    CHECK(turns > 20);
+    CHECK(signals > 5);
 }
 
 TEST_CASE("the matrix is the last 48 rows, oldest first, zeros before there were any") {
@@ -129,6 +247,7 @@ TEST_CASE("a price that is not positive ends readiness until 98 positive bars ha
         features->update(bars[i], 0);
         REQUIRE(is_finite(*features));
         const bool expected = i + 1 >= 177 && (i < 300 || i >= 300 + 98);
+        CAPTURE(i);
         REQUIRE(features->is_ready() == expected);
         if (i >= 300 && i < 300 + 98) {
             REQUIRE(features->reason() == NotReadyReason::kPriceNotPositive);
@@ -216,23 +335,19 @@ TEST_CASE("preparing early, twice or never gives the same bits") {
     CHECK(snapshot_of(*lazy) == snapshot_of(*eager));
 }
 
-TEST_CASE("a restored snapshot goes on with the same bits") {
-    const auto bars = walk(400, 9);
+TEST_CASE("cut by a snapshot at every bar it goes on with the same bits") {
     const auto straight = opened();
-    const auto first = opened();
-    const auto second = opened();
-    for (std::size_t i = 0; i < 250; ++i) {
-        straight->update(bars[i], 0);
-        first->update(bars[i], 0);
+    auto cut = opened();
+    for (const ClosedBar& bar : walk(900, 9)) {
+        straight->update(bar, 0);
+        cut->update(bar, 0);
+        REQUIRE(std::memcmp(straight->row_f64(), cut->row_f64(), 13 * sizeof(double)) == 0);
+        const auto next = opened();
+        REQUIRE(next->restore(snapshot_of(*cut)) == gm::Status::kOk);
+        std::memcpy(static_cast<void*>(cut.get()), next.get(), sizeof *cut);
     }
-    REQUIRE(second->restore(snapshot_of(*first)) == gm::Status::kOk);
-    for (std::size_t i = 250; i < bars.size(); ++i) {
-        straight->update(bars[i], 0);
-        second->update(bars[i], 0);
-        REQUIRE(std::memcmp(straight->matrix(), second->matrix(),
-                            gm::kStrategicValues * sizeof(float)) == 0);
-    }
-    CHECK(snapshot_of(*straight) == snapshot_of(*second));
+    CHECK(snapshot_of(*straight) == snapshot_of(*cut));
+    CHECK(straight->row_f64()[gm::kMmdScore] != 0.0);
 }
 
 TEST_CASE("a foreign, short or damaged snapshot is refused and changes nothing") {
@@ -247,7 +362,7 @@ TEST_CASE("a foreign, short or damaged snapshot is refused and changes nothing")
         bytes[at] ^= 0x80U;
         CHECK(features->restore(bytes) == gm::Status::kBadArgument);
     }
-    bytes.assign(good.begin(), good.end() - 1);
+    bytes.pop_back();
     CHECK(features->restore(bytes) == gm::Status::kBadArgument);
     CHECK(features->restore({}) == gm::Status::kBadArgument);
     CHECK(features->snapshot({}) == gm::Status::kBadArgument);

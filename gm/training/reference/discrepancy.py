@@ -13,6 +13,7 @@ EVERY = 5  # of the reference rows, for the median distance
 RANK_MAX = 2000
 RANK_MIN = 200
 FLOOR = 1e-12
+TIE = 1e-13  # of two squares
 
 
 class Fit(msgspec.Struct, frozen=True, eq=False):
@@ -122,14 +123,15 @@ def ranks(values: Floats) -> Floats:
 
     Source
     ------
-    SPEC §2, MMD: score.
+    SPEC §2, MMD: score. That squares closer than 1e-13 are equal is ours.
     """
     score = np.zeros(len(values))
     known = np.flatnonzero(~np.isnan(values))
     for place, t in enumerate(known):
         history = values[known[max(0, place + 1 - RANK_MAX) : place + 1]]
         if len(history) >= RANK_MIN:
-            smaller, equal = np.sum(history < values[t]), np.sum(history == values[t])
+            apart = history**2 - values[t] ** 2  # windows of the same rows differ by rounding
+            smaller, equal = np.sum(apart < -TIE), np.sum(np.abs(apart) <= TIE)
             score[t] = 2.0 * (smaller + 0.5 * equal) / len(history) - 1.0
     return score
 

@@ -29,6 +29,8 @@ class PositiveBars {
         is_bad_ = 0;
     }
     [[nodiscard]] bool is_bad() const noexcept { return is_bad_ != 0; }
+    // Positive bars that have passed without another, at most kBarsMin.
+    [[nodiscard]] std::uint32_t in_row() const noexcept { return in_row_; }
 
  private:
     std::uint32_t in_row_ = 0;  // up to kBarsMin

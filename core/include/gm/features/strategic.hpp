@@ -1,9 +1,10 @@
 // The strategic matrix: the last 48 closed 30-minute bars of one instrument, 13 columns each.
 //
-// A row is appended on a closed bar and at no other time. No value is ever NaN: what is not warm,
-// not defined or not built is 0. The matrix is ready when each of its 48 rows was appended with
-// every built feature warm (SPEC §3: bar 177 at the earliest). All state is plain memory, nothing
-// allocates, and the same bars give the same bits whether or not prepare() was called in time.
+// A row is appended on a closed bar and at no other time. No value is ever NaN: what is not warm or
+// not defined is 0. The matrix is ready when each of its 48 rows was appended with every feature
+// but MMD warm (SPEC §3: bar 177 and 20 MLMI samples at the earliest). All state is plain memory,
+// nothing allocates, and the same bars give the same bits whether or not prepare() was called in
+// time.
 #pragma once
 
 #include <array>
@@ -19,9 +20,12 @@
 #include "gm/indicators/atr.hpp"
 #include "gm/indicators/heiken_ashi.hpp"
 #include "gm/indicators/log_return_deviation.hpp"
+#include "gm/indicators/mlmi.hpp"
+#include "gm/indicators/mmd.hpp"
 #include "gm/indicators/momentum.hpp"
 #include "gm/indicators/nwrqk.hpp"
 #include "gm/indicators/rolling_score.hpp"
+#include "gm/indicators/volume_profile.hpp"
 #include "gm/market/bar.hpp"
 
 namespace gm {
@@ -50,6 +54,17 @@ class StrategicFeatures {
     [[nodiscard]] std::int64_t bars() const noexcept { return rows_.count(); }
     // Wilder's ATR 14 in ticks, 0 before the 14th bar.
     [[nodiscard]] double atr_ticks() const noexcept { return atr_.value(); }
+    // Bars still missing at the least until the matrix is ready; 0 when it is.
+    [[nodiscard]] std::int64_t bars_needed() const noexcept;
+
+    // Of the newest bar, for synergies. Value 0 to 100; signal and turn -1, 0, 1; slope in ATR14,
+    // not clipped, 0 while unknown.
+    [[nodiscard]] double mlmi_value() const noexcept { return mlmi_.value(); }
+    [[nodiscard]] std::int32_t mlmi_signal() const noexcept { return mlmi_.signal(); }
+    [[nodiscard]] std::int32_t nwrqk_turn() const noexcept { return kernel_.turn(); }
+    [[nodiscard]] double nwrqk_slope() const noexcept;
+    // Whether the MMD column has begun to say something: readiness does not wait for it.
+    [[nodiscard]] bool is_mmd_warm() const noexcept { return mmd_.is_warm(); }
 
     // Cold. A snapshot is schema hash, digest and state; it is a function of the bars alone.
     [[nodiscard]] static std::size_t snapshot_size() noexcept;
@@ -61,8 +76,9 @@ class StrategicFeatures {
  private:
     static constexpr std::size_t kRow = kStrategicColumns;
 
-    void write_kernel_columns(const ClosedBar& bar) noexcept;
+    void write_candle_columns(const ClosedBar& bar) noexcept;
     void write_clock_columns(std::int64_t local_ns) noexcept;
+    void write_volume_columns(const ClosedBar& bar) noexcept;
     void write_return_columns(double close) noexcept;
     void forget_returns() noexcept;
     [[nodiscard]] bool is_row_warm() const noexcept;
@@ -75,6 +91,9 @@ class StrategicFeatures {
     Momentum<50> momentum_50_{};
     LogReturnDeviation deviation_{};
     RollingScore volatility_{};
+    Mlmi mlmi_{};
+    VolumeProfile profile_{};
+    Mmd mmd_{};
 
     double row_[kRow] = {};
     RowWindow<kStrategicRows, kStrategicColumns> rows_{};

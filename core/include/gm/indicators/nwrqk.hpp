@@ -56,6 +56,7 @@ class NwRqk {
     // prepare() came before.
     void update(double x) noexcept {
         const std::int32_t bars = known_.count() + 1;
+        change_before_ = is_slope_warm() ? change() : 0.0;
         offset_before_ = offset_;
         anchor_before_ = anchor_;
         anchor_ = bars > 1 ? anchor_next_ : x;
@@ -72,6 +73,11 @@ class NwRqk {
     [[nodiscard]] double change() const noexcept {
         return (anchor_ - anchor_before_) + (offset_ - offset_before_);
     }
+    // 1: ŷ₋₂ > ŷ₋₁ < ŷ. -1: mirrored. Else 0, and so before index 27.
+    [[nodiscard]] std::int32_t turn() const noexcept {
+        if (change_before_ < 0.0 && change() > 0.0) return 1;
+        return change_before_ > 0.0 && change() < 0.0 ? -1 : 0;
+    }
 
  private:
     static constexpr std::array<double, kNwRqkBars> kWeights = nwrqk_weights();
@@ -84,7 +90,8 @@ class NwRqk {
     double offset_ = 0.0;
     double anchor_before_ = 0.0;
     double offset_before_ = 0.0;
-    std::int64_t count_ = 0;  // bars so far, at most kNwRqkFirstIndex + 2
+    double change_before_ = 0.0;  // ŷ₋₁ − ŷ₋₂
+    std::int64_t count_ = 0;      // bars so far, at most kNwRqkFirstIndex + 2
 };
 
 }  // namespace gm

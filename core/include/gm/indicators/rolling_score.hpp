@@ -37,6 +37,7 @@ class RollingScore {
 
     // Whether enough values have entered since the start.
     [[nodiscard]] bool is_warm() const noexcept { return count_ == kScoreValuesMin; }
+    [[nodiscard]] std::int64_t values_needed() const noexcept { return kScoreValuesMin - count_; }
 
  private:
     Window<kScoreValues - 1> values_{};  // the known ones

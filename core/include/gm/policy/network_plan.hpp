@@ -10,11 +10,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "gm/base/instruction_set.hpp"
+
 namespace gm {
 
 inline constexpr std::uint32_t kLanes = 16;
-
-enum class InstructionSet : std::uint32_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
 
 enum class StepKind : std::uint32_t {
     kDense,          // all inputs
@@ -64,7 +64,6 @@ struct NetworkKernel {
 
 // Null where the build or the machine has no such instruction set. kScalar is always there.
 [[nodiscard]] const NetworkKernel* find_kernel(InstructionSet set) noexcept;
-[[nodiscard]] InstructionSet widest_instruction_set() noexcept;
 
 // Kernels of one instruction set each, in files of their own; null where not built.
 [[nodiscard]] const NetworkKernel* scalar_kernel() noexcept;

@@ -1,0 +1,37 @@
+// Rank of a value among the last 2,000, itself included: (smaller + half of the equal)/count.
+//
+// Values closer than 1e-13 are equal (ours): they are of order 1/10 and carry rounding of 1e-15, so
+// that windows with the same content measure the same. The known values are kept sorted, which
+// prepare() does: update() is a binary search.
+#pragma once
+
+#include <cstdint>
+
+namespace gm {
+
+inline constexpr std::int32_t kRankValues = 2'000;
+inline constexpr std::int32_t kRankValuesMin = 200;
+inline constexpr double kRankTie = 1e-13;
+
+class RankWindow {
+ public:
+    // Sorts in the value of the last update(), drops the one that is too old for the next.
+    void prepare() noexcept;
+    // Takes the value into the history and answers 2·rank - 1; 0 while there are fewer than 200.
+    // prepare() came before; the value is a number.
+    [[nodiscard]] double update(double value) noexcept;
+
+    [[nodiscard]] bool is_warm() const noexcept { return count_ >= kRankValuesMin; }
+
+ private:
+    [[nodiscard]] std::int32_t smaller_than(double value) const noexcept;
+
+    double values_[kRankValues] = {};  // in a circle; the newest is at next_ - 1
+    double sorted_[kRankValues] = {};  // all of them, after prepare() at most 1,999
+    std::int32_t next_ = 0;            // where the next value goes, in [0, kRankValues)
+    std::int32_t count_ = 0;           // values so far, at most kRankValues
+    std::int32_t sorted_count_ = 0;
+    std::int32_t is_unsorted_ = 0;  // 1: the newest value is not in sorted_ yet
+};
+
+}  // namespace gm

@@ -1,0 +1,23 @@
+// Implements gm/base/instruction_set.hpp.
+#include "gm/base/instruction_set.hpp"
+
+namespace gm {
+
+bool has_instruction_set(InstructionSet set) noexcept {
+#if defined(__x86_64__)
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (set == InstructionSet::kAvx2) return has_avx2;
+    if (set == InstructionSet::kAvx512) {
+        return has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+    }
+#endif
+    return set == InstructionSet::kScalar;
+}
+
+InstructionSet widest_instruction_set() noexcept {
+    if (has_instruction_set(InstructionSet::kAvx512)) return InstructionSet::kAvx512;
+    return has_instruction_set(InstructionSet::kAvx2) ? InstructionSet::kAvx2
+                                                      : InstructionSet::kScalar;
+}
+
+}  // namespace gm

@@ -1,0 +1,101 @@
+// Kernels sum to what their definition gives, with the same bits by every instruction set.
+#include "gm/indicators/gaussian_sum.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+namespace {
+
+using gm::GaussianPoints;
+using gm::InstructionSet;
+
+constexpr InstructionSet kSets[] = {InstructionSet::kScalar, InstructionSet::kAvx2,
+                                    InstructionSet::kAvx512};
+constexpr std::int32_t kStride = 720;
+
+std::vector<double> random_points(double spread) {
+    std::mt19937_64 random(23);
+    std::normal_distribution<double> normal(0.0, spread);
+    std::vector<double> points(4 * kStride);
+    for (double& coordinate : points) coordinate = normal(random);
+    return points;
+}
+
+}  // namespace
+
+TEST_CASE("at distances 0, 1, 2 and 3 kernels are 1, 1/2, 1/4 and 1/8 exactly") {
+    std::vector<double> points(4 * kStride, 5.0);
+    const double point[4] = {5.0, 5.0, 5.0, 5.0};
+    for (const InstructionSet set : kSets) {
+        const gm::GaussianSum sum = gm::find_gaussian_sum(set);
+        if (sum == nullptr) continue;
+        CHECK(sum({points.data(), kStride, 0}, point) == 0.0);
+        CHECK(sum({points.data(), kStride, 1}, point) == 1.0);
+        CHECK(sum({points.data(), kStride, 599}, point) == 599.0);
+        std::vector<double> apart = points;
+        apart[1] = 6.0;                           // d = 1
+        apart[2] = apart[2 + kStride] = 4.0;      // d = 2
+        apart[3] = apart[3 + 2 * kStride] = 6.0;  // d = 3
+        apart[3 + 3 * kStride] = 4.0;
+        CHECK(sum({apart.data(), kStride, 4}, point) == 1.875);
+    }
+}
+
+TEST_CASE("a kernel is right to 1e-15 from next to 0 far into the tail") {
+    std::vector<double> points(4 * kStride, 0.0);
+    const double point[4] = {};
+    for (double d = 1e-9; d < 900.0; d = d * 1.01 + 1e-3) {
+        points[0] = std::sqrt(d);
+        const double expected = std::exp2(-points[0] * points[0]);
+        const double found = gm::gaussian_sum({points.data(), kStride, 1}, point);
+        REQUIRE(std::abs(found - expected) <= 1.5e-15 * expected * std::fmax(1.0, d / 4.0));
+    }
+}
+
+TEST_CASE("a point out of all reach adds nothing and harms nothing") {
+    std::vector<double> points(4 * kStride, 0.0);
+    const double point[4] = {};
+    for (const double far : {1e3, 1e100, 1e200}) {  // squared: 1e6, 1e200, infinite
+        points[0] = far;
+        for (const InstructionSet set : kSets) {
+            const gm::GaussianSum sum = gm::find_gaussian_sum(set);
+            if (sum == nullptr) continue;
+            CHECK(sum({points.data(), kStride, 1}, point) < 1e-300);
+            CHECK(sum({points.data(), kStride, 2}, point) == 1.0);
+        }
+    }
+}
+
+TEST_CASE("every instruction set gives the same bits for every count and start") {
+    const std::vector<double> points = random_points(1.2);
+    const gm::GaussianSum scalar = gm::find_gaussian_sum(InstructionSet::kScalar);
+    REQUIRE((scalar != nullptr));
+    for (std::int32_t count = 0; count <= 640; ++count) {
+        const GaussianPoints run{points.data() + count % 37, kStride, count};
+        const double point[4] = {0.1 * (count % 7), -0.3, points[static_cast<std::size_t>(count)],
+                                 1.5};
+        const double expected = scalar(run, point);
+        REQUIRE(gm::gaussian_sum(run, point) == expected);
+        for (const InstructionSet set : {InstructionSet::kAvx2, InstructionSet::kAvx512}) {
+            const gm::GaussianSum sum = gm::find_gaussian_sum(set);
+            if (sum == nullptr) continue;
+            const double found = sum(run, point);
+            REQUIRE(std::memcmp(&found, &expected, sizeof found) == 0);
+        }
+    }
+}
+
+TEST_CASE("a machine has the instruction sets that its widest one holds") {
+    CHECK(gm::has_instruction_set(InstructionSet::kScalar));
+    CHECK_FALSE(gm::has_instruction_set(static_cast<InstructionSet>(99)));
+    const auto widest = gm::widest_instruction_set();
+    CHECK(gm::has_instruction_set(widest));
+    for (const InstructionSet set : kSets) {
+        CHECK((gm::find_gaussian_sum(set) != nullptr) == gm::has_instruction_set(set));
+        CHECK(gm::has_instruction_set(set) == (set <= widest));
+    }
+}
