@@ -74,6 +74,11 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t failure_status
         uint8_t tape_id[32]
 
+    cdef struct KernelReading:
+        char name[32]
+        uint64_t calls
+        uint64_t status
+
     cdef struct EngineStatus:
         uint64_t state
         uint64_t epoch
@@ -96,6 +101,7 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t reader_refusals
         uint64_t bad_transitions
         uint64_t refusals[32]
+        KernelReading kernels[4]
 
     cdef struct JournalStatus:
         uint64_t published
@@ -196,6 +202,10 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         int journal_cpu
         uint64_t journal_segment_bytes
         int64_t stop_within_ns
+        string kernel_library
+        string hung_kernels
+        int64_t kernel_budget_ns
+        int64_t kernel_hang_ns
 
     cdef cppclass StartReport:
         ReplayReport replay
@@ -218,3 +228,7 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         const CoreEndpoints& endpoints() noexcept
         const StartReport& report() noexcept
         cbool read_status(StatusReading& out)
+
+
+cdef extern from "gm/session/kernel_library.hpp" namespace "gm" nogil:
+    Failure check_object "gm::check_kernel_object"(Block file)

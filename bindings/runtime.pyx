@@ -65,6 +65,17 @@ def read_status(str run_dir) -> dict:
     return reading_dict(reading, is_whole)
 
 
+def check_kernel_object(bytes file) -> None:
+    """Refuse an ELF object, linked or not, that needs more than arithmetic and memory functions.
+
+    Raises
+    ------
+    gm.errors.BadSettings
+        The text ends with the name of the symbol, or says what is damaged.
+    """
+    check_failure(check_object(Block(<const uint8_t*><const char*>file, len(file))))
+
+
 def replay(str run_dir, str output_dir) -> dict:
     """Replay a run's journal into another directory and compare both byte for byte.
 
@@ -103,6 +114,12 @@ cdef class Core:
     journal_segment_bytes : int
     stop_within_ms : int, ms
         How long a stop waits for cancels to be answered.
+    kernel_library : str
+        Shared object of the user kernels that the settings name.
+    hung_kernels : bytes
+        SHA-256 of kernels that are not called, 32 bytes each: they hung in a former life.
+    kernel_budget_us, kernel_hang_ms : int
+        A call that takes longer is over its budget; one that does not end ends the process.
 
     Raises
     ------
@@ -127,6 +144,10 @@ cdef class Core:
         int journal_cpu=-1,
         uint64_t journal_segment_bytes=256 << 20,
         int64_t stop_within_ms=2000,
+        str kernel_library="",
+        bytes hung_kernels=b"",
+        int64_t kernel_budget_us=200,
+        int64_t kernel_hang_ms=1000,
     ):
         if driver not in DRIVERS:
             raise ValueError(f"driver must be one of {', '.join(DRIVERS)}: {driver}")
@@ -140,6 +161,10 @@ cdef class Core:
         core_settings.journal_cpu = journal_cpu
         core_settings.journal_segment_bytes = journal_segment_bytes
         core_settings.stop_within_ns = stop_within_ms * 1_000_000
+        core_settings.kernel_library = kernel_library.encode()
+        core_settings.hung_kernels = hung_kernels
+        core_settings.kernel_budget_ns = kernel_budget_us * 1000
+        core_settings.kernel_hang_ns = kernel_hang_ms * 1_000_000
         self.zmq = make_unique[ZmqTable]()
         self.core = make_unique[RunningCore]()
         check_failure(resolve_zmq(library.encode(), ZmqLibrary.kAlreadyLoaded, self.zmq.get()[0]))
@@ -260,13 +285,17 @@ cdef dict reading_dict(const StatusReading& reading, bint is_whole):
         describe_fault(<FrameFault><uint8_t>i).decode(): reading.io.frame_faults[i]
         for i in range(1, kFrameFaults)
     }
+    engine = dict(reading.engine)
+    engine["kernels"] = [
+        row | {"name": row["name"].decode()} for row in engine["kernels"] if row["name"]
+    ]
     instruments = [dict(reading.instruments[i]) for i in range(reading.instruments.size())]
     for row in instruments:
         row["symbol"] = row["symbol"].decode()
     return {
         "is_whole": is_whole,
         "io": io,
-        "engine": dict(reading.engine),
+        "engine": engine,
         "journal": dict(reading.journal),
         "stages": {
             stage_name(i).decode(): dict(reading.stages.stages[i]) for i in range(kStagesShown)

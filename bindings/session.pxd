@@ -1,6 +1,6 @@
 """What bindings/session.pyx sees of the core."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 
@@ -23,6 +23,15 @@ cdef extern from "gm/engine/settings.hpp" namespace "gm" nogil:
     Failure load_settings(Block block, Settings& out)
 
 
+cdef extern from "gm/session/kernel_host.hpp" namespace "gm" nogil:
+    cdef cppclass KernelHost:
+        pass
+
+    cdef cppclass KernelWatch:
+        KernelWatch(const KernelHost& host, int64_t hang_ns)
+        int look_row() noexcept
+
+
 cdef extern from "gm/session/session.hpp" namespace "gm" nogil:
     cdef cppclass TapeId "std::array<std::uint8_t, 32>":
         uint8_t* data() noexcept
@@ -36,6 +45,8 @@ cdef extern from "gm/session/session.hpp" namespace "gm" nogil:
         TapeId tape_id
         string run_directory
         uint64_t segment_bytes
+        string kernel_library
+        int64_t kernel_budget_ns
         cbool keeps_records
 
     cdef cppclass CoreSession "gm::Session":
@@ -45,5 +56,6 @@ cdef extern from "gm/session/session.hpp" namespace "gm" nogil:
         Failure run(uint64_t events_max)
         cbool is_over() noexcept
         const Venue& venue() noexcept
+        const KernelHost& kernels() noexcept
         SlotsSpan records() noexcept
         uint64_t journal_records() noexcept

@@ -2,7 +2,7 @@
 # cython: boundscheck=False, wraparound=False, embedsignature=True
 """Engine and venue on one simulated clock. Public side: gm.backtest."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
 
@@ -39,6 +39,10 @@ cdef class Session:
         Gets a journal; empty: none is kept.
     segment_bytes : int
         Of the journal's files.
+    kernel_library : str
+        Shared object of the user kernels that the settings name.
+    kernel_budget_us, kernel_hang_ms : int
+        A call that takes longer is over its budget; see hung_kernel().
     keeps_records : bool
         False: records() stays empty, for runs of which the ledger is enough.
 
@@ -51,10 +55,14 @@ cdef class Session:
     """
 
     cdef unique_ptr[CoreSession] session
+    cdef unique_ptr[KernelWatch] watch
+    cdef int64_t hang_ns
     cdef object tape
 
     def __cinit__(self, bytes settings, venue, tape, *, bytes tape_id=bytes(32),
-                  str run_directory="", uint64_t segment_bytes=1 << 24, bint keeps_records=True):
+                  str run_directory="", uint64_t segment_bytes=1 << 24, str kernel_library="",
+                  int64_t kernel_budget_us=200, int64_t kernel_hang_ms=1000,
+                  bint keeps_records=True):
         cdef const uint8_t[::1] venue_bytes = rows_of(venue, VENUE_SETTINGS)
         cdef const uint8_t[::1] tape_bytes = rows_of(tape, TAPE_ROW)
         cdef const TapeRow* first = <const TapeRow*>&tape_bytes[0] if len(tape) else NULL
@@ -68,9 +76,12 @@ cdef class Session:
         memcpy(options.tape_id.data(), <const char*>tape_id, 32)
         options.run_directory = run_directory.encode()
         options.segment_bytes = segment_bytes
+        options.kernel_library = kernel_library.encode()
+        options.kernel_budget_ns = kernel_budget_us * 1000
         options.keeps_records = keeps_records
         self.tape = tape
         self.session = make_unique[CoreSession]()
+        self.hang_ns = kernel_hang_ms * 1_000_000
         check_failure(self.session.get().open(
             loaded, (<const VenueSettings*>&venue_bytes[0])[0], TapeSpan(first, rows), options))
 
@@ -92,6 +103,15 @@ cdef class Session:
             failure = self.session.get().run(events_max)
         check_failure(failure)
         return self.session.get().is_over()
+
+    def hung_kernel(self) -> int:
+        """Row of a user kernel that does not come back, or -1. For one thread beside run().
+
+        Told when two looks, some milliseconds apart, found the same call.
+        """
+        if not self.watch:
+            self.watch = make_unique[KernelWatch](self.session.get().kernels(), self.hang_ns)
+        return self.watch.get().look_row()
 
     @property
     def rows_played(self) -> int:

@@ -43,6 +43,12 @@ class StoreFailed(GmError):
     """The database could not take in what the journal holds."""
 
 
+class KernelRefused(GmError):
+    """A user kernel cannot be built or loaded; the text names function, line and reason."""
+
+    exit_code = 3
+
+
 class CoreError(GmError):
     """A core function answered with a status other than kOk."""
 

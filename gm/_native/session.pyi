@@ -15,9 +15,13 @@ class Session:
         tape_id: bytes = ...,
         run_directory: str = "",
         segment_bytes: int = 16777216,
+        kernel_library: str = "",
+        kernel_budget_us: int = 200,
+        kernel_hang_ms: int = 1000,
         keeps_records: bool = True,
     ) -> None: ...
     def run(self, events_max: int) -> bool: ...
+    def hung_kernel(self) -> int: ...
     @property
     def rows_played(self) -> int: ...
     @property

@@ -18,6 +18,18 @@ Config = Annotated[
 ]
 RunDir = Annotated[Path, Parameter(help="Journal, database and sockets of this run.")]
 Json = Annotated[bool, Parameter(negative="", help="Print data as JSON.")]
+# What a file of bars may leave open.
+DateOrder = Annotated[
+    Literal["day-first", "month-first"] | None,
+    Parameter(help="How to read 1/7/2020. Default: the order in which the file goes forward."),
+]
+Timezone = Annotated[
+    str | None,
+    Parameter(help="IANA zone of stamps without an offset. Default: as the instrument has it."),
+]
+BarMinutes = Annotated[
+    int | None, Parameter(help="Size of the bars. Default: the distance of most rows.")
+]
 # A run holds several, a venue plays one: a second symbol is refused where that can be said.
 Instruments = Annotated[
     tuple[str, ...], Parameter(negative="", help="Symbol of configs/instruments.yaml.")
@@ -29,6 +41,10 @@ Example: gm demo
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 risk stop, 5 data gap.
 """
+KERNELS_HELP = """Compile user kernels: Python functions that run inside the engine.
+
+Example: gm kernels build kernels.py
+"""
 CONFIG_HELP = """Show or check the configuration.
 
 Example: gm config show
@@ -39,17 +55,17 @@ BARS = validators.Number(gte=1, lte=10_000_000)
 app = App(name="gm", help=HELP, help_format="plaintext", version_flags=["--version"])
 config_app = App(name="config", help=CONFIG_HELP, help_format="plaintext")
 app.command(config_app)
+kernels_app = App(name="kernels", help=KERNELS_HELP, help_format="plaintext")
+app.command(kernels_app)
 app.command(features)
 
 # Commands of the public surface that later issues build, and which one does.
 NOT_BUILT = {
-    "backtest": "features issue (3)",
     "clear": "orders issue (5)",
     "db": "service issue (7)",
     "doctor": "service issue (7)",
     "explain": "policies issue (4)",
     "export": "policies issue (4)",
-    "init": "features issue (3)",
     "kill": "orders issue (5)",
     "models": "policies issue (4)",
     "orders": "service issue (7)",
@@ -128,17 +144,9 @@ def venue(
     speed: Annotated[
         float | None, Parameter(help="Times real time, running free. Default: lockstep.")
     ] = None,
-    date_order: Annotated[
-        Literal["day-first", "month-first"] | None,
-        Parameter(help="How to read 1/7/2020. Default: the order in which the file goes forward."),
-    ] = None,
-    timezone: Annotated[
-        str | None,
-        Parameter(help="IANA zone of stamps without an offset. Default: as the instrument has it."),
-    ] = None,
-    bar_minutes: Annotated[
-        int | None, Parameter(help="Size of the bars. Default: the distance of most rows.")
-    ] = None,
+    date_order: DateOrder = None,
+    timezone: Timezone = None,
+    bar_minutes: BarMinutes = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -162,6 +170,46 @@ def venue(
         as_json=json,
     )
     return run_venue(options)
+
+
+@app.command
+def backtest(
+    file: Annotated[Path, Parameter(help="Bars, trades or ticks, as gm venue --bars reads them.")],
+    /,
+    *,
+    instrument: Annotated[str, Parameter(help="Symbol of configs/instruments.yaml.")],
+    run_dir: Annotated[
+        Path | None, Parameter(help="A new folder for journal and database. Default: none kept.")
+    ] = None,
+    report: Annotated[Path | None, Parameter(help="Write the HTML report here.")] = None,
+    seed: Annotated[int, Parameter(help="Of the venue's dice: partial fills, rejects.")] = 1,
+    date_order: DateOrder = None,
+    timezone: Timezone = None,
+    bar_minutes: BarMinutes = None,
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Trade a file with engine and venue on one simulated clock; print what came of it.
+
+    Example: gm backtest bars.csv --instrument BTC-PERP --report report.html
+    """
+    from gm.backtest.command import BacktestOptions, run_backtest
+    from gm.cli.printing import print_stats
+
+    options = BacktestOptions(
+        file=file,
+        instrument=instrument,
+        config=config_path(config),
+        seed=seed,
+        run_dir=run_dir,
+        report=report,
+        day_first=None if date_order is None else date_order == "day-first",
+        timezone=timezone,
+        bar_minutes=bar_minutes,
+        as_json=json,
+    )
+    print_stats(run_backtest(options), as_json=json)
+    return 0
 
 
 @app.command
@@ -224,6 +272,38 @@ def verify(*, run_dir: RunDir = Path("var/run"), json: Json = False) -> int:
     found = verify_journal(run_dir)
     print_struct(found, as_json=json)
     return 0 if found.is_sound else 1
+
+
+@kernels_app.command
+def build(
+    file: Annotated[Path, Parameter(help="Python file with @gm.feature and @gm.rule functions.")],
+    *,
+    output: Annotated[
+        Path | None, Parameter(help="The shared object. Default: beside the file, .so.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Compile a file of kernels into a shared object that an engine loads.
+
+    Example: gm kernels build kernels.py --output kernels.so
+    """
+    from gm.cli.printing import print_struct
+    from gm.kernels.build import build_library
+
+    print_struct(build_library(file, output or file.with_suffix(".so")), as_json=json)
+    return 0
+
+
+@app.command
+def init(folder: Annotated[Path, Parameter(help="Made anew; must be empty or absent.")]) -> int:
+    """Make a folder with a configuration, two kernels, a sample session and three commands.
+
+    Example: gm init my-desk
+    """
+    from gm.scaffold import write_desk
+
+    print(write_desk(folder))
+    return 0
 
 
 @config_app.command

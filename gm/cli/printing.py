@@ -1,6 +1,7 @@
 """How data look on a terminal and as JSON."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         ("memory", status["memory"]),
         ("refused by the reader", f"{engine['reader_refusals']:,} rows of the feed"),
         ("impossible messages", f"{engine['bad_transitions']:,} that no order's state allowed"),
+        ("kernels", [_kernel(row) for row in engine["kernels"]]),
         ("failure", status["failure"] or "none"),
     ):
         table.add_row(name, _shown(value))
@@ -61,6 +63,37 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     console.print(rows)
 
 
+def _kernel(row: dict[str, Any]) -> str:
+    from gm.layout import KernelStatus
+
+    why = KernelStatus(row["status"])
+    ended = "" if why is KernelStatus.OK else f", quarantined: {why.name.lower()}"
+    return f"{row['name']} called {row['calls']:,} times{ended}"
+
+
+def print_stats(stats: msgspec.Struct, *, as_json: bool) -> None:
+    """Print the figures of a backtest under the sentence that says what they prove."""
+    if as_json:
+        print(msgspec.json.encode(stats).decode())
+        return
+    figures = msgspec.structs.asdict(stats)
+    note, currency = figures.pop("note"), figures.pop("currency")
+    table = _two_columns()
+    for name, value in figures.items():
+        if name.endswith("_ts_ns"):
+            shown = datetime.fromtimestamp(value / 1e9, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            table.add_row(name.removesuffix("_ts_ns"), shown)
+        elif name.endswith("_micros"):
+            table.add_row(f"{_words(name, '_micros')}, {currency}", f"{value / 1e6:+,.2f}")
+        elif isinstance(value, float):
+            table.add_row(_words(name), f"{value:.1%}" if name == "win_rate" else f"{value:+.2f}")
+        else:
+            table.add_row(_words(name), "not enough days" if value is None else _shown(value))
+    console = _console()
+    console.print(note)
+    console.print(table)
+
+
 def print_tree(settings: msgspec.Struct, sha256: str, *, as_json: bool) -> None:
     """Print a configuration and its hash: YAML, or one JSON line."""
     import yaml
@@ -71,6 +104,10 @@ def print_tree(settings: msgspec.Struct, sha256: str, *, as_json: bool) -> None:
         return
     print(yaml.safe_dump(plain, sort_keys=False), end="")
     print(f"# sha256 {sha256}")
+
+
+def _words(name: str, unit: str = "") -> str:
+    return name.removesuffix(unit).replace("_", " ")
 
 
 def _console() -> Console:

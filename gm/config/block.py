@@ -47,7 +47,12 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
     bundle_sha256: bytes
 
 
-def build_block(settings: Settings, desks: Sequence[Desk], agents: Agents) -> bytes:
+NO_KERNELS: Rows = np.zeros(0, layout.KERNEL_SETTINGS)
+
+
+def build_block(
+    settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: Rows = NO_KERNELS
+) -> bytes:
     """Assemble the settings block of a run.
 
     Parameters
@@ -58,6 +63,8 @@ def build_block(settings: Settings, desks: Sequence[Desk], agents: Agents) -> by
         The instruments of this run, in the order of their numbers on the wire.
     agents : Agents
         The bundle that decides.
+    kernels : structured array of layout.KERNEL_SETTINGS
+        User kernels: features first, then the rule.
 
     Returns
     -------
@@ -80,7 +87,7 @@ def build_block(settings: Settings, desks: Sequence[Desk], agents: Agents) -> by
         instruments[f"{name}_count"] = counts
     sections = [_section(settings, desk.symbol) for desk in desks]
     tables = [
-        _header(settings, desks, agents),
+        _header(settings, desks, agents, kernels),
         _account(settings),
         instruments,
         np.concatenate(
@@ -90,6 +97,7 @@ def build_block(settings: Settings, desks: Sequence[Desk], agents: Agents) -> by
         np.concatenate([desk.sessions for desk in desks]),
         np.concatenate([desk.offsets for desk in desks]),
         agents.rows,
+        kernels,
     ]
     return b"".join([*(_pad(table.tobytes()) for table in tables), *map(_pad, agents.onnx)])
 
@@ -112,7 +120,7 @@ def _row(dtype: np.dtype[Any], **values: object) -> Rows:
     return row
 
 
-def _header(settings: Settings, desks: Sequence[Desk], agents: Agents) -> Rows:
+def _header(settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: Rows) -> Rows:
     return _row(
         layout.SETTINGS_HEADER,
         magic=layout.SETTINGS_MAGIC,
@@ -122,7 +130,8 @@ def _header(settings: Settings, desks: Sequence[Desk], agents: Agents) -> Rows:
         offset_count=sum(len(desk.offsets) for desk in desks),
         agent_count=len(agents.rows),
         installation=settings.engine.installation,
-        profile=0,
+        profile=layout.Profile[settings.policy.profile.upper()],
+        kernel_count=len(kernels),
         threshold=agents.threshold,
         order_timeout_ns=settings.engine.order_timeout_ms * 1_000_000,
         order_valid_for_ns=settings.engine.order_valid_for_ms * 1_000_000,

@@ -14,6 +14,7 @@ JOURNAL_FOLDER = "journal"
 DATABASE_FILE = "gm.db"
 STATUS_FILE = "last_status.json"
 LEDGER_FILE = "venue_ledger.json"
+KERNELS_FILE = "kernels.so"
 
 
 class RunManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +30,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bundle_label: str
     bundle_sha256: str
     agents: tuple[str, ...]
+    kernels: tuple[str, ...] = ()
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,7 +50,7 @@ class PolicySection(_Section, frozen=True, kw_only=True):
     """What decides, and how long a position is held."""
 
     bundle: Annotated[str, msgspec.Meta(min_length=1)] = "baseline"
-    profile: Annotated[str, msgspec.Meta(min_length=1)] = "strategic_only"
+    profile: Literal["strategic_only", "rule"] = "strategic_only"
     max_hold_bars: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 46
     flat_at_session_end: bool = False
 
@@ -62,6 +62,19 @@ class SynergySection(_Section, frozen=True, kw_only=True):
     slope_min: Decimal = Decimal("0.02")  # |slope| of a NW-RQK turn, in ATR
     window_bars: Annotated[int, msgspec.Meta(ge=1, le=96)] = 24  # of 5 minutes
     cooldown_bars: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 5
+
+
+class KernelsSection(_Section, frozen=True, kw_only=True):
+    """User kernels, and what happens when one fails."""
+
+    # Python source, or a shared object of `gm kernels build`: a service that may not write
+    # executable memory needs the latter. Relative to the settings file; empty: none.
+    path: str = ""
+    # halt: cancels only, on every instrument. skip: its column is 0, a rule holds.
+    on_failure: Literal["halt", "skip"] = "halt"
+    budget_us: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 200
+    # A call that takes longer ends the process; the next start does not call that kernel.
+    hang_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 1_000
 
 
 class AccountSection(_Section, frozen=True, kw_only=True):
@@ -130,6 +143,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     engine: EngineSection = EngineSection()
     policy: PolicySection = PolicySection()
     synergy: SynergySection = SynergySection()
+    kernels: KernelsSection = KernelsSection()
     account: AccountSection
     trading: dict[str, TradingSection]
     venue: VenueSection = VenueSection()
@@ -172,10 +186,9 @@ def load_settings(path: Path) -> Settings:
     _check_decimal(path, "synergy.mlmi_min", settings.synergy.mlmi_min, Decimal(0), Decimal(50))
     _check_decimal(path, "synergy.slope_min", settings.synergy.slope_min, Decimal(0), Decimal(1))
     _check_symbols(path, settings)
-    if settings.policy.profile != "strategic_only":
+    if settings.policy.profile == "rule" and not settings.kernels.path:
         raise ConfigError(
-            f"{path}: policy.profile: {settings.policy.profile!r} is not built yet; "
-            "strategic_only is the one profile until the policies issue"
+            f"{path}: kernels.path: policy.profile: rule wants a file with a @gm.rule"
         )
     return settings
 

@@ -85,6 +85,17 @@ def _engine(engine: Status) -> Iterator[Metric]:
             refusals.add_metric([f"R{code:02d}"], count)
     yield refusals
     yield GaugeMetricFamily("gm_open_orders", "Orders not yet ended.", value=engine["open_orders"])
+    calls = CounterMetricFamily("gm_kernel_calls", "Calls of a user kernel.", labels=["kernel"])
+    quarantined = GaugeMetricFamily(
+        "gm_kernel_quarantined",
+        "0 while a user kernel is called, else the status that ended it.",
+        labels=["kernel"],
+    )
+    for kernel in engine["kernels"]:
+        calls.add_metric([kernel["name"]], kernel["calls"])
+        quarantined.add_metric([kernel["name"]], kernel["status"])
+    yield calls
+    yield quarantined
 
 
 def _journal(journal: Status, recorded: int) -> Iterator[Metric]:

@@ -29,7 +29,8 @@ _ONNX_BYTES_MAX = 16 << 20
 Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,14}$")]
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}\.onnx$")]
-Column = Annotated[int, msgspec.Meta(ge=0, le=12)]
+# From 13 on: what user kernels add.
+Column = Annotated[int, msgspec.Meta(ge=0, le=15)]
 Logits = Annotated[list[float], msgspec.Meta(min_length=3, max_length=4096)]
 
 
@@ -39,7 +40,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     name: Name
     file: FileName
     sha256: Hash
-    columns: Annotated[tuple[Column, ...], msgspec.Meta(min_length=1, max_length=13)]
+    columns: Annotated[tuple[Column, ...], msgspec.Meta(min_length=1, max_length=16)]
     context: Literal[0, 6]
     weight: Annotated[float, msgspec.Meta(ge=-100, le=100)]
     temperature: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
@@ -70,6 +71,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     feature_schema_sha256: Hash
     actions: tuple[Literal["long"], Literal["neutral"], Literal["short"]]
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    # Of the feature kernels whose columns agents look at, in their order from column 13 on.
+    kernels: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=3)] = ()
     agents: Annotated[tuple[Agent, ...], msgspec.Meta(min_length=1, max_length=3)]
     golden: Golden
 

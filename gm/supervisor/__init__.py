@@ -71,10 +71,9 @@ def run_engine(options: RunOptions) -> Summary:
 def effective_settings(options: RunOptions) -> Settings:
     """Read the configuration and lay the command line over it."""
     settings = load_settings(options.config)
-    if options.profile is not None and options.profile != "strategic_only":
+    if options.profile not in (None, "strategic_only", "rule"):
         raise ConfigError(
-            f"--profile: {options.profile!r} is not built yet; strategic_only is the one profile "
-            "until the policies issue"
+            f"--profile: {options.profile!r} is not built yet: strategic_only or rule"
         )
     replace = msgspec.structs.replace
     if options.bundle is not None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from gm.calendars import offset_table, session_table
-from gm.config.block import Agents, Desk, build_block
+from gm.config.block import Agents, Desk, Rows, build_block
 from gm.config.instruments import InstrumentConfig, load_instruments
 from gm.config.run_dir import (
+    KERNELS_FILE,
     MANIFEST_FILE,
     SETTINGS_FILE,
     Prepared,
@@ -24,6 +25,8 @@ from gm.config.run_dir import (
 )
 from gm.config.settings import Settings
 from gm.errors import ConfigError
+from gm.kernels import Library, find_library, keep_library, kernel_rows
+from gm.layout import KernelKind
 from gm.models import BASELINE_PATH, Bundle, agent_rows, golden_check, load_bundle
 
 # One range for all runs, so that the same settings give the same bytes next year.
@@ -62,12 +65,15 @@ def prepare_run(
     ------
     Ours.
     """
-    table, bundle = _parts(config, settings, symbols)
+    kept = run_dir / KERNELS_FILE
+    parts = _parts(config, settings, symbols, kept)
     _make_folder(run_dir)
     settings_path, manifest_path = run_dir / SETTINGS_FILE, run_dir / MANIFEST_FILE
     if manifest_path.exists() and settings_path.exists():
-        return _reuse(run_dir, _config_hash(settings, table, bundle))
-    block, manifest = _build(settings, table, bundle)
+        return _reuse(run_dir, _config_hash(settings, parts))
+    block, manifest = _build(settings, parts)
+    if parts.library is not None:
+        keep_library(parts.library, kept)
     write_whole(settings_path, block)
     write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
     return Prepared(run_dir=run_dir, block=block, manifest=manifest)
@@ -77,26 +83,63 @@ def build_run(
     config: Path, settings: Settings, symbols: tuple[str, ...]
 ) -> tuple[bytes, RunManifest]:
     """Settings block and manifest of a run that leaves no directory; as ``prepare_run``."""
-    return _build(settings, *_parts(config, settings, symbols))
+    return _build(settings, _parts(config, settings, symbols))
+
+
+def run_kernels(config: Path, settings: Settings, kept: Path | None = None) -> Library | None:
+    """Library of the user kernels that a configuration names, built if need be; None: no kernels.
+
+    ``kept`` is the copy that a run directory holds: as long as the source is the one that it was
+    made from, a restart needs no compiler.
+    """
+    if not settings.kernels.path:
+        return None
+    path = config.parent / settings.kernels.path
+    cache = _cache_folder() or config.parent / "var"
+    return find_library(path, cache, kept)
+
+
+class _Parts(msgspec.Struct, frozen=True):
+    table: list[InstrumentConfig]
+    bundle: Bundle
+    library: Library | None
+    kernels: Rows
 
 
 def _parts(
-    config: Path, settings: Settings, symbols: tuple[str, ...]
-) -> tuple[list[InstrumentConfig], Bundle]:
+    config: Path, settings: Settings, symbols: tuple[str, ...], kept: Path | None = None
+) -> _Parts:
     if not symbols or len(set(symbols)) != len(symbols):
         raise ConfigError(f"--instrument: each symbol once, at least one: {', '.join(symbols)}")
     table = _instruments(config, settings, symbols)
     bundle = load_bundle(_bundle_path(config, settings.policy.bundle))
     golden_check(bundle, cache=_cache_folder())
-    return table, bundle
+    library = run_kernels(config, settings, kept)
+    rows = kernel_rows(
+        library, profile=settings.policy.profile, on_failure=settings.kernels.on_failure
+    )
+    _check_columns(bundle, rows)
+    return _Parts(table, bundle, library, rows)
 
 
-def _build(
-    settings: Settings, table: list[InstrumentConfig], bundle: Bundle
-) -> tuple[bytes, RunManifest]:
-    block = build_block(settings, [_desk(row) for row in table], _agents(bundle))
+def _check_columns(bundle: Bundle, kernels: Rows) -> None:
+    """A network that was trained on a user's column must get that column."""
+    features = kernels[kernels["kind"] == KernelKind.FEATURE]
+    found = tuple(bytes(row["sha256"]).hex() for row in features)
+    wanted = bundle.manifest.kernels
+    if found[: len(wanted)] != wanted:
+        raise ConfigError(
+            f"{bundle.path}: trained on feature kernels {', '.join(wanted)}, kernels.path gives "
+            f"{', '.join(found) or 'none'}"
+        )
+
+
+def _build(settings: Settings, parts: _Parts) -> tuple[bytes, RunManifest]:
+    table, bundle = parts.table, parts.bundle
+    desks = [_desk(row) for row in table]
+    block = build_block(settings, desks, _agents(bundle), parts.kernels)
     manifest = RunManifest(
-        config_sha256=_config_hash(settings, table, bundle),
+        config_sha256=_config_hash(settings, parts),
         settings_sha256=hashlib.sha256(block).hexdigest(),
         instruments=tuple(row.symbol for row in table),
         tick_sizes=tuple(str(row.tick_size) for row in table),
@@ -106,6 +149,7 @@ def _build(
         bundle_label=bundle.manifest.label,
         bundle_sha256=bundle.sha256,
         agents=tuple(agent.name for agent in bundle.manifest.agents),
+        kernels=tuple(name.decode() for name in parts.kernels["name"]),
     )
     return block, manifest
 
@@ -133,16 +177,18 @@ def _instruments(
     return [table[symbol] for symbol in symbols]
 
 
-def _config_hash(settings: Settings, table: list[InstrumentConfig], bundle: Bundle) -> str:
+def _config_hash(settings: Settings, parts: _Parts) -> str:
     # How the process runs does not change what it decides: those sections may differ.
     engine = settings.engine
     deciding = (
         settings.policy,
+        settings.synergy,
         settings.account,
-        [settings.trading[row.symbol] for row in table],
+        [settings.trading[row.symbol] for row in parts.table],
         (engine.order_timeout_ms, engine.order_valid_for_ms, engine.installation),
-        table,
-        bundle.sha256,
+        parts.table,
+        parts.bundle.sha256,
+        parts.kernels.tobytes().hex(),
     )
     return hashlib.sha256(msgspec.json.encode(deciding, order="sorted")).hexdigest()
 

@@ -25,12 +25,14 @@ from gm._native.runtime import Core, libzmq_path
 from gm.config.run_dir import (
     DATABASE_FILE,
     JOURNAL_FOLDER,
+    KERNELS_FILE,
     STATUS_FILE,
     Prepared,
     write_whole,
 )
 from gm.config.settings import Settings
 from gm.errors import JournalForeign, StoreFailed
+from gm.kernels import hung_kernels
 from gm.metrics.collector import EngineCollector
 from gm.metrics.server import MetricsServer
 from gm.store.follower import Follower
@@ -86,6 +88,10 @@ class Service:
             driver=choose_driver(driver),
             idle_spin_us=engine.idle_spin_us,
             journal_segment_bytes=engine.segment_mib << 20,
+            kernel_library=str(prepared.run_dir / KERNELS_FILE),
+            hung_kernels=hung_kernels(prepared.run_dir),
+            kernel_budget_us=settings.kernels.budget_us,
+            kernel_hang_ms=settings.kernels.hang_ms,
         )
         self._journal = prepared.run_dir / JOURNAL_FOLDER
         self._follower = Follower(

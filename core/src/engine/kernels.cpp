@@ -30,11 +30,6 @@ double decimal(std::int64_t count, std::int64_t step_e9) noexcept {
     return static_cast<double>(billionths) / kNano;
 }
 
-bool is_failure(KernelStatus status) noexcept {
-    return status != KernelStatus::kOk && status != KernelStatus::kOverBudget &&
-           status != KernelStatus::kNotWarm;
-}
-
 }  // namespace
 
 KernelStatus judge_kernel_value(double value, const KernelSettings& kernel) noexcept {
@@ -196,7 +191,7 @@ Kernels::Taken Kernels::take(const KernelResult& result) noexcept {
     State& state = states_[call.kernel];
     ++state.calls;
     const KernelStatus status = judge(result, state);
-    if (!is_failure(status)) {
+    if (status == KernelStatus::kOk) {
         apply(desk, call.kernel, call.bar_start_ts_ns, result.value);
         return Taken::kTaken;
     }
@@ -205,15 +200,16 @@ Kernels::Taken Kernels::take(const KernelResult& result) noexcept {
     return Taken::kQuarantined;
 }
 
-// Whether this answer, or the third slow one in a row, is the last.
+// kOk, or why this answer is the kernel's last.
 KernelStatus Kernels::judge(const KernelResult& result, State& state) const noexcept {
-    if (is_failure(result.status)) {
+    const bool is_slow = result.status == KernelStatus::kOverBudget;
+    if (result.status != KernelStatus::kOk && !is_slow) {
         return result.status <= KernelStatus::kNotWarm ? result.status : KernelStatus::kFailed;
     }
     const KernelStatus value = judge_kernel_value(result.value, settings_[result.kernel]);
     if (value != KernelStatus::kOk) return value;
-    state.over_budget = result.status == KernelStatus::kOverBudget ? state.over_budget + 1 : 0;
-    return state.over_budget == kOverBudgetMax ? KernelStatus::kQuarantined : KernelStatus::kOk;
+    state.over_budget = is_slow ? state.over_budget + 1 : 0;
+    return state.over_budget == kOverBudgetMax ? KernelStatus::kOverBudget : KernelStatus::kOk;
 }
 
 void Kernels::apply(Desk& desk, std::uint32_t kernel, std::int64_t bar_start_ts_ns,

@@ -49,6 +49,15 @@ void copy_totals(const EngineTotals& totals, EngineStatus& status) noexcept {
     std::memcpy(status.refusals, totals.refusals.data(), sizeof status.refusals);
 }
 
+void copy_kernels(const Kernels& kernels, EngineStatus& status) noexcept {
+    for (std::size_t i = 0; i < kernels.count(); ++i) {  // at most kKernelsMax
+        KernelReading& row = status.kernels[i];
+        std::memcpy(row.name, kernels.settings(i).name, sizeof row.name);
+        row.calls = kernels.calls(i);
+        row.status = static_cast<std::uint64_t>(kernels.status(i));
+    }
+}
+
 InstrumentStatus status_of(const Desk& desk, const Instrument& instrument) noexcept {
     InstrumentStatus status{};
     std::memcpy(status.symbol, instrument.symbol, sizeof status.symbol);
@@ -251,6 +260,7 @@ void EngineRunner::write_status(bool is_forced) noexcept {
     status.instruments = engine_->desks().size();
     status.drop_copy_lost = outputs_->drop_copy_lost();
     copy_totals(engine_->totals(), status);
+    copy_kernels(engine_->kernels(), status);
     page_->write_engine(status);
     const auto desks = engine_->desks();
     for (std::size_t i = 0; i < desks.size(); ++i) {

@@ -161,7 +161,7 @@ Failure KernelLibrary::open(const std::string& path, std::span<const KernelSetti
     }
     ::close(file);
     for (std::size_t i = 0; failure.is_ok() && i < kernels.size(); ++i) {
-        failure = find_kernel(i, kernels[i]);
+        failure = find_kernel(kernels[i]);
     }
     if (failure.is_ok()) return failure;
     close();
@@ -170,13 +170,13 @@ Failure KernelLibrary::open(const std::string& path, std::span<const KernelSetti
 
 // By name, and by the hash that lies beside it: the dynamic linker gives what it has loaded under a
 // path before, and that may be an older file.
-Failure KernelLibrary::find_kernel(std::size_t row, const KernelSettings& kernel) {
-    const std::string name = "gm_kernel_" + std::to_string(row);
-    void* const function = ::dlsym(handle_, name.c_str());
-    const void* const hash = ::dlsym(handle_, (name + "_sha256").c_str());
-    if (function == nullptr || hash == nullptr) return refuse("has no " + name);
+Failure KernelLibrary::find_kernel(const KernelSettings& kernel) {
+    const std::string name = kernel.name;
+    void* const function = ::dlsym(handle_, ("gm_kernel_" + name).c_str());
+    const void* const hash = ::dlsym(handle_, ("gm_sha256_" + name).c_str());
+    if (function == nullptr || hash == nullptr) return refuse("has no kernel " + name);
     if (std::memcmp(hash, kernel.sha256, sizeof kernel.sha256) != 0) {
-        return refuse(name + " is not " + kernel.name + " as the settings name it by hash");
+        return refuse("has another kernel " + name + " than the settings name by its hash");
     }
     functions_.push_back(reinterpret_cast<KernelFunction>(function));
     return ok();

@@ -42,6 +42,7 @@ Failure Session::open(const Settings& settings, const VenueSettings& venue,
     }
     if (failure.is_ok()) failure = orders_.open(Engine::kStepRecordsMax);
     if (failure.is_ok()) failure = ring_.open_anonymous(kRingSlots);
+    if (failure.is_ok()) failure = open_kernels(settings, options);
     if (failure.is_ok() && !options.run_directory.empty()) failure = open_journal(options);
     if (!failure.is_ok()) return failure;
     outputs_.emplace(ring_, orders_, nullptr);
@@ -57,6 +58,19 @@ Failure Session::open(const Settings& settings, const VenueSettings& venue,
     step_io(RecordType::kConnected, connection_);
     hand_over_orders();
     return failure_;
+}
+
+Failure Session::open_kernels(const Settings& settings, const SessionOptions& options) {
+    if (settings.kernels.empty()) return ok();
+    Failure failure = library_.open(options.kernel_library, settings.kernels);
+    if (failure.is_ok()) {
+        kernels_.open(settings.kernels, library_.functions(), options.kernel_budget_ns);
+    }
+    return failure;
+}
+
+void Session::serve_kernels() noexcept {
+    kernels_.serve(*engine_, [this](const Slot& answer) { step(answer); });
 }
 
 Failure Session::open_journal(const SessionOptions& options) {
@@ -108,10 +122,15 @@ void Session::step_venue(Slot& input) noexcept {
     if (input.header.receive_ts_ns != now_ns_) input.header.receive_ts_ns = now_ns_;
     if (engine_->next_deadline_ns() >= now_ns_) {
         engine_->step(input, *outputs_);
+        serve_kernels();
     } else {
         const Slot moved = input;  // the timers take its place
-        fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) { step(timer); });
+        fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) {
+            step(timer);
+            serve_kernels();
+        });
         step(moved);
+        serve_kernels();
     }
     hand_over_orders();
 }

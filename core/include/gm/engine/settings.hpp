@@ -70,7 +70,7 @@ static_assert(sizeof(AgentSettings) == 64 && offsetof(AgentSettings, column_mask
 // What decides: the ensemble of agents, or a user's rule.
 enum class Profile : std::uint32_t { kStrategicOnly = 0, kRule = 1 };
 
-// A user kernel (gm/engine/kernels.hpp). Row i is the function gm_kernel_<i> of the library.
+// A user kernel (gm/engine/kernels.hpp): the function gm_kernel_<name> of the library.
 inline constexpr std::size_t kKernelsMax = kKernelColumnsMax + 1;  // features, one rule
 inline constexpr std::size_t kKernelInputsMax = 5;
 inline constexpr std::uint32_t kKernelWarmupMax = 1000;

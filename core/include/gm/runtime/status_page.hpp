@@ -19,7 +19,7 @@
 namespace gm {
 
 inline constexpr std::uint32_t kStatusMagic = 0x50304d47;  // "GM0P" in memory order
-inline constexpr std::uint32_t kStatusSchema = 3;
+inline constexpr std::uint32_t kStatusSchema = 4;
 
 enum class Phase : std::uint64_t {
     kStarting = 0,
@@ -61,6 +61,13 @@ struct IoStatus {
     std::uint8_t tape_id[32];
 };
 
+// A user kernel, in the order of the settings.
+struct KernelReading {
+    char name[32];
+    std::uint64_t calls;
+    std::uint64_t status;  // KernelStatus: 0 while it is called, else why it is not any more
+};
+
 inline constexpr std::size_t kGateCodes = 32;
 
 struct EngineStatus {
@@ -86,6 +93,7 @@ struct EngineStatus {
     std::uint64_t reader_refusals;
     std::uint64_t bad_transitions;
     std::uint64_t refusals[kGateCodes];  // by GateCode
+    KernelReading kernels[kKernelsMax];  // an empty name: none
 };
 
 struct JournalStatus {

@@ -83,6 +83,11 @@ class KernelWatch {
     // The row of a kernel that has been called for longer than hang_ns. Told only when two looks
     // found the same call too old: a process that was stopped as a whole goes on in between.
     [[nodiscard]] std::optional<std::size_t> look() noexcept;
+    // The same for Cython: -1 for none.
+    [[nodiscard]] int look_row() noexcept {
+        const auto found = look();
+        return found ? static_cast<int>(*found) : -1;
+    }
 
  private:
     const KernelHost& host_;

@@ -34,7 +34,7 @@ class KernelLibrary {
     [[nodiscard]] std::span<const KernelFunction> functions() const noexcept { return functions_; }
 
  private:
-    Failure find_kernel(std::size_t row, const KernelSettings& kernel);
+    Failure find_kernel(const KernelSettings& kernel);
 
     void* handle_ = nullptr;
     std::vector<KernelFunction> functions_;

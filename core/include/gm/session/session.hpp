@@ -22,6 +22,8 @@
 #include "gm/journal/run_lock.hpp"
 #include "gm/journal/segments.hpp"
 #include "gm/ring/spsc_ring.hpp"
+#include "gm/session/kernel_host.hpp"
+#include "gm/session/kernel_library.hpp"
 #include "gm/venue/venue.hpp"
 
 namespace gm {
@@ -31,6 +33,8 @@ struct SessionOptions {
     // Keeps a journal there as `gm run` does, for replay, report and verify; empty: none.
     std::string run_directory;
     std::uint64_t segment_bytes = kSegmentBytesDefault;
+    std::string kernel_library;  // where the settings name user kernels
+    std::int64_t kernel_budget_ns = 200'000;
     bool keeps_records = true;  // records(): off where only totals and ledger are asked for
 };
 
@@ -52,6 +56,8 @@ class Session {
     [[nodiscard]] bool is_over() const noexcept { return is_over_; }
     [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
     [[nodiscard]] const Venue& venue() const noexcept { return venue_; }
+    // For a thread that watches run(): see KernelWatch.
+    [[nodiscard]] const KernelHost& kernels() const noexcept { return kernels_; }
     // The journal so far without the feed's data: inputs of io and venue, decisions, orders,
     // positions, refusals. Grows with what the run does, not with what it reads.
     [[nodiscard]] std::span<const Slot> records() const noexcept { return records_; }
@@ -59,10 +65,12 @@ class Session {
     [[nodiscard]] std::uint64_t journal_records() const noexcept { return ring_.drained(); }
 
  private:
+    Failure open_kernels(const Settings& settings, const SessionOptions& options);
     Failure open_journal(const SessionOptions& options);
     template <typename P>
     void step_io(RecordType type, const P& payload) noexcept;
     void step(const Slot& input) noexcept;
+    void serve_kernels() noexcept;
     void step_venue(Slot& input) noexcept;
     void hand_over_orders() noexcept;
     [[nodiscard]] bool play_event() noexcept;
@@ -72,6 +80,8 @@ class Session {
 
     std::unique_ptr<Engine> engine_;
     Venue venue_;
+    KernelLibrary library_;
+    KernelHost kernels_;
     JournalRing ring_;
     SpscRing<Slot> orders_;
     std::optional<Outputs> outputs_;
