@@ -14,7 +14,7 @@ from gm.config.instruments import instrument
 from gm.venue.serving import VenueOptions, _tape
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["demo", "run", "venue", "status", "report", "replay", "verify", "config"]
+COMMANDS = ["demo", "run", "venue", "status", "report", "replay", "backtest", "verify", "config"]
 
 
 def gm(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":

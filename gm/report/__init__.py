@@ -1,17 +1,25 @@
 """`gm report`: one page that shows a person what a run did."""
 
 import contextlib
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gm.config.run_dir import JOURNAL_FOLDER, LEDGER_FILE, STATUS_FILE, Prepared, read_run
+from gm.config.run_dir import (
+    JOURNAL_FOLDER,
+    LEDGER_FILE,
+    STATUS_FILE,
+    Prepared,
+    RunManifest,
+    read_run,
+)
 from gm.report.data import Candles, InstrumentData, gather, good_closes, read_database, refused_bars
 from gm.report.page import page
 from gm.store.journal_tail import JournalTail
-from gm.store.summary import read_until, summarise
+from gm.store.summary import Summary, read_until, summarise
 
 SYNTHETIC_NOTE = "Synthetic data: no evidence of profit."
 UNKNOWN_NOTE = "No venue ledger: the data may be synthetic. No evidence of profit."
@@ -47,33 +55,61 @@ def write_report(run_dir: Path, path: Path) -> Path:
     Ours.
     """
     prepared = read_run(run_dir)
-    manifest = prepared.manifest
-    candles = {symbol: Candles() for symbol in manifest.instruments}
+    symbols = prepared.manifest.instruments
+    candles = [Candles() for _ in symbols]
     with contextlib.closing(read_database(run_dir)) as database:
         (recorded,) = database.execute("SELECT journal_sequence FROM cursor").fetchone()
-        refused = refused_bars(database, manifest.instruments)
-        _collect_candles(prepared, recorded, refused, list(candles.values()))
-        instruments = [
-            gather(database, symbol, float(tick), candles[symbol])
-            for symbol, tick in zip(manifest.instruments, manifest.tick_sizes, strict=True)
-        ]
-    with contextlib.closing(JournalTail(run_dir / JOURNAL_FOLDER)) as tail:
-        summary = summarise(read_until(tail, recorded, _BATCH), manifest.instruments)
+        _collect_candles(prepared, recorded, refused_bars(database, symbols), candles)
+        with contextlib.closing(JournalTail(run_dir / JOURNAL_FOLDER)) as tail:
+            summary = summarise(read_until(tail, recorded, _BATCH), symbols)
+        source = ReportSource(
+            manifest=prepared.manifest,
+            database=database,
+            candles=candles,
+            summary=summary,
+            journal_records=recorded,
+            note=_note(run_dir),
+            stages=_stages(run_dir),
+        )
+        return write_page(source, path)
+
+
+class ReportSource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """All that a report is made of. ``candles``: one an instrument, as the manifest has them."""
+
+    manifest: RunManifest
+    database: sqlite3.Connection
+    candles: list[Candles]
+    summary: Summary
+    journal_records: int
+    note: str
+    stages: list[dict[str, Any]]
+
+
+def write_page(source: ReportSource, path: Path) -> Path:
+    """Write the page of a run whose figures are at hand, wherever they came from."""
+    manifest = source.manifest
+    instruments = [
+        gather(source.database, symbol, float(tick), candles)
+        for symbol, tick, candles in zip(
+            manifest.instruments, manifest.tick_sizes, source.candles, strict=True
+        )
+    ]
     text = page(
-        note=_note(run_dir),
+        note=source.note,
         title=f"GrandModel: {', '.join(manifest.instruments)}, policy {manifest.bundle_label}",
         facts=[
             ("from", _day(instruments, first=True)),
             ("to", _day(instruments, first=False)),
-            ("order stream", summary.order_stream_sha256[:16]),
+            ("order stream", source.summary.order_stream_sha256[:16]),
             ("settings", manifest.settings_sha256[:16]),
             ("bundle", manifest.bundle_sha256[:16]),
-            ("journal records", f"{recorded:,}"),
+            ("journal records", f"{source.journal_records:,}"),
         ],
         instruments=instruments,
         currencies=manifest.currencies,
         agents=manifest.agents,
-        stages=_stages(run_dir),
+        stages=source.stages,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
