@@ -159,7 +159,7 @@ def merged(panel: Panel, buckets: int, columns: Sequence[str]) -> Panel:
     buckets : int
         Most that fit.
     columns : sequence of str
-        Names; of a ``*_signal`` the value farthest from zero stays, of others the mean.
+        Names. Of a ``*_signal`` stays which way its signals leaned, of others the mean.
 
     Returns
     -------
@@ -175,9 +175,8 @@ def merged(panel: Panel, buckets: int, columns: Sequence[str]) -> Panel:
     rows = np.add.reduceat(panel.rows, first) / (last - first + 1)[:, None]
     for index, name in enumerate(columns):
         if name.endswith("_signal"):
-            highest = np.maximum.reduceat(panel.rows[:, index], first)
-            lowest = np.minimum.reduceat(panel.rows[:, index], first)
-            rows[:, index] = np.where(highest >= -lowest, highest, lowest)
+            signals = np.add.reduceat(np.abs(panel.rows[:, index]), first)
+            rows[:, index] = np.add.reduceat(panel.rows[:, index], first) / np.maximum(signals, 1)
     prices = np.stack(
         (
             panel.prices[first, 0],
@@ -357,7 +356,7 @@ def _axis(panel: Panel, width: float, bottom: float) -> str:
 def _sharing(bars: int) -> str:
     if bars == 1:
         return ""
-    return f"{bars} bars share a column: their mean, of a signal the strongest. "
+    return f"{bars} bars share a column: their mean, of signals which way they leaned. "
 
 
 def _colours() -> str:

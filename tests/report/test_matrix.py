@@ -57,11 +57,14 @@ def panel(count: int) -> Panel:
     )
 
 
-def test_neighbours_that_share_a_column_keep_extremes_and_signals() -> None:
+def test_neighbours_that_share_a_column_keep_extremes_and_the_lean_of_signals() -> None:
     far = merged(panel(10), 3, ("level", "a_signal"))
     assert far.prices.tolist() == [[99, 105, 97, 103], [103, 109, 101, 107], [107, 111, 105, 109]]
     np.testing.assert_allclose(far.rows[:, 0], [-2 / 3, 2 / 9, 8 / 9])
     np.testing.assert_array_equal(far.rows[:, 1], [1, 1, 0])
+    mixed = panel(8)
+    mixed.rows[:, 1] = [0, 1, -1, 0, -1, -1, 1, 0]
+    np.testing.assert_allclose(merged(mixed, 2, ("level", "a_signal")).rows[:, 1], [0, -1 / 3])
     assert merged(panel(3), 3, ("level", "a_signal")).rows.tolist() == panel(3).rows.tolist()
 
 
