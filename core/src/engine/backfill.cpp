@@ -42,7 +42,7 @@ void Engine::on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs
     if (is_refused(bar.instrument, reason, bar.start_ts_ns, out)) return;
     ++desk.backfilled_bars;
     desk.backfilled_until_ts_ns = bar.start_ts_ns + std::int64_t{bar.duration_s} * 1'000'000'000;
-    take_closed_bars(desk);
+    take_closed_bars(bar.instrument, out);
     desk.must_decide = false;  // it is over
 }
 
@@ -67,6 +67,8 @@ void Engine::begin_live(Desk& desk, std::int64_t ts_ns) noexcept {
     }
     desk.market.forget_bars_before(ts_ns);
     desk.features.open();
+    desk.tactical.open();
+    desk.synergies.open(desk.synergies.rules());
 }
 
 }  // namespace gm

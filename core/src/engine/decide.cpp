@@ -22,13 +22,17 @@ std::int64_t direction(Action action) noexcept {
 
 }  // namespace
 
-// SPEC §5: synergy confidence and direction (none until synergies exist), volatility_30, hour_sin,
-// hour_cos of the newest row, weekday/6 of the bar's exchange-local start.
+// SPEC §5: confidence and direction of the synergy that stands when the bar closes, volatility_30,
+// hour_sin, hour_cos of the newest row, weekday/6 of the bar's exchange-local start.
 PolicyContext Engine::context_of(const Desk& desk) const noexcept {
     const float* row = desk.features.matrix() + (kStrategicRows - 1) * kStrategicColumns;
     const std::int64_t start = desk.last_bar_start_ts_ns;
     const std::int64_t day = weekday(start + desk.market.local_offset_ns(start));
+    const StandingSynergy synergy =
+        desk.synergies.standing(start + kernels_.decision_minutes() * kMinuteNs);
     PolicyContext context;
+    context.synergy_confidence = synergy.confidence;
+    context.synergy_direction = static_cast<float>(synergy.direction);
     context.volatility_30 = row[kVolatility30];
     context.hour_sin = row[kHourSin];
     context.hour_cos = row[kHourCos];

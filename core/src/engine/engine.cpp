@@ -37,6 +37,11 @@ Failure load_agents(const Settings& settings, Ensemble& ensemble) {
     return ensemble.load(agents, settings.header.threshold);
 }
 
+SynergyRules synergy_rules(const SettingsHeader& header) noexcept {
+    return {header.synergy_mlmi_min, header.synergy_slope_min, header.synergy_window_bars,
+            header.synergy_cooldown_bars};
+}
+
 }  // namespace
 
 Failure Engine::open(const Settings& settings) {
@@ -62,6 +67,8 @@ Failure Engine::open(const Settings& settings) {
                                                 settings.header.confirmed_clean_bars);
         if (!failure.is_ok()) return failure;
         desks_[i].features.open();
+        desks_[i].tactical.open();
+        desks_[i].synergies.open(synergy_rules(settings.header));
     }
     return ok();
 }
@@ -204,31 +211,8 @@ bool Engine::is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t 
     return true;
 }
 
-// Bars that the last event closed, in time order. One of the profile's size calls for a decision.
-void Engine::take_closed_bars(Desk& desk) noexcept {
-    ClosedBar bar{};
-    while (desk.market.next_closed(bar)) {  // bounded: see Market::next_closed
-        kernels_.on_bar(static_cast<std::uint32_t>(&desk - desks_.data()), bar);
-        if (bar.minutes == kernels_.decision_minutes()) {
-            desk.last_bar_start_ts_ns = bar.start_ts_ns;
-            desk.must_decide = true;
-        }
-        if (bar.minutes == 5) {
-            ++desk.closed_bars_5m;
-            continue;
-        }
-        end_stage(Stage::kMarket);
-        desk.features.update(bar, desk.market.local_offset_ns(bar.start_ts_ns));
-        end_stage(Stage::kFeatures);
-        desk.must_prepare = false;
-        desk.held_bars += desk.position.lots != 0;
-        ++desk.closed_bars_30m;
-    }
-}
-
 void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
-    Desk& desk = desks_[at];
-    take_closed_bars(desk);
+    take_closed_bars(at, out);
     kernels_.ask(at, stamp_.input_sequence);
     conclude(at, out);
 }

@@ -6,6 +6,7 @@
 
 #include "gm/base/sha256.hpp"
 #include "gm/features/schema.hpp"
+#include "gm/features/synergy.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace gm {
@@ -68,6 +69,14 @@ Failure check_header(const SettingsHeader& header) {
     if (!(header.threshold > 0.0 && header.threshold <= 1.0)) {
         return fail(Status::kBadSettings,
                     "threshold must lie in (0, 1]: " + std::to_string(header.threshold));
+    }
+    if (!(header.synergy_mlmi_min >= 0.0 && header.synergy_slope_min >= 0.0) ||
+        header.synergy_window_bars > kSynergyWindowBarsMax ||
+        header.synergy_cooldown_bars > kSynergyCooldownBarsMax) {
+        return fail(Status::kBadSettings, "synergy out of range: window_bars " +
+                                              std::to_string(header.synergy_window_bars) +
+                                              ", cooldown_bars " +
+                                              std::to_string(header.synergy_cooldown_bars));
     }
     if (header.order_timeout_ns <= 0 || header.order_valid_for_ns <= 0) {
         return fail(Status::kBadSettings,

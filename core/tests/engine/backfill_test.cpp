@@ -23,7 +23,7 @@ BarClose bar_of(std::int64_t index, std::int64_t minutes) {
     const auto price = [&](std::int64_t at) {
         const std::int64_t phase = at * minutes / 5 % 1200;
         const std::int64_t height = phase < 600 ? phase : 1200 - phase;
-        return 40'000 + height * 3 + at * 7919 % 13;
+        return 40'000 + height * 3 + test::ripple(at * minutes / 30);
     };
     BarClose bar{};
     bar.start_ts_ns = kStartNs + index * minutes * kMinutesNs;
@@ -74,10 +74,16 @@ void end_backfill(Rig& rig) {
     rig.io(RecordType::kBackfillEnd, BackfillEnd{});
 }
 
+// Both matrices and the signals that wait for others.
 std::vector<std::uint8_t> features_of(const Rig& rig) {
-    StrategicFeatures copy = rig.desk().features;
-    std::vector<std::uint8_t> bytes(StrategicFeatures::snapshot_size());
-    REQUIRE(copy.snapshot(bytes) == Status::kOk);
+    const auto copy = std::make_unique<StrategicFeatures>(rig.desk().features);
+    const std::size_t strategic = StrategicFeatures::snapshot_size();
+    const std::size_t tactical = TacticalFeatures::snapshot_size();
+    std::vector<std::uint8_t> bytes(strategic + tactical + sizeof(SynergyDetector));
+    const std::span all(bytes);
+    REQUIRE(copy->snapshot(all.first(strategic)) == Status::kOk);
+    REQUIRE(rig.desk().tactical.snapshot(all.subspan(strategic, tactical)) == Status::kOk);
+    std::memcpy(&bytes[strategic + tactical], &rig.desk().synergies, sizeof(SynergyDetector));
     return bytes;
 }
 

@@ -213,7 +213,9 @@ class HotLoop {
         const std::int64_t phase = trade % period;
         const std::int64_t height = std::min(phase, period - phase) * 3000 / period;
         Trade row{};
-        row.price_ticks = trade % 1511 == 11 ? 90'000 : 40'000 + height + trade * 7919 % 13;
+        row.price_ticks = trade % 1511 == 11
+                              ? 90'000
+                              : 40'000 + height + test::ripple(trade / kTradesPerBar) + trade % 7;
         row.quantity_lots = 1 + trade % 5;
         last_price_ = row.price_ticks;
         return from_feed(RecordType::kTrade, row);

@@ -10,6 +10,7 @@
 
 #include "gm/engine/engine.hpp"
 #include "policy/onnx_bytes.hpp"
+#include "wave.hpp"
 
 namespace gm::test {
 
@@ -41,6 +42,10 @@ inline Settings make_settings(float gain = 50.0F) {
     s.header.order_valid_for_ns = 5'000'000'000;
     s.header.max_hold_bars = 46;
     s.header.confirmed_clean_bars = 48;
+    s.header.synergy_mlmi_min = 10.0;
+    s.header.synergy_slope_min = 0.02;
+    s.header.synergy_window_bars = 24;
+    s.header.synergy_cooldown_bars = 5;
     s.account = {1000, 1000, 1000, 1000, {}};
     Instrument instrument{};
     std::strcpy(instrument.symbol, "BTC-PERP");
@@ -131,16 +136,8 @@ class Rig {
         feed(RecordType::kBarClose, start + kHalfHourNs, row);
     }
 
-    // A long wave, so that momentum is strong in both directions.
-    void wave_bar() {
-        const auto price = [](std::int64_t i) {
-            const double angle = static_cast<double>(i % 200) / 200.0;
-            const double height = angle < 0.5 ? angle : 1.0 - angle;
-            return 40'000 + static_cast<std::int64_t>(height * 4000.0) + (i * 7919) % 13;
-        };
-        const std::int64_t open = bars == 0 ? price(0) : price(bars - 1);
-        bar(open, price(bars));
-    }
+    // Momentum is strong in both directions.
+    void wave_bar() { bar(wave(bars == 0 ? 0 : bars - 1), wave(bars)); }
 
     // Acknowledge and fill everything at the next OPEN unless `is_manual`.
     void on_open(std::int64_t price) {

@@ -15,6 +15,7 @@
 #include "gm/runtime/venue_server.hpp"
 #include "runtime/memory_network.hpp"
 #include "runtime/settings_block.hpp"
+#include "wave.hpp"
 
 namespace gm::test {
 
@@ -23,19 +24,13 @@ inline constexpr std::size_t kBars = 700;
 inline constexpr std::uint8_t kTapeId = 5;
 
 inline std::vector<TapeRow> wave_tape(std::size_t bars = kBars) {
-    const auto price = [](std::size_t i) {
-        const double angle = static_cast<double>(i % 200) / 200.0;
-        const double height = angle < 0.5 ? angle : 1.0 - angle;
-        return 40'000 + static_cast<std::int64_t>(height * 4000.0) +
-               static_cast<std::int64_t>(i * 7919 % 13);
-    };
     std::vector<TapeRow> rows;
-    for (std::size_t i = 0; i < bars; ++i) {
+    for (std::int64_t i = 0; i < static_cast<std::int64_t>(bars); ++i) {
         BarClose bar{};
-        bar.start_ts_ns = kStartNs + static_cast<std::int64_t>(i) * kHalfHourNs;
+        bar.start_ts_ns = kStartNs + i * kHalfHourNs;
         bar.duration_s = 1800;
-        bar.open_ticks = price(i == 0 ? 0 : i - 1);
-        bar.close_ticks = price(i);
+        bar.open_ticks = wave(i == 0 ? 0 : i - 1);
+        bar.close_ticks = wave(i);
         bar.high_ticks = std::max(bar.open_ticks, bar.close_ticks) + 3;
         bar.low_ticks = std::min(bar.open_ticks, bar.close_ticks) - 3;
         bar.volume_lots = 10;

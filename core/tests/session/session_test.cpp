@@ -19,16 +19,11 @@ using namespace gm;
 using gm::testing::TemporaryFolder;
 using test::kHalfHourNs;
 using test::kStartNs;
+using test::wave;
 
 constexpr std::size_t kBars = 700;
 constexpr std::int64_t kSlippageTicks = 2;
 constexpr std::int64_t kCommissionMicros = 3;
-
-// Triangles of a hundred bars, so that momentum is strong in both directions.
-std::int64_t wave(std::int64_t i) {
-    const std::int64_t at = i % 200;
-    return 40'000 + std::min(at, 200 - at) * 20 + i * 7919 % 13;
-}
 
 std::vector<TapeRow> bar_tape(std::size_t bars = kBars) {
     std::vector<TapeRow> tape;

@@ -15,6 +15,8 @@
 #include "gm/engine/settings.hpp"
 #include "gm/engine/stage_times.hpp"
 #include "gm/features/strategic.hpp"
+#include "gm/features/synergy.hpp"
+#include "gm/features/tactical.hpp"
 #include "gm/market/market.hpp"
 #include "gm/orders/order_table.hpp"
 #include "gm/orders/portfolio.hpp"
@@ -26,7 +28,9 @@ namespace gm {
 // Totals since the first start, for status, metrics and the summary at END.
 struct EngineTotals {
     std::uint64_t decisions = 0;
-    std::uint64_t orders = 0;  // tokens that went through the door
+    std::uint64_t synergies = 0;
+    std::uint64_t expired_signals = 0;  // grew too old before they made a synergy
+    std::uint64_t orders = 0;           // tokens that went through the door
     std::uint64_t fills = 0;
     std::array<std::uint64_t, 32> refusals{};  // by GateCode
     std::uint64_t venue_rejects = 0;
@@ -40,6 +44,8 @@ struct EngineTotals {
 struct Desk {
     Market market;
     StrategicFeatures features;
+    TacticalFeatures tactical;
+    SynergyDetector synergies;
     EnsembleState policy{};
     Position position;
     std::int64_t target_lots = 0;
@@ -128,7 +134,11 @@ class Engine {
     void on_book_reset(const BookReset& reset) noexcept;
     [[nodiscard]] bool is_refused(std::uint32_t at, QuarantineReason reason,
                                   std::int64_t start_ts_ns, Outputs& out) noexcept;
-    void take_closed_bars(Desk& desk) noexcept;
+    void take_closed_bars(std::uint32_t at, Outputs& out) noexcept;
+    void take_strategic_bar(std::uint32_t at, const ClosedBar& bar, Outputs& out) noexcept;
+    void take_tactical_bar(std::uint32_t at, const ClosedBar& bar, Outputs& out) noexcept;
+    void take_signal(std::uint32_t at, const ClosedBar& bar, const Signal& signal,
+                     Outputs& out) noexcept;
     void advance(std::uint32_t at, Outputs& out) noexcept;
     void conclude(std::uint32_t at, Outputs& out) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
