@@ -1,8 +1,9 @@
 """What bindings/features.pyx sees of the core."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string_view cimport string_view
+from libcpp.vector cimport vector
 
 from status cimport Status
 
@@ -104,3 +105,24 @@ cdef extern from "gm/features/tactical.hpp" namespace "gm" nogil:
         uint8_t* ready
 
     void run_tactical_batch(BarsIn bars, const TacticalBatch& out) noexcept
+
+
+cdef extern from "gm/wire/payload.hpp" namespace "gm" nogil:
+    cdef cppclass Synergy:
+        pass
+
+
+cdef extern from "gm/features/synergy.hpp" namespace "gm" nogil:
+    cdef struct SynergyRules:
+        double mlmi_min
+        double slope_min
+        uint32_t window_bars
+        uint32_t cooldown_bars
+
+    cdef cppclass SynergyBatch:
+        vector[Synergy] synergies
+        uint64_t expired
+
+    const uint32_t kSynergyWindowBarsMax
+    SynergyBatch run_synergy_batch(BarsIn five_minutes, BarsIn thirty_minutes,
+                                   const SynergyRules& rules)

@@ -3,13 +3,13 @@
 """Both matrices of the core. Public names with instruments and time zones: gm.features."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
 
 import numpy as np
 
-from gm.layout import CLOSED_BAR
+from gm.layout import CLOSED_BAR, SYNERGY
 
 include "status.pxi"
 
@@ -17,6 +17,7 @@ ROWS = kStrategicRows
 COLUMNS = kStrategicColumns
 TACTICAL_ROWS = kTacticalRows
 TACTICAL_COLUMNS = kTacticalColumns
+SYNERGY_WINDOW_BARS_MAX = kSynergyWindowBarsMax
 
 
 def strategic_schema() -> tuple:
@@ -119,6 +120,50 @@ def tactical_batch(bars) -> tuple:
     with nogil:
         run_tactical_batch(BarsIn(<const ClosedBar*>&raw[0], count), out)
     return matrices, rows, ready
+
+
+def synergy_batch(five_minutes, thirty_minutes, double mlmi_min, double slope_min,
+                  uint32_t window_bars, uint32_t cooldown_bars) -> tuple:
+    """Feed both sides to fresh states, by end of bar, and keep every synergy.
+
+    Parameters
+    ----------
+    five_minutes, thirty_minutes : ndarray of gm.layout.CLOSED_BAR, shape (n,) and (m,)
+        In time order.
+    mlmi_min, slope_min : numbers
+        Least |value - 50| of an MLMI signal, least |slope| of a turn.
+    window_bars, cooldown_bars : counts of 5 minutes
+        window_bars at most SYNERGY_WINDOW_BARS_MAX.
+
+    Returns
+    -------
+    tuple
+        ndarray of gm.layout.SYNERGY, shape (k,), owned by the caller; signals that grew too old.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a dtype, a shape or the window is not as above.
+    """
+    cdef const uint8_t[::1] five = bar_bytes(five_minutes)
+    cdef const uint8_t[::1] thirty = bar_bytes(thirty_minutes)
+    if window_bars > kSynergyWindowBarsMax:
+        raise ValueError(f"window_bars is at most {kSynergyWindowBarsMax}: {window_bars}")
+    cdef SynergyRules rules
+    rules.mlmi_min, rules.slope_min = mlmi_min, slope_min
+    rules.window_bars, rules.cooldown_bars = window_bars, cooldown_bars
+    cdef const ClosedBar* five_bars = <const ClosedBar*>&five[0] if five.shape[0] else NULL
+    cdef const ClosedBar* thirty_bars = <const ClosedBar*>&thirty[0] if thirty.shape[0] else NULL
+    cdef SynergyBatch batch
+    with nogil:
+        batch = run_synergy_batch(
+            BarsIn(five_bars, five.shape[0] // sizeof(ClosedBar)),
+            BarsIn(thirty_bars, thirty.shape[0] // sizeof(ClosedBar)), rules)
+    found = np.zeros(batch.synergies.size(), SYNERGY)
+    cdef uint8_t[::1] out = found.view(np.uint8)
+    if batch.synergies.size() > 0:
+        memcpy(&out[0], batch.synergies.data(), batch.synergies.size() * sizeof(Synergy))
+    return found, batch.expired
 
 
 cdef class StrategicState:

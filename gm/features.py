@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gm import calendars, layout
 from gm._native import features as native
 from gm.config.instruments import InstrumentConfig, instrument as find_instrument
+from gm.config.settings import SynergySection
 from gm.errors import BadArgument
 
 STRATEGIC_MINUTES = 30
@@ -105,6 +106,57 @@ def tactical_matrices(
     check_spacing(bars["start_ts_ns"], TACTICAL_MINUTES)
     matrices, _, ready = native.tactical_batch(closed_bars(bars, TACTICAL_MINUTES))
     return matrices, ready
+
+
+def synergies(
+    five_minute_bars: NDArray[np.void],
+    thirty_minute_bars: NDArray[np.void],
+    instrument: str,
+    rules: SynergySection | None = None,
+) -> NDArray[np.void]:
+    """Every synergy that the bars of one instrument make, as an engine would report them.
+
+    Parameters
+    ----------
+    five_minute_bars, thirty_minute_bars : structured, shape (n,) and (m,)
+        Closed bars in time order, with the fields of ``gm.read_bars``; both from
+        ``gm.aggregate_bars`` of the same rows.
+    instrument : str
+        Symbol of configs/instruments.yaml.
+    rules : SynergySection, optional
+        Thresholds, window and cooldown; those of SPEC §4 if left out.
+
+    Returns
+    -------
+    structured, shape (k,)
+        ``gm.layout.SYNERGY`` in time order: ``ts_ns`` (end of the bar that completed it), ``type``
+        1 to 4, ``direction`` 1 or -1, ``confidence``, ``strength`` and ``age_s`` of the MLMI,
+        NW-RQK and FVG signal, ``close_ticks``, ``volatility_30``, ``atr_ticks`` (30 minutes).
+
+    Raises
+    ------
+    gm.errors.BadArgument
+        If the bars are not 5 and 30 minutes, or not in time order.
+    gm.errors.UnknownInstrument
+        If no such instrument is configured.
+
+    Source
+    ------
+    SPEC §4. Ours.
+    """
+    find_instrument(instrument)
+    rules = rules or SynergySection()
+    check_spacing(five_minute_bars["start_ts_ns"], TACTICAL_MINUTES)
+    check_spacing(thirty_minute_bars["start_ts_ns"], STRATEGIC_MINUTES)
+    found, _ = native.synergy_batch(
+        closed_bars(five_minute_bars, TACTICAL_MINUTES),
+        closed_bars(thirty_minute_bars, STRATEGIC_MINUTES),
+        mlmi_min=float(rules.mlmi_min),
+        slope_min=float(rules.slope_min),
+        window_bars=rules.window_bars,
+        cooldown_bars=rules.cooldown_bars,
+    )
+    return found
 
 
 class _Features:

@@ -7,6 +7,7 @@ ROWS: int
 COLUMNS: int
 TACTICAL_ROWS: int
 TACTICAL_COLUMNS: int
+SYNERGY_WINDOW_BARS_MAX: int
 
 def strategic_schema() -> tuple[tuple[str, str], ...]: ...
 def tactical_schema() -> tuple[tuple[str, str], ...]: ...
@@ -17,6 +18,14 @@ def strategic_batch(
 def tactical_batch(
     bars: NDArray[np.void],
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]: ...
+def synergy_batch(
+    five_minutes: NDArray[np.void],
+    thirty_minutes: NDArray[np.void],
+    mlmi_min: float,
+    slope_min: float,
+    window_bars: int,
+    cooldown_bars: int,
+) -> tuple[NDArray[np.void], int]: ...
 def bar_bytes(bars: NDArray[Any]) -> NDArray[np.uint8]: ...
 
 class StrategicState:
