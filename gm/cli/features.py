@@ -51,7 +51,8 @@ def features(
         Parameter(help="IANA zone of stamps without an offset. Default: as the instrument has it."),
     ] = None,
     bar_minutes: Annotated[
-        int | None, Parameter(help="Size of the file's bars. Default: the distance of most rows.")
+        int | None,
+        Parameter(help="Size of the file's bars, or to make of trades. Default: as most rows."),
     ] = None,
     json: Annotated[bool, Flag, Parameter(help="Print data as JSON.")] = False,
 ) -> int:

@@ -34,9 +34,11 @@ NQ = Case("strategic", "NQ", "nq_30m_eth.csv", False)
 NQ_FILLED = Case("strategic", "NQ", "nq_30m_eth.csv", True)
 BTC_30 = Case("strategic", "BTC-PERP", "btc_perp_1m_202201.csv", True)
 BTC_5 = Case("tactical", "BTC-PERP", "btc_perp_1m_202201.csv", True)
+EURO_30 = Case("strategic", "6E", "6eh4_1m_202401.csv.gz", True)
+EURO_5 = Case("tactical", "6E", "6eh4_1m_202401.csv.gz", True)
 CASES = [
     pytest.param(case, id=f"{case.instrument}-{case.view}{'-filled' * case.is_filled}")
-    for case in (NQ, NQ_FILLED, BTC_30, BTC_5)
+    for case in (NQ, NQ_FILLED, BTC_30, BTC_5, EURO_30, EURO_5)
 ]
 
 
@@ -128,10 +130,9 @@ def test_every_column_varies(case: Case) -> None:
         assert (column.minimum >= 0) == one_sided, column.name
 
 
-def reference_synergies() -> tuple[reference.Synergy, ...]:
-    strategic, tactical = expected_of(BTC_30), expected_of(BTC_5)
-    signals = reference.strategic_signals(bars_of(BTC_30), strategic)
-    signals += reference.tactical_signals(bars_of(BTC_5), tactical)
+def reference_synergies(thirty: Case, five: Case) -> tuple[reference.Synergy, ...]:
+    signals = reference.strategic_signals(bars_of(thirty), expected_of(thirty))
+    signals += reference.tactical_signals(bars_of(five), expected_of(five))
     return reference.find_synergies(signals).synergies
 
 
@@ -143,7 +144,23 @@ def test_signals_of_the_bitcoin_month_are_as_many_as_the_data_are_known_for() ->
 
 
 def test_the_bitcoin_month_has_fourteen_synergies() -> None:
-    found = reference_synergies()
+    found = reference_synergies(BTC_30, BTC_5)
     assert len(found) == 14
     assert {s.sequence for s in found} == {1, 2, 3, 4}
     assert {s.direction for s in found} == {-1, 1}
+
+
+@pytest.mark.parametrize(("thirty", "five"), [(BTC_30, BTC_5), (EURO_30, EURO_5)])
+def test_native_synergies_are_those_of_the_reference(thirty: Case, five: Case) -> None:
+    found = gm.synergies(bars_of(five), bars_of(thirty), five.instrument)
+    expected = reference_synergies(thirty, five)
+    assert len(expected) > 0
+    assert found["ts_ns"].tolist() == [s.ts_ns for s in expected]
+    assert found["type"].tolist() == [s.sequence for s in expected]
+    assert found["direction"].tolist() == [s.direction for s in expected]
+    one_ulp = {"rtol": 1.2e-7, "atol": 0}
+    np.testing.assert_allclose(found["confidence"], [s.confidence for s in expected], **one_ulp)
+    for row, synergy in zip(found, expected, strict=True):
+        for signal in synergy.signals:
+            np.testing.assert_allclose(row["strength"][signal.kind], signal.strength, **one_ulp)
+            assert row["age_s"][signal.kind] == (synergy.ts_ns - signal.ts_ns) // 10**9
