@@ -11,7 +11,7 @@ template <std::int32_t N>
 class Ema {
  public:
     void update(double x) noexcept {
-        value_ = is_warm_ != 0 ? value_ + kAlpha * (x - value_) : x;
+        value_ = is_warm_ != 0 ? value_ * kKept + x * kTaken : x;
         is_warm_ = 1;
     }
 
@@ -19,7 +19,8 @@ class Ema {
     [[nodiscard]] double value() const noexcept { return value_; }
 
  private:
-    static constexpr double kAlpha = 2.0 / (N + 1);
+    static constexpr double kTaken = 2.0 / (N + 1);
+    static constexpr double kKept = 1.0 - kTaken;
 
     double value_ = 0.0;
     std::int64_t is_warm_ = 0;
