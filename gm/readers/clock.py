@@ -19,6 +19,9 @@ _PPB = 1e9
 _OUTLIER = 12.0
 _OUTLIER_NS_MIN = 2_000_000.0
 
+# Faster than this no clock runs away: the stamps are too few, or no stamps of a clock.
+_DRIFT_MAX = 0.01
+
 Times = NDArray[np.int64]
 
 
@@ -54,9 +57,10 @@ def estimate_offset(received_ns: Times, sent_ns: Times) -> ClockOffset:
     times = (received_ns - middle).astype(np.float64)
     base = int(np.median(received_ns - sent_ns))
     apart = (received_ns - sent_ns - base).astype(np.float64)
-    at = _lowest_of_each_window(times, apart)
-    at = at[~_is_outlier(times[at], apart[at])]
-    slope, height = _support_line(times[at], apart[at])
+    is_believed = ~_is_outlier(times, apart)
+    slope, height = _support_line(times[is_believed], apart[is_believed])
+    if abs(slope) > _DRIFT_MAX:
+        slope, height = 0.0, float(apart[is_believed].min())
     below = apart < height + slope * times - 1.0
     return ClockOffset(
         offset_ns=base + round(height),
@@ -97,16 +101,17 @@ def _lowest_of_each_window(times: NDArray[Any], apart: NDArray[Any]) -> NDArray[
 
 
 def _is_outlier(times: NDArray[Any], apart: NDArray[Any]) -> NDArray[Any]:
-    """Which window's least lies far under a line through the middle of them all (Theil–Sen)."""
-    if len(times) < 3:
+    """Which differences lie far under a line through the least of each window (Theil–Sen)."""
+    at = _lowest_of_each_window(times, apart)
+    if len(at) < 3:
         return np.zeros(len(times), bool)
-    left, right = np.triu_indices(len(times), 1)
-    slope = float(
-        np.median((apart[right] - apart[left]) / np.maximum(times[right] - times[left], 1))
-    )
+    left, right = np.triu_indices(len(at), 1)
+    steps = np.maximum(times[at][right] - times[at][left], 1.0)
+    slope = float(np.median((apart[at][right] - apart[at][left]) / steps))
     rest = apart - slope * times
-    rest = rest - np.median(rest)
-    return np.asarray(rest < -max(_OUTLIER * float(np.median(np.abs(rest))), _OUTLIER_NS_MIN))
+    middle = float(np.median(rest[at]))
+    typical = float(np.median(np.abs(rest[at] - middle)))
+    return np.asarray(rest - middle < -max(_OUTLIER * typical, _OUTLIER_NS_MIN))
 
 
 def _support_line(times: NDArray[Any], apart: NDArray[Any]) -> tuple[float, float]:

@@ -30,7 +30,7 @@ EVENT = np.dtype(
 _BLOCK_EVENTS = 65_536
 _E9 = 10**9
 _SEQUENCE_MASK = 2**63 - 1
-_DECIMAL = re.compile(r"([+-]?)(\d{1,40})(?:\.(\d{0,40}))?")
+_DECIMAL = re.compile(r"([+-]?)([0-9]{1,40})(?:\.([0-9]{0,40}))?")
 _WORDS = {"", "nan", "inf", "infinity"}
 _DELAY_US_MAX = 2**32 - 1
 

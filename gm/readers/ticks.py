@@ -221,7 +221,9 @@ def _put_right(events: Rows) -> ClockOffset | None:
     is_both = (received != NO_TIME) & (sent != NO_TIME)
     if not is_both.any():
         return None
-    clock = estimate_offset(received[is_both], sent[is_both])
+    # One stamp a line: a change of the book is as many events as levels.
+    _, first = np.unique(events["line"][is_both], return_index=True)
+    clock = estimate_offset(received[is_both][first], sent[is_both][first])
     is_received = received != NO_TIME
     not_before = np.where(sent == NO_TIME, -(2**62), sent)[is_received]
     events["received_ts_ns"][is_received] = correct(received[is_received], not_before, clock)

@@ -1,0 +1,1 @@
+"""Promises of gm.readers: files in, bars, ticks and reasons out."""
