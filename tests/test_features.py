@@ -57,6 +57,17 @@ def test_native_equals_reference_on_synthetic_bars(seed: int) -> None:
     assert_equal_to_reference(bars, "NQ")
 
 
+@pytest.mark.parametrize("share", [0.02, 0.3])
+def test_native_equals_reference_with_synthetic_bars(share: float) -> None:
+    bars = walk(1500, 31)
+    for at in np.flatnonzero(np.random.default_rng(31).random(len(bars)) < share):
+        for name in ("open_ticks", "high_ticks", "low_ticks", "close_ticks"):
+            bars[name][at] = bars["close_ticks"][max(at - 1, 0)]
+        bars["volume_lots"][at] = 0
+        bars["flags"][at] = reference.SYNTHETIC
+    assert_equal_to_reference(bars, "NQ")
+
+
 def test_native_equals_reference_through_prices_that_are_not_positive() -> None:
     bars = walk(900, 99, price=400)
     for at in (120, 400, 401, 640):
