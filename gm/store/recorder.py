@@ -65,6 +65,7 @@ class Recorder:
             raise
         self._writers: dict[RecordType, Callable[[Slots], None]] = {
             RecordType.DECISION: self._decisions,
+            RecordType.SYNERGY: self._synergies,
             RecordType.INTENT: self._intents,
             RecordType.ORDER_UPDATE: self._order_updates,
             RecordType.FILL: self._fills,
@@ -157,6 +158,26 @@ class Recorder:
             int(record["agents"]),
             votes,
         )
+
+    def _synergies(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                ts_ns,
+                int(record["ts_ns"]),
+                self._symbol(int(record["instrument"])),
+                int(record["type"]),
+                int(record["direction"]),
+                float(record["confidence"]),
+                *(float(strength) for strength in record["strength"]),
+                *(int(age) for age in record["age_s"]),
+                int(record["close_ticks"]),
+                float(record["volatility_30"]),
+                float(record["atr_ticks"]),
+            )
+            for sequence, ts_ns, record in _rows(slots, "SYNERGY")
+        )
+        self._insert("synergies", "journal_sequence", 16, rows)
 
     def _intents(self, slots: Slots) -> None:
         rows = (

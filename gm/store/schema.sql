@@ -21,6 +21,25 @@ CREATE TABLE IF NOT EXISTS decisions (
     agent_probabilities TEXT NOT NULL   -- JSON: one [long, neutral, short] an agent
 ) STRICT;
 
+CREATE TABLE IF NOT EXISTS synergies (
+    journal_sequence INTEGER PRIMARY KEY,
+    ts_ns INTEGER NOT NULL,
+    bar_end_ts_ns INTEGER NOT NULL,     -- of the bar that completed it
+    instrument TEXT NOT NULL,
+    type INTEGER NOT NULL,              -- 1 to 4, the order of its signals
+    direction INTEGER NOT NULL,         -- 1 long, -1 short
+    confidence REAL NOT NULL,           -- mean of the strengths, in [0, 1]
+    mlmi_strength REAL NOT NULL,
+    nwrqk_strength REAL NOT NULL,
+    fvg_strength REAL NOT NULL,
+    mlmi_age_s INTEGER NOT NULL,
+    nwrqk_age_s INTEGER NOT NULL,
+    fvg_age_s INTEGER NOT NULL,
+    close_ticks INTEGER NOT NULL,       -- of that bar
+    volatility_30 REAL NOT NULL,        -- of the newest strategic row
+    atr_ticks REAL NOT NULL             -- of 30 minutes
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS orders (
     order_id TEXT PRIMARY KEY,          -- installation-epoch-counter
     journal_sequence INTEGER NOT NULL,

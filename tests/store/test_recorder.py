@@ -90,6 +90,18 @@ def test_a_decision_keeps_every_digit_that_the_record_has(tmp_path, recorder) ->
     assert np.array_equal(np.array(json.loads(row[10]), np.float32), votes)
 
 
+def test_a_synergy_stands_in_its_table_as_it_stood_in_the_journal(tmp_path, recorder) -> None:
+    synergy = {
+        "ts_ns": 2**61, "close_ticks": -37, "confidence": 0.25, "strength": (0.5, 0.125, 0.125),
+        "age_s": (1800, 0, 300), "volatility_30": -0.75, "atr_ticks": 12.5, "instrument": 1,
+        "type": 2, "direction": -1,
+    }  # fmt: skip
+    recorder.write(journal_of((RecordType.SYNERGY, synergy), ts_ns=500))
+    assert rows(tmp_path, "SELECT * FROM synergies") == [
+        (1, 500, 2**61, "NQ", 2, -1, 0.25, 0.5, 0.125, 0.125, 1800, 0, 300, -37, -0.75, 12.5)
+    ]
+
+
 def test_a_cost_of_128_bits_below_zero_is_exact(tmp_path, recorder) -> None:
     cost = -(10**30) - 7
     position = {
