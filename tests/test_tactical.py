@@ -1,11 +1,15 @@
 """The tactical matrix equals the slow reference, bar by bar and in batches; synergies do too."""
 
+from decimal import Decimal
+
+import msgspec
 import numpy as np
 import pytest
 
 import gm
 from gm import features
 from gm._native import features as native
+from gm.config.settings import SynergySection
 from gm.readers import BAR
 from gm.training import reference
 
@@ -117,3 +121,62 @@ def test_an_unknown_instrument_is_refused() -> None:
 def test_columns_are_those_of_the_schema() -> None:
     assert gm.TACTICAL_COLUMNS == tuple(name for name, _ in native.tactical_schema())
     assert len(gm.TACTICAL_COLUMNS) == reference.TACTICAL_COLUMNS
+
+
+def test_synergies_are_those_of_the_reference() -> None:
+    found = 0
+    for seed in range(2):
+        five = walk(6_000, 20 + seed)
+        thirty = gm.aggregate_bars(five, "BTC-PERP", minutes=30)
+        five = gm.aggregate_bars(five, "BTC-PERP", minutes=5)
+        offsets = features.local_offsets_ns(thirty["start_ts_ns"], "BTC-PERP")
+        signals = [
+            *reference.strategic_signals(thirty, reference.strategic_columns(thirty, offsets)),
+            *reference.tactical_signals(five, reference.tactical_columns(five)),
+        ]
+        expected = reference.find_synergies(signals)
+        synergies, expired = native.synergy_batch(
+            features.closed_bars(five, 5), features.closed_bars(thirty, 30), 10.0, 0.02, 24, 5
+        )
+        assert synergies.tobytes() == gm.synergies(five, thirty, "BTC-PERP").tobytes()
+        assert expired == expected.expired
+        for row, synergy in zip(synergies, expected.synergies, strict=True):
+            assert (row["ts_ns"], row["type"]) == (synergy.ts_ns, synergy.sequence)
+            assert row["direction"] == synergy.direction
+            assert row["confidence"] == pytest.approx(synergy.confidence, abs=1e-6)
+        found += len(synergies)
+    assert found > 5
+
+
+def test_rules_of_synergies_are_those_of_the_configuration() -> None:
+    five = gm.aggregate_bars(walk(6_000, 30), "BTC-PERP", minutes=5)
+    thirty = gm.aggregate_bars(five, "BTC-PERP", minutes=30)
+    usual = gm.synergies(five, thirty, "BTC-PERP")
+    loose = SynergySection(
+        mlmi_min=Decimal(0), slope_min=Decimal(0), window_bars=96, cooldown_bars=0
+    )
+    strict = SynergySection(mlmi_min=Decimal(50))
+    assert len(gm.synergies(five, thirty, "BTC-PERP", strict)) < len(usual)
+    assert len(usual) < len(gm.synergies(five, thirty, "BTC-PERP", loose))
+
+
+def test_no_bars_make_no_synergy_and_mixed_sizes_are_refused() -> None:
+    five = gm.aggregate_bars(walk(600, 31), "BTC-PERP", minutes=5)
+    thirty = gm.aggregate_bars(five, "BTC-PERP", minutes=30)
+    assert len(gm.synergies(five[:0], thirty[:0], "BTC-PERP")) == 0
+    with pytest.raises(gm.errors.BadArgument, match="5 minutes"):
+        gm.synergies(thirty, five, "BTC-PERP")
+    with pytest.raises(gm.errors.UnknownInstrument):
+        gm.synergies(five, thirty, "NOPE")
+
+
+def test_the_widest_window_of_the_configuration_is_that_of_the_core() -> None:
+    bars = features.closed_bars(walk(0, 32), 5)
+    [allowed] = [
+        field.type.__metadata__[0].le
+        for field in msgspec.structs.fields(SynergySection)
+        if field.name == "window_bars"
+    ]
+    assert allowed == native.SYNERGY_WINDOW_BARS_MAX
+    with pytest.raises(ValueError, match="at most 96"):
+        native.synergy_batch(bars, bars, 10.0, 0.02, allowed + 1, 5)
