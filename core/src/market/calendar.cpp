@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "gm/market/quarantine.hpp"
+
 namespace gm {
 namespace {
 
@@ -28,6 +30,13 @@ std::size_t count_until(const std::vector<Row>& rows, std::int64_t ts_ns, Key ke
 Failure check_sessions(std::span<const SessionInterval> sessions) {
     if (sessions.empty()) return fail(Status::kBadCalendar, "the session table is empty");
     for (std::size_t i = 0; i < sessions.size(); ++i) {
+        // Within what a stamp may be: a deadline behind the last bell must not wrap.
+        if (sessions[i].open_ts_ns < -kTimeMax || sessions[i].close_ts_ns > kTimeMax) {
+            return fail(Status::kBadCalendar, "session " + std::to_string(i) +
+                                                  " lies outside the years 1823 to 2116: " +
+                                                  std::to_string(sessions[i].open_ts_ns) + " to " +
+                                                  std::to_string(sessions[i].close_ts_ns) + " ns");
+        }
         const bool is_ordered = sessions[i].open_ts_ns < sessions[i].close_ts_ns &&
                                 (i == 0 || sessions[i - 1].close_ts_ns <= sessions[i].open_ts_ns);
         if (!is_ordered) {

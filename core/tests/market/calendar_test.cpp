@@ -68,6 +68,10 @@ TEST_CASE("tables that contradict themselves are refused with the row") {
     const std::vector<SessionInterval> overlapping = {{0, 100, 0}, {99, 200, 1}};
     const std::vector<OffsetChange> twice = {{5, 0}, {5, 1}};
     const std::vector<OffsetChange> far = {{5, kDayNs}};
+    const std::vector<SessionInterval> endless = {{0, INT64_MAX, 0}};
+    const std::vector<SessionInterval> ancient = {{INT64_MIN, 0, 0}};
+    CHECK(calendar.open(endless, utc()).status == Status::kBadCalendar);
+    CHECK(calendar.open(ancient, utc()).text.find("1823") != std::string::npos);
     CHECK(calendar.open({}, utc()).status == Status::kBadCalendar);
     CHECK(calendar.open(backward, utc()).status == Status::kBadCalendar);
     CHECK(calendar.open(overlapping, utc()).text.find("session 1") == 0);

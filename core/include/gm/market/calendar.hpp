@@ -17,8 +17,8 @@ namespace gm {
 
 class Calendar {
  public:
-    // Cold. Copies both tables. kBadCalendar: a table is empty, unordered, overlapping, or an
-    // offset is a day or more.
+    // Cold. Copies both tables. kBadCalendar: a table is empty, unordered, overlapping, a session
+    // reaches beyond kTimeMax, or an offset is a day or more.
     Failure open(std::span<const SessionInterval> sessions, std::span<const OffsetChange> offsets);
 
     // The session that holds ts_ns, else nullptr.
