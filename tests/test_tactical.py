@@ -73,11 +73,10 @@ def test_native_equals_reference_through_prices_that_are_not_positive() -> None:
 def test_streaming_and_interrupted_streaming_give_the_bytes_of_the_batch() -> None:
     bars = walk(200, 7)
     values, ready = gm.tactical_matrices(bars, "NQ")
-    stream = gm.TacticalFeatures("NQ")
+    stream, resumed = gm.TacticalFeatures("NQ"), gm.TacticalFeatures("NQ")
     for i, bar in enumerate(bars):
-        resumed = gm.TacticalFeatures("NQ")
         resumed.restore(stream.snapshot())
-        stream = resumed
+        stream, resumed = resumed, stream
         stream.update(bar)
         assert stream.matrix.tobytes() == values[i].tobytes()
         assert stream.ready == ready[i]
