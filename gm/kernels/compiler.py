@@ -11,6 +11,7 @@ import json
 import platform
 import re
 from importlib.metadata import version
+from types import FunctionType
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -20,11 +21,12 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.np.arrayobj import populate_array
 
 from gm.errors import KernelRefused
-from gm.kernels.declare import Kernel
+from gm.kernels.declare import Function, Kernel
+from gm.kernels.library import ABI
 
-ABI = 1
 # The build machine's own instructions would be faster and would crash on an older one.
 _CPU = {"x86_64": "x86-64-v2"}.get(platform.machine(), "generic")
+_COUNTED = re.compile(r"_ZN[\w.$]*|\.const\.[\w.$]*")
 _WINDOW = types.Array(types.float64, 1, "C", readonly=True)
 # What Numba's array code refers to. Nothing is ever freed: windows and their slices own no memory.
 # `max` and its like look at a single value as an array of one: the shapes that a kernel can have
@@ -125,7 +127,7 @@ def _compile(kernel: Kernel, target: Any) -> Any:  # noqa: ANN401
         compiled = compiler.compile_extra(
             registry.cpu_target.typing_context,
             target,
-            kernel.function,
+            _at_home(kernel.function),
             (_WINDOW,) * len(kernel.inputs),
             None,
             flags,
@@ -141,6 +143,15 @@ def _compile(kernel: Kernel, target: Any) -> Any:  # noqa: ANN401
         wanted = "a float" if kernel.kind == "feature" else "-1, 0 or 1"
         raise KernelRefused(f"{_where(kernel, None)}: returns {returned}, must return {wanted}")
     return compiled
+
+
+def _at_home(function: Function) -> Function:
+    """The same function without its folder: what Numba keeps of the place goes into the code."""
+    code = function.__code__
+    code = code.replace(co_filename=code.co_filename.rpartition("/")[2])
+    return FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
 
 
 def _entry(kernel: Kernel, target: Any, compiled: Any) -> ir.Module:  # noqa: ANN401
@@ -185,17 +196,17 @@ def _emit(module: llvm.ModuleRef) -> bytes:
 
 
 def _digest(kernel: Kernel, code: str) -> str:
-    """Names of Numba carry counters: they are numbered in the order in which they appear."""
+    """What the function computes: not where it stands, nor what was compiled before it.
+
+    Names of Numba carry counters, so they are numbered by their first appearance. What an exception
+    would say holds file and line; nobody reads it.
+    """
     names: dict[str, str] = {}
-
-    def plain(match: re.Match[str]) -> str:
-        name = match.group(0)
-        if "." in name or "Z" in name:  # Numba's and its constants'; libm and LLVM keep theirs
-            return names.setdefault(name, f"@{len(names)}") if "llvm." not in name else name
-        return name
-
-    code = re.sub(r'@"[^"]+"|@[\w.$-]+', plain, code)
-    lines = [line for line in code.splitlines() if not line.startswith((";", "source_filename"))]
+    lines = [
+        _COUNTED.sub(lambda name: names.setdefault(name[0], f"#{len(names)}"), line)
+        for line in code.splitlines()
+        if "picklebuf" not in line and not line.startswith((";", "source_filename"))
+    ]
     declared = [kernel.kind, kernel.inputs, kernel.warmup, kernel.minutes, kernel.low, kernel.high]
     text = json.dumps([ABI, kernel.name, declared, lines])
     return hashlib.sha256(text.encode()).hexdigest()

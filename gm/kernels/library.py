@@ -11,12 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gm import layout
+from gm import __version__, layout
 from gm._native.runtime import check_kernel_object
 from gm.config.run_dir import write_whole
 from gm.errors import BadSettings, KernelRefused
 from gm.kernels.declare import INPUTS, WARMUP_MAX
 
+# Of entry and manifest; a library of another one is built again.
+ABI = 1
 FEATURES_MAX = 3
 QUARANTINED_FILE = "kernels-quarantined.json"
 BUILD_S_MAX = 300
@@ -104,8 +106,8 @@ def find_library(path: Path, cache: Path, kept: Path | None = None) -> Library:
         source = path.read_bytes()
     except OSError as error:
         raise KernelRefused(f"{path}: {error.strerror}") from error
-    names = ("numba", "llvmlite", "numpy", "grandmodel")
-    made_with = [sys.version, *(f"{name} {version(name)}" for name in names)]
+    names = ("numba", "llvmlite", "numpy")
+    made_with = [sys.version, __version__, str(ABI), *(f"{name} {version(name)}" for name in names)]
     key = hashlib.sha256(b"\0".join([source, *(text.encode() for text in made_with)]))
     built = cache / "kernels" / f"{key.hexdigest()[:32]}.so"
     if manifest_path(built).is_file():
