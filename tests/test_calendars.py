@@ -1,13 +1,12 @@
 """Sessions and offsets are those of the exchange, in any year, on both sides of a clock change."""
 
+import collections
 import datetime as dt
 import subprocess
 import sys
-import warnings
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from gm import layout
@@ -169,69 +168,38 @@ def test_pandas_is_not_loaded_before_an_exchange_calendar_is_asked_for() -> None
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def other_calendar(name: str, start: str, end: str, **options: str):
-    import pandas_market_calendars
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pandas_market_calendars.get_calendar(name).schedule(start, end, **options)
-
-
-def as_rows(opens, closes) -> dict[int, tuple[int, int]]:
-    """Sessions by the New York date of their close."""
-    stamps = (pd.DatetimeIndex(times).as_unit("ns").asi8 for times in (opens, closes))
-    return {
-        dt.datetime.fromtimestamp(int(close) // 10**9, NEW_YORK).toordinal(): (int(o), int(close))
-        for o, close in zip(*stamps, strict=True)
+@pytest.mark.parametrize("symbol", ["NQ", "IBM", "GBPUSD"])
+@pytest.mark.parametrize("year", [2007, 2024, 2038, 2060, 2113])
+def test_sessions_keep_the_wall_clock_of_new_york_through_both_changes_of_a_year(
+    symbol, year
+) -> None:
+    table = session_table(symbol, ns(f"{year}-01-02"), ns(f"{year}-12-30"))
+    opens = collections.Counter(new_york(t)[-5:] for t in table["open_ts_ns"])
+    assert set(opens) == {{"NQ": "18:00", "IBM": "04:00", "GBPUSD": "17:00"}[symbol]}
+    closes = {new_york(t)[-5:] for t in table["close_ts_ns"]}
+    assert closes <= {"13:00", "17:00", "20:00"}
+    hours = {
+        (int(row["close_ts_ns"]) - int(row["open_ts_ns"])) // HOUR_NS
+        for row in table
+        if new_york(row["close_ts_ns"])[-5:] != "13:00"
     }
+    if symbol == "GBPUSD":  # the only session that a change lies in: the others begin after it
+        assert hours == {120}
+    offsets = offset_table(symbol, ns(f"{year}-01-02"), ns(f"{year}-12-30"))
+    assert (offsets["offset_ns"] // HOUR_NS).tolist() == [-5, -4, -5]
+    assert np.diff(offsets["ts_ns"]).min() > 60 * DAY_NS
 
 
-DAYS_OF_MOURNING = {"2018-12-05", "2025-01-09"}
-
-
-def test_cme_agrees_with_pandas_market_calendars_but_for_named_days() -> None:
-    start, end = "2016-01-01", "2026-06-30"
-    other = other_calendar("CME Globex Equity", start, end)
-    theirs = as_rows(other["market_open"], other["market_close"])
-    table = session_table("NQ", ns(start), ns(end))
-    ours = as_rows(pd.to_datetime(table["open_ts_ns"]), pd.to_datetime(table["close_ts_ns"]))
-    kinds: dict[str, int] = {}
-    for day in sorted(theirs.keys() | ours.keys()):
-        if ours.get(day) == theirs.get(day) or ns(start) // DAY_NS > day - 719_163:
-            continue
-        date = dt.date.fromordinal(day)
-        kind = kind_of_difference(date, ours.get(day), theirs.get(day))
-        assert kind, f"{date}: {ours.get(day)} but {theirs.get(day)}"
-        kinds[kind] = kinds.get(kind, 0) + 1
-    assert set(kinds) <= {"shut", "quarter past one", "no early close"}
-    assert sum(kinds.values()) < 60
-
-
-def kind_of_difference(date: dt.date, ours, theirs) -> str:
-    if ours is None:  # Good Friday and days of mourning: a morning of trading, or none
-        is_good_friday = date.weekday() == 4 and date.month in (3, 4)
-        return "shut" if is_good_friday or date.isoformat() in DAYS_OF_MOURNING else ""
-    if theirs is None or ours[0] != theirs[0]:
-        return ""
-    closes = tuple(new_york(row[1])[-5:] for row in (ours, theirs))
-    if closes == ("13:00", "13:15"):
-        return "quarter past one"
-    is_summer = (date.month, date.day) in {(6, 19), (6, 20), (6, 18), (7, 3)}
-    return "no early close" if closes[0] == "17:00" and is_summer else ""
-
-
-def test_us_equity_days_agree_with_pandas_market_calendars() -> None:
-    start, end = "2012-06-01", "2026-06-30"
-    other = other_calendar("NYSE", start, end)
-    table = session_table("SPY", ns(start), ns(end) + DAY_NS)
-    theirs = {day.toordinal() - 719_163 for day in other.index}
-    ours = set(table["day"].tolist())
-    assert theirs == ours
-    half_days = {
-        int(day.toordinal() - 719_163)
-        for day, close in zip(other.index, other["market_close"], strict=True)
-        if close.tz_convert("America/New_York").hour < 16
-    }
-    ends = {int(row["day"]): new_york(row["close_ts_ns"])[-5:] for row in table}
-    assert {d for d, end_ in ends.items() if end_ == "17:00"} == half_days
-    assert set(ends.values()) == {"17:00", "20:00"}
+def test_seconds_past_2038_and_the_end_of_the_tables_are_known_or_refused() -> None:
+    wrap = 2**31 * 10**9  # 2038-01-19 03:14:08, where 32 bits of seconds end
+    assert spans("NQ", "2038-01-18T12:00", "2038-01-19T12:00") == [
+        "Sun 17 18:00 - Mon 18 13:00", "Mon 18 18:00 - Tue 19 17:00",
+    ]  # fmt: skip
+    table = session_table("BTCUSDT", wrap - 1, wrap + 1)
+    assert table["open_ts_ns"][0] < wrap < table["close_ts_ns"][0]
+    local = np.array([wrap - 5 * HOUR_NS], np.int64)
+    assert to_utc(local, "America/New_York").tolist() == [wrap]
+    with pytest.raises(BadArgument, match="range"):  # 2262: beyond 63 bits of nanoseconds
+        session_table("NQ", ns("2024-01-01"), 2**63 - 1)
+    with pytest.raises(BadArgument, match="range"):
+        offset_table("NQ", 2**63 - 2, 2**63 - 1)
