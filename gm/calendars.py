@@ -4,10 +4,11 @@ Sessions come from exchange_calendars, with what it leaves out: the daily pause 
 the extended hours of US equities. Offsets come from the time zone database. Both are made for the
 range asked for, past or future. pandas is loaded only when an exchange calendar is asked for.
 
-Known to differ from other sources (tests/test_calendar_sources.py has them by rule and number): CMES is one calendar
-for all CME products. It closes at 13:00 New York where some products stay until 13:15 or later, is
-shut on Good Friday and days of mourning, knows no early close on 19 June and 3 July, and has 13:00
-where since 2022 currencies trade through holidays and crude oil until 14:30.
+Known to differ from other sources (tests/test_calendar_sources.py has the days by rule and
+number): CMES is one calendar for all CME products. It closes at 13:00 New York where some products
+stay until 13:15 or later, is shut on Good Friday and days of mourning, knows no early close on 19
+June and 3 July, and has 13:00 where since 2022 currencies trade through holidays and crude oil
+until 14:30.
 """
 
 import warnings
