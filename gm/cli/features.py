@@ -110,7 +110,7 @@ def _print(report: "AuditReport", *, has_table: bool) -> None:
         f" ready on {found.ready:,} from bar {found.first_ready_bar:,}"
     )
     if has_table:
-        console.print(_table(report))
+        console.print(_table(report, is_markdown=not console.is_terminal))
     if report.lookahead is not None:
         _verdict(
             console,
@@ -141,10 +141,12 @@ def _verdict(console: "Console", what: str, difference: "Difference | None") -> 
     )
 
 
-def _table(report: "AuditReport") -> "Table":
+def _table(report: "AuditReport", *, is_markdown: bool) -> "Table":
+    from rich import box
     from rich.table import Table
 
-    table = Table("column", *("zeros", "min", "1%", "25%", "50%", "75%", "99%", "max", "lag 1"))
+    names = ("zeros", "min", "1%", "25%", "50%", "75%", "99%", "max", "lag 1")
+    table = Table("column", *names, box=box.MARKDOWN if is_markdown else box.HEAVY_HEAD)
     for column in table.columns[1:]:
         column.justify = "right"
     for found in report.description.columns:

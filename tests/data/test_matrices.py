@@ -17,7 +17,7 @@ from gm.audit.parity import check_parity
 from gm.audit.views import VIEWS, Bars
 from gm.training import reference
 
-from ..runs import real_file
+from ..runs import ROOT, gm as run_gm, real_file
 
 pytestmark = pytest.mark.data
 EXACT = {"mlmi_signal", "fvg_bullish_active", "fvg_bearish_active", "fvg_mitigation_signal"}
@@ -164,3 +164,15 @@ def test_native_synergies_are_those_of_the_reference(thirty: Case, five: Case) -
         for signal in synergy.signals:
             np.testing.assert_allclose(row["strength"][signal.kind], signal.strength, **one_ulp)
             assert row["age_s"][signal.kind] == (synergy.ts_ns - signal.ts_ns) // 10**9
+
+
+@pytest.mark.parametrize("case", [NQ, BTC_30, BTC_5])
+def test_the_readme_shows_what_the_command_prints(case: Case) -> None:
+    arguments = ["features", real_file(case.file), "--instrument", case.instrument]
+    if case.view == "tactical":
+        arguments.append("--tactical")
+    code, printed, complaint = run_gm(*arguments)
+    assert code == 0, complaint
+    rows = [line.strip() for line in printed.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(VIEWS[case.view].columns)
+    assert "\n".join(rows) in (ROOT / "README.md").read_text()
