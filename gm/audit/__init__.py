@@ -14,7 +14,7 @@ from gm.audit.parity import ParityReport, check_parity, random_cuts
 from gm.audit.views import VIEWS, Difference as Difference, View as View
 from gm.errors import DataGap
 from gm.readers import aggregate_bars, read_bars
-from gm.report.matrix import write_matrix_page
+from gm.report.matrix import Seen, write_matrix_page
 
 
 class AuditOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,9 +95,7 @@ def audit_features(options: AuditOptions) -> AuditReport:
         cuts = random_cuts(len(bars), options.points, options.seed)
         parity = check_parity(view, bars, options.instrument, cuts)
     if options.plot is not None:
-        at = _bar_at(bars["start_ts_ns"], ready, options.at_ts_ns)
-        plot = write_matrix_page(
-            options.plot,
+        seen = Seen(
             view=view.name,
             columns=view.columns,
             instrument=options.instrument,
@@ -105,8 +103,9 @@ def audit_features(options: AuditOptions) -> AuditReport:
             rows=matrices[:, -1],
             ready=ready,
             matrix_rows=view.rows,
-            at=at,
+            at=_bar_at(bars["start_ts_ns"], ready, options.at_ts_ns),
         )
+        plot = write_matrix_page(options.plot, seen)
     return AuditReport(
         file=str(options.path),
         rows_refused=len(read.quarantine),

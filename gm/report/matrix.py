@@ -6,7 +6,7 @@ so that price and columns share one axis.
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,12 +38,31 @@ font:11px system-ui,sans-serif;font-variant-numeric:tabular-nums}
 .trace{fill:none;stroke:var(--ink);stroke-width:1;opacity:.55;stroke-linejoin:round}
 .cold{fill:var(--neutral);opacity:.22}.here{fill:none;stroke:var(--ink);stroke-width:1.2;
 stroke-dasharray:3 3;opacity:.7}image{image-rendering:pixelated}
-.rise{fill:var(--positive)}.fall{fill:var(--negative)}.rise,.fall{stroke:var(--card);stroke-width:.6}
+.rise{fill:var(--positive)}.fall{fill:var(--negative)}
+.rise,.fall{stroke:var(--card);stroke-width:.6}
 .cell{fill:transparent}.cell:hover{stroke:var(--ink);stroke-width:1.5}
 .scale{display:inline-block;width:150px;height:11px;border-radius:3px;margin:0 8px;
 vertical-align:-1px;background:linear-gradient(90deg,var(--negative),transparent,var(--positive));
 border:1px solid var(--edge)}
 """
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A matrix over a stretch of closed bars, in time order.
+
+    ``view`` names the matrix; ``bars`` (n,) as of ``gm.read_bars``; ``rows`` (n, columns) the
+    newest row after each bar; ``ready`` (n,); ``matrix_rows`` 48 or 60; ``at`` the index of a bar
+    whose matrix is ready, which is drawn large.
+    """
+
+    view: str
+    columns: tuple[str, ...]
+    instrument: str
+    bars: NDArray[np.void]
+    rows: NDArray[np.float32]
+    ready: NDArray[np.bool_]
+    matrix_rows: int
+    at: int
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -55,98 +74,81 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     is_ready: NDArray[np.bool_]
 
 
-def write_matrix_page(
-    path: Path,
-    *,
-    view: str,
-    columns: Sequence[str],
-    instrument: str,
-    bars: NDArray[np.void],
-    rows: NDArray[np.float32],
-    ready: NDArray[np.bool_],
-    matrix_rows: int,
-    at: int,
-) -> Path:
+def write_matrix_page(path: Path, seen: Seen) -> Path:
     """Draw a matrix over the price and write the page.
 
     Parameters
     ----------
     path : Path
         The HTML file; it holds everything and fetches nothing.
-    view, columns : str, sequence of str
-        Name of the matrix and of its columns.
-    instrument : str
-        Symbol of configs/instruments.yaml.
-    bars : structured, shape (n,)
-        Closed bars in time order.
-    rows : float32, shape (n, columns)
-        The newest row after each bar.
-    ready : bool, shape (n,)
-        Whether the matrix was ready.
-    matrix_rows : int
-        48 or 60.
-    at : index
-        A bar whose matrix is ready.
+    seen : Seen
+        What to draw.
 
     Returns
     -------
     Path
         ``path``.
 
+    Raises
+    ------
+    UnknownInstrument
+        If no such instrument is configured.
+
     Source
     ------
     Ours.
     """
-    whole = _panel(bars, rows, ready, float(find_instrument(instrument).tick_size))
-    far = merged(whole, OVERVIEW_BUCKETS, columns)
-    window = _cut(whole, max(0, at + 1 - WINDOW_BARS), at + 1)
-    near = _cut(whole, at + 1 - matrix_rows, at + 1)
-    title = f"{instrument}: what the agents see"
-    facts = " &middot; ".join(
-        html.escape(text)
-        for text in (
-            f"{view} matrix, {matrix_rows} rows of {len(columns)} columns",
-            f"{len(bars):,} bars from {_stamp(whole.starts_ns[0])} to {_stamp(whole.starts_ns[-1])}"
-            " UTC",
-            f"ready on {int(ready.sum()):,}",
-            f"schema {feature_schema_hash()[:16]}",
-        )
-    )
-    here = _stamp(whole.starts_ns[at])
-    per_column = -(-len(whole.starts_ns) // len(far.starts_ns))
-    sections = (
-        (
-            "The whole file",
-            panel_svg(far, columns, mark=at / max(len(bars) - 1, 1), has_signals=False),
-            f"{_sharing(per_column)}Grey: not ready yet.",
-        ),
-        (
-            f"The last {len(window.starts_ns)} bars to {here}",
-            panel_svg(window, columns, has_traces=True),
-            "Triangles are the signals among the columns. At the right the value of the last bar.",
-        ),
-        (
-            f"The matrix at {here}",
-            panel_svg(near, columns, has_cells=True),
-            "Exactly what a network is given, oldest row left. Every cell tells its value.",
-        ),
+    title = f"{seen.instrument}: what the agents see"
+    starts = seen.bars["start_ts_ns"]
+    facts = (
+        f"{seen.view} matrix, {seen.matrix_rows} rows of {len(seen.columns)} columns",
+        f"{len(starts):,} bars from {_stamp(starts[0])} to {_stamp(starts[-1])} UTC",
+        f"ready on {int(seen.ready.sum()):,}",
+        f"schema {feature_schema_hash()[:16]}",
     )
     body = "".join(
         f'<h2>{html.escape(name)}</h2><div class="card">{picture}'
         f'<p class="muted">{html.escape(note)}</p></div>'
-        for name, picture, note in sections
+        for name, picture, note in _sections(seen)
     )
     text = (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width,initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}{_colours()}{MATRIX_STYLE}</style></head><body>"
-        f'<main><h1>{html.escape(title)}</h1><p class="muted">{facts}</p>'
+        f"<title>{html.escape(title)}</title>"
+        f"<style>{STYLE}{_colours()}{MATRIX_STYLE}</style></head><body>"
+        f'<main><h1>{html.escape(title)}</h1><p class="muted">'
+        f"{' &middot; '.join(html.escape(fact) for fact in facts)}</p>"
         '<p class="muted">&minus;1<span class="scale"></span>+1</p>'
         f"{body}</main></body></html>\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _sections(seen: Seen) -> Iterator[tuple[str, str, str]]:
+    """Title, picture and note of each, from far to near."""
+    whole = _panel(seen, float(find_instrument(seen.instrument).tick_size))
+    count, end = len(whole.starts_ns), seen.at + 1
+    here = _stamp(whole.starts_ns[seen.at])
+    far = merged(whole, OVERVIEW_BUCKETS, seen.columns)
+    yield (
+        "The whole file",
+        panel_svg(far, seen.columns, mark=end / count, has_signals=False),
+        f"{_sharing(-(-count // len(far.starts_ns)))}Grey: not ready yet.",
+    )
+    window = _cut(whole, max(0, end - WINDOW_BARS), end)
+    yield (
+        f"The last {len(window.starts_ns)} bars to {here}",
+        panel_svg(window, seen.columns, has_traces=True),
+        "Triangles are the signals among the columns. At the right the value of the last bar.",
+    )
+    near = _cut(whole, end - seen.matrix_rows, end)
+    yield (
+        f"The matrix at {here}",
+        panel_svg(near, seen.columns, has_cells=True),
+        "Exactly what a network is given, oldest row left. Every cell tells its value.",
+    )
 
 
 def merged(panel: Panel, buckets: int, columns: Sequence[str]) -> Panel:
@@ -364,18 +366,13 @@ def _colours() -> str:
     return f":root{{--positive:rgb({positive});--negative:rgb({negative})}}"
 
 
-def _panel(
-    bars: NDArray[np.void],
-    rows: NDArray[np.float32],
-    ready: NDArray[np.bool_],
-    tick_size: float,
-) -> Panel:
+def _panel(seen: Seen, tick_size: float) -> Panel:
     names = ("open_ticks", "high_ticks", "low_ticks", "close_ticks")
     return Panel(
-        starts_ns=bars["start_ts_ns"].astype(np.int64),
-        prices=np.stack([bars[name] for name in names], axis=1) * tick_size,
-        rows=rows.astype(np.float64),
-        is_ready=ready,
+        starts_ns=seen.bars["start_ts_ns"].astype(np.int64),
+        prices=np.stack([seen.bars[name] for name in names], axis=1) * tick_size,
+        rows=seen.rows.astype(np.float64),
+        is_ready=seen.ready,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gm.readers import BAR
-from gm.report.matrix import Panel, merged, panel_svg, write_matrix_page
+from gm.report.matrix import Panel, Seen, merged, panel_svg, write_matrix_page
 from gm.report.png import NEGATIVE, POSITIVE, data_uri, encode_png, signed_pixels
 
 
@@ -85,10 +85,11 @@ def test_a_page_stands_alone_and_names_what_it_shows(tmp_path: Path) -> None:
     for name in ("open_ticks", "high_ticks", "low_ticks", "close_ticks"):
         bars[name] = 40_000
     rows = np.random.default_rng(2).uniform(-1, 1, (300, 2)).astype(np.float32)
-    path = write_matrix_page(
-        tmp_path / "deep" / "matrix.html", view="strategic", columns=("one", "<two>"),
-        instrument="NQ", bars=bars, rows=rows, ready=np.arange(300) >= 176, matrix_rows=48, at=250,
+    seen = Seen(
+        view="strategic", columns=("one", "<two>"), instrument="NQ", bars=bars, rows=rows,
+        ready=np.arange(300) >= 176, matrix_rows=48, at=250,
     )  # fmt: skip
+    path = write_matrix_page(tmp_path / "deep" / "matrix.html", seen)
     text = path.read_text()
     assert not re.search(r'(src|href)="(?!data:)', text)
     assert "<script" not in text
