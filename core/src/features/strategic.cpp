@@ -154,7 +154,8 @@ std::int64_t StrategicFeatures::bars_needed() const noexcept {
                   mlmi_.bars_needed(), profile_.bars_needed()});
     const std::int64_t rows = to_warmth > 0 ? to_warmth - 1 + kRows
                                             : kRows - static_cast<std::int64_t>(rows_.warm_rows());
-    const std::int64_t prices = positive_bars_.is_bad() ? decltype(positive_bars_)::kBarsMin - positive : 0;
+    const std::int64_t prices =
+        positive_bars_.is_bad() ? decltype(positive_bars_)::kBarsMin - positive : 0;
     return std::max(rows, prices);
 }
 
