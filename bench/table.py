@@ -21,7 +21,8 @@ ROWS = (
     ("G1 three-layer net, new row / onnxruntime C API", "policy", (NETWORK, "ratio_p50"), ">= 6"),
     ("G10 ring hop / ping-pong", "ring", ("hop_ns",), "<= 2.2"),
     ("G10 drained / naive pop", "ring", ("drained_over_naive_per_us",), ">= 5"),
-    ("row of 7 columns / NumPy streaming row", "row", ("ratio_p50",), "-"),
+    ("G9 row of 13 columns / NumPy streaming row", "row", ("ratio_p50",), ">= 200"),
+    ("G9 row, p99 / p50 of quiet bars", "row", ("p99_to_p50_quiet",), "<= 2"),
 )
 TIMES = (
     ("CLOSE to order, core", "engine", "native_order_ns"),
