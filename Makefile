@@ -22,13 +22,13 @@ CORE := build/core$(if $(SANITIZE),-$(firstword $(subst $(comma), ,$(SANITIZE)))
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
-.PHONY: help setup native demo test core test-core test-data test-train mutants leak kill-campaign lint format \
-        bench bench-peers bench-smoke wheel lock clean
+.PHONY: help setup native demo test core test-core test-data test-train mutants leak kill-campaign \
+        fuzz fuzz-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
 	@echo "  also: setup native test-core test-data test-train mutants kill-campaign format"
-	@echo "        bench bench-peers bench-smoke wheel lock clean"
+	@echo "        fuzz fuzz-campaign bench bench-peers bench-smoke wheel lock clean"
 
 setup: $(INSTALLED)
 
@@ -89,6 +89,17 @@ kill-campaign: native core
 test-train:
 	@echo "make test-train: there is no training yet; the training issue builds it" >&2
 	@exit 1
+
+# Every decoder of bytes from outside under a fuzzer: the saved inputs and a minute of new ones, or
+# ten million executions of each target. TARGETS="frame csv" runs these alone.
+TARGETS ?=
+fuzz: native
+	@.ci/setup fuzz
+	$(BIN)/python -m tests.fuzz --seconds 60 $(TARGETS)
+
+fuzz-campaign: native
+	@.ci/setup fuzz
+	$(BIN)/python -m tests.fuzz --executions 10000000 $(TARGETS)
 
 lint: native
 	@.ci/lint

@@ -182,7 +182,7 @@ QuarantineReason play_backfill(Market& market, Script& script) {
 }
 
 QuarantineReason play_event(Market& market, Script& script) {
-    const std::uint8_t what = script.byte() % 11;
+    const std::uint8_t what = script.byte() % 12;
     switch (what) {
         case 0: return play_bar(market, script, true);
         case 1:
@@ -200,6 +200,7 @@ QuarantineReason play_event(Market& market, Script& script) {
         }
         case 5: market.on_time(script.time()); return QuarantineReason::kMalformed;
         case 10: return play_backfill(market, script);
+        case 11: market.forget_bars_before(script.time()); return QuarantineReason::kMalformed;
         default: return play_book(market, script, what % 3);
     }
 }
@@ -217,6 +218,7 @@ void check(const Market& market) {
     }
     (void)market.next_deadline_ns();
     (void)market.local_offset_ns(market.last_good_ts_ns());
+    (void)market.is_open_longer_than(kHourNs, market.last_good_ts_ns(), kMonday + 50 * kHourNs);
 }
 
 }  // namespace
