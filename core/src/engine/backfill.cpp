@@ -20,9 +20,10 @@ constexpr std::int64_t kWarmBarsMin = 177;
 }  // namespace
 
 std::int64_t Engine::bars_needed(std::uint32_t at) const noexcept {
-    const StrategicFeatures& features = desks_[at].features;
-    if (features.is_ready()) return 0;
-    return std::max<std::int64_t>(1, kWarmBarsMin - features.bars());
+    if (not_ready_reason(at) == NotReadyReason::kNone) return 0;
+    const std::int64_t for_features =
+        kernels_.has_rule() ? 0 : kWarmBarsMin - desks_[at].features.bars();
+    return std::max({std::int64_t{1}, for_features, kernels_.bars_needed(at)});
 }
 
 bool Engine::needs_backfill() const noexcept {
@@ -50,9 +51,9 @@ void Engine::on_backfill_end(Outputs& out) noexcept {
     is_backfilling_ = false;
     for (std::uint32_t at = 0; at < desks_.size(); ++at) {
         Desk& desk = desks_[at];
-        desk.was_ready = desk.features.is_ready();
+        desk.was_ready = not_ready_reason(at) == NotReadyReason::kNone;
         desk.must_prepare = true;
-        write_state(at, state_, static_cast<std::uint8_t>(desk.features.reason()), out);
+        write_state(at, state_, static_cast<std::uint8_t>(not_ready_reason(at)), out);
     }
     become_ready_if_known(out);
 }
@@ -69,6 +70,7 @@ void Engine::begin_live(Desk& desk, std::int64_t ts_ns) noexcept {
     desk.features.open();
     desk.tactical.open();
     desk.synergies.open(desk.synergies.rules());
+    kernels_.forget_bars(static_cast<std::uint32_t>(&desk - desks_.data()));
 }
 
 }  // namespace gm

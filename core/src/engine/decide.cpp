@@ -47,7 +47,7 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
     bool acts = false;
     bool entries = false;
     std::int64_t wanted = 0;
-    if (is_ready(at)) {
+    if (not_ready_reason(at) == NotReadyReason::kNone) {
         DecisionValues values{};
         if (kernels_.has_rule()) {
             ask_rule(at, values);

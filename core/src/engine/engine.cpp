@@ -223,9 +223,10 @@ void Engine::conclude(std::uint32_t at, Outputs& out) noexcept {
     if (kernels_.is_waiting(at)) return;
     if (!desk.must_decide || !desk.is_live) return;
     desk.must_decide = false;
-    if (is_ready(at) != desk.was_ready) {
-        desk.was_ready = is_ready(at);
-        write_state(at, state_, static_cast<std::uint8_t>(desk.features.reason()), out);
+    const NotReadyReason reason = not_ready_reason(at);
+    if ((reason == NotReadyReason::kNone) != desk.was_ready) {
+        desk.was_ready = !desk.was_ready;
+        write_state(at, state_, static_cast<std::uint8_t>(reason), out);
     }
     decide(at, out);
     write_position(at, out);
@@ -233,9 +234,10 @@ void Engine::conclude(std::uint32_t at, Outputs& out) noexcept {
     desk.must_prepare = true;
 }
 
-bool Engine::is_ready(std::uint32_t at) const noexcept {
-    const bool is_warm = kernels_.has_rule() || desks_[at].features.is_ready();
-    return is_warm && kernels_.is_ready(at);
+NotReadyReason Engine::not_ready_reason(std::uint32_t at) const noexcept {
+    const NotReadyReason of_features = desks_[at].features.reason();
+    if (!kernels_.has_rule() && of_features != NotReadyReason::kNone) return of_features;
+    return kernels_.is_ready(at) ? NotReadyReason::kNone : NotReadyReason::kWarmingUp;
 }
 
 void Engine::prepare() noexcept {

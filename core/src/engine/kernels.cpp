@@ -83,10 +83,12 @@ Failure Kernels::open(const Settings& settings) {
     settings_ = settings.kernels;
     std::array<std::size_t, kSizes> keep{};
     std::uint8_t columns = 0;
+    std::size_t calls = 0;  // of one instrument at most
     for (std::uint32_t i = 0; i < settings_.size(); ++i) {
         const KernelSettings& kernel = settings_[i];
-        std::size_t& size_keep = keep[size_of(kernel.minutes)];
-        size_keep = std::max(size_keep, kernel.warmup + kKernelBarsMax);
+        const std::size_t size = size_of(kernel.minutes);
+        keep[size] = std::max(keep[size], kernel.warmup + kKernelBarsMax[size]);
+        calls += kKernelBarsMax[size];
         if (kernel.kind == KernelKind::kRule) {
             rule_ = i;
             decision_minutes_ = kernel.minutes;
@@ -105,7 +107,7 @@ Failure Kernels::open(const Settings& settings) {
             if (keep[size] > 0) desks_[at].bars[size].open(keep[size]);
         }
     }
-    waiting_.reserve(desks_.size() * settings_.size() * kKernelBarsMax);
+    waiting_.reserve(desks_.size() * calls);
     return ok();
 }
 
@@ -151,11 +153,11 @@ void Kernels::ask(std::uint32_t at, std::uint64_t input_sequence) noexcept {
 // The newest bars of a size, oldest first: every kernel of that size whose window is full.
 void Kernels::ask_about(std::uint32_t at, std::size_t size) noexcept {
     Desk& desk = desks_[at];
-    const std::size_t fresh = std::min(desk.fresh[size], kKernelBarsMax);
+    const std::size_t fresh = std::min(desk.fresh[size], kKernelBarsMax[size]);
     desk.fresh[size] = 0;
     for (std::size_t age = fresh; age-- > 0;) {
         for (std::uint32_t i = 0; i < settings_.size(); ++i) {  // at most kKernelsMax
-            if (size_of(settings_[i].minutes) != size || states_[i].status != KernelStatus::kOk ||
+            if (size_of(settings_[i].minutes) != size || !is_called(i) ||
                 desk.bars[size].count() < settings_[i].warmup + age) {
                 continue;
             }
@@ -257,9 +259,38 @@ void Kernels::forget(std::uint32_t kernel) noexcept {
 
 bool Kernels::is_column_quarantined(std::size_t column) const noexcept {
     for (std::size_t i = 0; i < settings_.size(); ++i) {
-        if (i != rule_ && column_of_[i] == column) return states_[i].status != KernelStatus::kOk;
+        if (i != rule_ && column_of_[i] == column) return !is_called(i);
     }
     return false;
+}
+
+void Kernels::forget_bars(std::uint32_t at) noexcept {
+    if (!is_used()) return;
+    Desk& desk = desks_[at];
+    for (KernelBars& bars : desk.bars) bars.clear();
+    desk.fresh = {};
+    desk.rows = {};
+    desk.values = {};
+    desk.latest = {};
+    desk.rule = 0;
+    desk.is_rule_warm = false;
+}
+
+// What a kernel waits for: its own window, and for a column one in each row of the matrix.
+std::int64_t Kernels::bars_needed(std::uint32_t at) const noexcept {
+    if (!is_used()) return 0;
+    std::int64_t most = 0;
+    for (std::size_t i = 0; i < settings_.size(); ++i) {  // at most kKernelsMax
+        const KernelSettings& kernel = settings_[i];
+        const bool is_needed = i == rule_ || (needed_columns_ >> column_of_[i] & 1U) != 0;
+        if (!is_called(i) || !is_needed) continue;
+        const std::int64_t rows = i == rule_ ? 0 : std::int64_t{kStrategicRows} - 1;
+        const std::int64_t half_hours = (std::int64_t{kernel.warmup} * kernel.minutes + 29) / 30;
+        const auto have =
+            static_cast<std::int64_t>(desks_[at].bars[size_of(kernel.minutes)].count());
+        most = std::max(most, half_hours + rows - have * kernel.minutes / 30);
+    }
+    return most;
 }
 
 const float* Kernels::matrix(std::uint32_t at) const noexcept {

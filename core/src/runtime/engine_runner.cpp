@@ -58,7 +58,8 @@ void copy_kernels(const Kernels& kernels, EngineStatus& status) noexcept {
     }
 }
 
-InstrumentStatus status_of(const Desk& desk, const Instrument& instrument) noexcept {
+InstrumentStatus status_of(const Desk& desk, const Instrument& instrument,
+                           NotReadyReason reason) noexcept {
     InstrumentStatus status{};
     std::memcpy(status.symbol, instrument.symbol, sizeof status.symbol);
     status.position_lots = desk.position.lots;
@@ -67,8 +68,8 @@ InstrumentStatus status_of(const Desk& desk, const Instrument& instrument) noexc
     status.round_trips = desk.position.round_trips;
     status.last_price_ticks = desk.market.last_good_price_ticks();
     status.last_price_ts_ns = desk.market.last_good_ts_ns();
-    status.is_ready = desk.features.is_ready() ? 1 : 0;
-    status.not_ready_reason = static_cast<std::uint64_t>(desk.features.reason());
+    status.is_ready = reason == NotReadyReason::kNone ? 1 : 0;
+    status.not_ready_reason = static_cast<std::uint64_t>(reason);
     status.kill_level = static_cast<std::uint64_t>(desk.level);
     status.bars_30m = desk.closed_bars_30m;
     status.bars_5m = desk.closed_bars_5m;
@@ -264,7 +265,9 @@ void EngineRunner::write_status(bool is_forced) noexcept {
     page_->write_engine(status);
     const auto desks = engine_->desks();
     for (std::size_t i = 0; i < desks.size(); ++i) {
-        InstrumentStatus row = status_of(desks[i], settings_.instruments[i]);
+        const auto at = static_cast<std::uint32_t>(i);
+        InstrumentStatus row =
+            status_of(desks[i], settings_.instruments[i], engine_->not_ready_reason(at));
         row.bars_needed = engine_->bars_needed(static_cast<std::uint32_t>(i));
         page_->write_instrument(i, row);
     }

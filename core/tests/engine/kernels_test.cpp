@@ -381,3 +381,36 @@ TEST_CASE("an answer that comes twice is dropped") {
     CHECK(rig.written.size() == written);
     CHECK(rig.engine->totals().duplicates == 1);
 }
+
+TEST_CASE("after a backfill every row that the matrix shows is asked for at the next close") {
+    Settings settings = make_settings();
+    settings.kernels = {kernel_row("slow", KernelKind::kFeature, 10),
+                        kernel_row("fast", KernelKind::kFeature, 10, 5)};
+    settings.agents[0].column_mask = 3U << kStrategicColumns;
+    Kernels kernels;
+    REQUIRE(kernels.open(settings).is_ok());
+    CHECK(kernels.bars_needed(0) == 10 + 47);
+    for (int i = 0; i < 600; ++i) {
+        const std::int64_t start = kStartNs + i * kFiveMinutesNs;
+        if (i % 6 == 5) kernels.on_bar(0, closed(start - 5 * kFiveMinutesNs, 100 + i, 30));
+        kernels.on_bar(0, closed(start, 100 + i, 5));
+    }
+    CHECK_FALSE(kernels.is_ready(0));
+    kernels.ask(0, 1);
+    KernelCall call{};
+    while (kernels.next_call(call)) {
+        const double newest = call.windows[0][9];
+        CHECK(kernels.take(answer_to(kernels, newest)) == Kernels::Taken::kTaken);
+    }
+    CHECK(kernels.is_ready(0));
+    CHECK(kernels.bars_needed(0) <= 0);
+    for (int row = 0; row < 48; ++row) {
+        const auto wanted = static_cast<float>(100 + (52 + row) * 6 + 5);
+        CHECK(kernels.matrix(0)[row * 3] == wanted);
+        CHECK(kernels.matrix(0)[row * 3 + 1] == wanted);
+    }
+    kernels.forget_bars(0);
+    CHECK_FALSE(kernels.is_ready(0));
+    CHECK(kernels.bars_needed(0) == 10 + 47);
+    CHECK(kernels.matrix(0)[47 * 3] == 0.0F);
+}

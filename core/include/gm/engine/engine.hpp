@@ -107,6 +107,8 @@ class Engine {
     [[nodiscard]] std::size_t open_orders() const noexcept { return orders_.open_count(); }
     [[nodiscard]] const EngineTotals& totals() const noexcept { return totals_; }
     [[nodiscard]] std::span<const Desk> desks() const noexcept { return desks_; }
+    // Why an instrument does not decide yet: its matrix, or what its kernels add to it.
+    [[nodiscard]] NotReadyReason not_ready_reason(std::uint32_t at) const noexcept;
     // Bars of 30 minutes that an instrument needs before it may trade, at least; 0: it is warm.
     [[nodiscard]] std::int64_t bars_needed(std::uint32_t at) const noexcept;
     // Nothing came live yet, and bars from before would be of use: an engine that is not warm, or
@@ -143,7 +145,6 @@ class Engine {
     void conclude(std::uint32_t at, Outputs& out) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
-    [[nodiscard]] bool is_ready(std::uint32_t at) const noexcept;
     void on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept;
     void on_backfill_end(Outputs& out) noexcept;
     void begin_live(Desk& desk, std::int64_t ts_ns) noexcept;

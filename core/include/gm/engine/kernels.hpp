@@ -26,7 +26,9 @@
 
 namespace gm {
 
-inline constexpr std::size_t kKernelBarsMax = 48;   // newest closed bars of one step and size
+// Newest closed bars that are called for when one step, or a backfill, has brought more: all that
+// the matrix shows, of 30 minutes and of 5.
+inline constexpr std::array<std::size_t, 2> kKernelBarsMax = {48, 6 * 48};
 inline constexpr std::uint32_t kOverBudgetMax = 3;  // in a row
 
 // One call to make. The windows lie in the engine until its next bar: `warmup` values each, oldest
@@ -46,6 +48,7 @@ struct KernelCall {
 class KernelBars {
  public:
     void open(std::size_t keep);  // cold
+    void clear() noexcept { next_ = count_ = 0; }
     void push(const ClosedBar& bar, std::int64_t tick_e9, std::int64_t lot_e9) noexcept;
     // `length` values of the bars that end `age` bars before the newest.
     [[nodiscard]] const double* window(KernelField field, std::size_t age,
@@ -72,6 +75,11 @@ class Kernels {
     // The size of bar on whose close an instrument decides.
     [[nodiscard]] std::uint32_t decision_minutes() const noexcept { return decision_minutes_; }
     [[nodiscard]] bool has_rule() const noexcept { return rule_ != kNone; }
+
+    // A hole in time: what came before says nothing about what comes.
+    void forget_bars(std::uint32_t at) noexcept;
+    // Bars of 30 minutes until is_ready(), at least.
+    [[nodiscard]] std::int64_t bars_needed(std::uint32_t at) const noexcept;
 
     // Each closed bar of a step, then once what shall be asked about them.
     void on_bar(std::uint32_t at, const ClosedBar& bar) noexcept;
@@ -110,7 +118,7 @@ class Kernels {
 
  private:
     static constexpr std::uint32_t kNone = 0xffffffff;
-    static constexpr std::size_t kSizes = 2;  // 30 and 5 minutes
+    static constexpr std::size_t kSizes = kKernelBarsMax.size();
 
     struct State {
         KernelStatus status = KernelStatus::kOk;
@@ -152,6 +160,9 @@ class Kernels {
     void set_column(Desk& desk, std::size_t row, std::size_t column, float value) noexcept;
     void forget(std::uint32_t kernel) noexcept;
     [[nodiscard]] KernelStatus judge(const KernelResult& result, State& state) const noexcept;
+    [[nodiscard]] bool is_called(std::size_t kernel) const noexcept {
+        return states_[kernel].status == KernelStatus::kOk;
+    }
     [[nodiscard]] bool is_column_quarantined(std::size_t column) const noexcept;
 
     std::vector<KernelSettings> settings_;
