@@ -287,10 +287,16 @@ def build(
 
     Example: gm kernels build kernels.py --output kernels.so
     """
-    from gm.cli.printing import print_struct
+    from gm.cli.printing import print_kernels, print_struct
     from gm.kernels.build import build_library
 
-    print_struct(build_library(file, output or file.with_suffix(".so")), as_json=json)
+    library = output or file.with_suffix(".so")
+    manifest = build_library(file, library)
+    if json:
+        print_struct(manifest, as_json=True)
+    else:
+        print_kernels(manifest.kernels)
+        print(library)
     return 0
 
 

@@ -1,6 +1,7 @@
 """How data look on a terminal and as JSON."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,6 +93,18 @@ def print_stats(stats: msgspec.Struct, *, as_json: bool) -> None:
     console = _console()
     console.print(note)
     console.print(table)
+
+
+def print_kernels(kernels: Sequence[msgspec.Struct]) -> None:
+    """Print a table of what a library of kernels holds."""
+    table = Table("kernel", "kind", "inputs", "bars", "minutes", "sha256")
+    for kernel in kernels:
+        row = msgspec.structs.asdict(kernel)
+        inputs, sha256 = ", ".join(row["inputs"]), row["sha256"][:12]
+        table.add_row(
+            row["name"], row["kind"], inputs, str(row["warmup"]), str(row["minutes"]), sha256
+        )
+    _console().print(table)
 
 
 def print_tree(settings: msgspec.Struct, sha256: str, *, as_json: bool) -> None:

@@ -23,6 +23,7 @@ ACTIONS = ("long", "neutral", "short")
 GOLDEN_VECTORS = 16
 ROWS = 48
 CONTEXT = 6
+LAST_COLUMN = 12
 _MANIFEST_BYTES_MAX = 1 << 20
 _ONNX_BYTES_MAX = 16 << 20
 
@@ -61,7 +62,9 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ]
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Manifest(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """The contents of manifest.json."""
 
     format: Literal[1]
@@ -205,6 +208,11 @@ def _parse(path: Path, raw: bytes) -> Manifest:
     for agent in manifest.agents:
         if list(agent.columns) != sorted(set(agent.columns)):
             raise ConfigError(f"{path}: columns of {agent.name} must ascend: {agent.columns}")
+        if agent.columns[-1] > LAST_COLUMN + len(manifest.kernels):
+            raise ConfigError(
+                f"{path}: column {agent.columns[-1]} of {agent.name}: the last is {LAST_COLUMN}, "
+                f"and kernels names {len(manifest.kernels)} behind it"
+            )
     return manifest
 
 

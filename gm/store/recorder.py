@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from gm import layout
 from gm.layout import (
     Action,
+    KernelPolicy,
+    KernelStatus,
     OrderReason,
     OrderState,
     OrderType,
@@ -66,6 +68,7 @@ class Recorder:
         self._writers: dict[RecordType, Callable[[Slots], None]] = {
             RecordType.DECISION: self._decisions,
             RecordType.SYNERGY: self._synergies,
+            RecordType.KERNEL_STATE: self._kernel_quarantines,
             RecordType.INTENT: self._intents,
             RecordType.ORDER_UPDATE: self._order_updates,
             RecordType.FILL: self._fills,
@@ -287,6 +290,21 @@ class Recorder:
             for sequence, ts_ns, record in _rows(slots, "QUARANTINE")
         )
         self._insert("quarantine", "journal_sequence", 7, rows)
+
+    def _kernel_quarantines(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                ts_ns,
+                self._symbol(int(record["instrument"])),
+                int(record["kernel"]),
+                bytes(record["sha256"]).hex(),
+                word(KernelStatus, record["status"]),
+                word(KernelPolicy, record["policy"]),
+            )
+            for sequence, ts_ns, record in _rows(slots, "KERNEL_STATE")
+        )
+        self._insert("kernel_quarantines", "journal_sequence", 7, rows)
 
     def _engine_refusals(self, slots: Slots) -> None:
         rows = (

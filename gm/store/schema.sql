@@ -106,3 +106,13 @@ CREATE TABLE IF NOT EXISTS quarantine (
     bar_start_ts_ns INTEGER,            -- when the engine refused it
     reason TEXT NOT NULL
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS kernel_quarantines (  -- a user kernel that is not called any more
+    journal_sequence INTEGER PRIMARY KEY,
+    ts_ns INTEGER NOT NULL,
+    instrument TEXT NOT NULL,           -- of the call that was its last
+    kernel INTEGER NOT NULL,            -- its row in run.json
+    sha256 TEXT NOT NULL,
+    status TEXT NOT NULL,               -- not_finite, out_of_range, over_budget, failed, hung
+    policy TEXT NOT NULL                -- halt, skip
+) STRICT;

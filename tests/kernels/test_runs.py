@@ -155,6 +155,8 @@ def test_a_kernel_that_hangs_ends_the_process_and_the_next_one_does_not_call_it(
     (state,) = payloads(slots, RecordType.KERNEL_STATE, layout.KERNEL_STATE)
     assert state["status"] == KernelStatus.HUNG
     assert bytes(state["sha256"]).hex() == entry["sha256"]
+    (row,) = result.table("kernel_quarantines")
+    assert (row["sha256"], row["status"], row["policy"]) == (entry["sha256"], "hung", "skip")
     epochs = payloads(slots, RecordType.EPOCH, layout.EPOCH)
     assert [(int(e["epoch"]), int(e["clean"])) for e in epochs] == [(1, 1), (2, 0)]
     # The bar in which it hung was answered in the second life, as the first thing after its epoch.

@@ -22,6 +22,7 @@ def status() -> dict[str, object]:
             "epoch": 8, "inputs_consumed": 9, "decisions": 10, "orders": 11, "fills": 12,
             "venue_rejects": 13, "duplicates": 14, "bad_transitions": 15, "open_orders": 16,
             "refusals": [0, 0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 18, 0],
+            "kernels": [{"name": "spread", "calls": 22, "status": 5}],
         },
         "journal": {
             "published": 200, "drained": 190, "synced": 180, "ring_free": 65_000,
@@ -73,6 +74,8 @@ def value(name: str, **labels: str) -> float:
         ("gm_open_orders", {}, 16),
         ("gm_gate_refusals_total", {"code": "R06"}, 17),
         ("gm_gate_refusals_total", {"code": "R12"}, 18),
+        ("gm_kernel_calls_total", {"kernel": "spread"}, 22),
+        ("gm_kernel_quarantined", {"kernel": "spread"}, 5),
         ("gm_journal_synced_sequence", {}, 180),
         ("gm_journal_sync_seconds_max", {}, 0.012),
         ("gm_recorder_sequence", {}, 150),

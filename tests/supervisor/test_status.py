@@ -19,6 +19,7 @@ def page(kill_levels: list[int]) -> dict[str, Any]:
     return {
         "io": {"pid": os.getpid(), "phase": "trading"},
         "engine": {"epoch": 1, "inputs_consumed": 5, "open_orders": 0, "reader_refusals": 0,
+                   "kernels": [{"name": "up", "calls": 7, "status": 1}],
                    "bad_transitions": 1_234},
         "journal": {"drained": 1, "synced": 1},
         "memory": "", "failure": "",
