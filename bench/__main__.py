@@ -16,7 +16,7 @@ import time
 from bench import table
 from bench.rig import ROOT, build_native, save
 
-NAMES = ("ring", "row", "policy", "engine", "zmq")
+NAMES = ("ring", "row", "policy", "engine", "zmq", "replay")
 TIME_LIMIT_S = 600
 
 

@@ -19,6 +19,7 @@ ROWS = (
     ("E1a CLOSE in ring to order in ring / Python engine", "engine", ("score_p50",), ">= 10"),
     ("E2 time added over the echo, Python engine / core", "zmq", ("score_p50",), ">= 25"),
     ("G1 three-layer net, new row / onnxruntime C API", "policy", (NETWORK, "ratio_p50"), ">= 6"),
+    ("E4 replay of a day of ticks, M ticks/s", "replay", ("mticks_per_s",), ">= 10"),
     ("G10 ring hop / ping-pong", "ring", ("hop_ns",), "<= 2.2"),
     ("G10 drained / naive pop", "ring", ("drained_over_naive_per_us",), ">= 5"),
     ("G9 row of 13 columns / NumPy streaming row", "row", ("ratio_p50",), ">= 200"),

@@ -9,37 +9,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include "gm/base/clock.hpp"
 #include "gm/session/session.hpp"
 #include "settings_file.hpp"
+#include "synthetic_trades.hpp"
 
 namespace {
-
-constexpr std::int64_t kStartNs = 1'640'995'200'000'000'000;  // 2022-01-01
-constexpr std::int64_t kFirstTicks = 40'000;
-
-// Waves of days under noise, so that momentum has something to follow. Stays within a band.
-std::vector<gm::TapeRow> make_tape(std::size_t trades, std::int64_t spacing_ns) {
-    constexpr std::int64_t kWaveNs = 259'200'000'000'000;
-    std::mt19937_64 random(20220101);
-    std::vector<gm::TapeRow> tape;
-    tape.reserve(trades);
-    std::int64_t noise = 0;
-    for (std::size_t i = 0; i < trades; ++i) {
-        const std::int64_t since_ns = static_cast<std::int64_t>(i) * spacing_ns;
-        const std::int64_t phase = since_ns % kWaveNs;
-        const std::int64_t up = phase < kWaveNs / 2 ? phase : kWaveNs - phase;
-        noise = (noise * 255) / 256 + static_cast<std::int64_t>(random() % 9) - 4;
-        gm::Trade trade{};
-        trade.price_ticks = kFirstTicks + up / (kWaveNs / 4000) + noise;
-        trade.quantity_lots = static_cast<std::int64_t>(random() % 100) + 1;
-        tape.push_back(gm::make_row(gm::RecordType::kTrade, kStartNs + since_ns, trade));
-    }
-    return tape;
-}
 
 gm::Failure play(const gm::Settings& settings, const std::vector<gm::TapeRow>& tape, bool is_last) {
     gm::VenueSettings venue{};
@@ -75,7 +52,8 @@ int main(int argc, char** argv) {
     gm::Failure failure = bench::load_settings_file(argv[1], settings);
     const std::size_t trades = std::strtoull(argv[2], nullptr, 10);
     const long rounds = std::strtol(argv[4], nullptr, 10);
-    const std::vector<gm::TapeRow> tape = make_tape(trades, std::strtoll(argv[3], nullptr, 10));
+    const std::vector<gm::TapeRow> tape =
+        bench::synthetic_trades(trades, std::strtoll(argv[3], nullptr, 10));
     std::printf("[");
     for (long round = 1; round <= rounds && failure.is_ok(); ++round) {
         failure = play(settings, tape, round == rounds);

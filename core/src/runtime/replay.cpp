@@ -9,6 +9,7 @@
 
 #include "gm/base/sha256.hpp"
 #include "gm/runtime/endpoints.hpp"
+#include "gm/runtime/read_ahead.hpp"
 
 namespace gm {
 namespace {
@@ -158,7 +159,7 @@ Failure replay_journal(const std::string& folder, const Settings& settings, Engi
                        SegmentWriter* copy, ReplayReport& report) {
     report = {};
     auto replayer = std::make_unique<Replayer>(settings, engine, report);
-    JournalReader reader;
+    ReadAhead reader;
     Failure failure = replayer->open();
     if (failure.is_ok()) failure = reader.open(folder);
     std::vector<Slot> made;
@@ -175,8 +176,8 @@ Failure replay_journal(const std::string& folder, const Settings& settings, Engi
         if (copy == nullptr) continue;
         failure = copy->append(made);
         // The last block of a process that was killed is still open.
-        if (failure.is_ok() && reader.end().blocks != blocks) failure = copy->seal_block();
-        blocks = reader.end().blocks;
+        if (failure.is_ok() && reader.blocks() != blocks) failure = copy->seal_block();
+        blocks = reader.blocks();
     }
     if (failure.is_ok()) failure = reader.failure();
     replayer->finish();
