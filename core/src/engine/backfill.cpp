@@ -14,16 +14,11 @@ namespace {
 // synthetic bars: such a backfill is of another time.
 constexpr std::int64_t kHoleNsMax = std::int64_t{kStrategicRows} * 30 * kMinuteNs;
 
-// The 177th row is the 48th with every column warm.
-constexpr std::int64_t kWarmBarsMin = 177;
-
 }  // namespace
 
 std::int64_t Engine::bars_needed(std::uint32_t at) const noexcept {
-    if (not_ready_reason(at) == NotReadyReason::kNone) return 0;
-    const std::int64_t for_features =
-        kernels_.has_rule() ? 0 : kWarmBarsMin - desks_[at].features.bars();
-    return std::max({std::int64_t{1}, for_features, kernels_.bars_needed(at)});
+    const std::int64_t for_features = kernels_.has_rule() ? 0 : desks_[at].features.bars_needed();
+    return std::max(for_features, kernels_.bars_needed(at));
 }
 
 bool Engine::needs_backfill() const noexcept {
@@ -59,7 +54,8 @@ void Engine::on_backfill_end(Outputs& out) noexcept {
 }
 
 // With the first good event of the live feed, whose bars are not taken yet.
-void Engine::begin_live(Desk& desk, std::int64_t ts_ns) noexcept {
+void Engine::begin_live(std::uint32_t at, std::int64_t ts_ns) noexcept {
+    Desk& desk = desks_[at];
     if (desk.is_live) return;
     desk.is_live = true;
     const std::int64_t until_ns = desk.backfilled_until_ts_ns;
@@ -70,7 +66,7 @@ void Engine::begin_live(Desk& desk, std::int64_t ts_ns) noexcept {
     desk.features.open();
     desk.tactical.open();
     desk.synergies.open(desk.synergies.rules());
-    kernels_.forget_bars(static_cast<std::uint32_t>(&desk - desks_.data()));
+    kernels_.forget_bars(at);
 }
 
 }  // namespace gm

@@ -48,7 +48,7 @@ void Engine::take_signal(std::uint32_t at, const ClosedBar& bar, const Signal& s
     const std::uint64_t expired_before = desk.synergies.expired();
     const bool is_complete = desk.synergies.add(signal, synergy);
     totals_.expired_signals += desk.synergies.expired() - expired_before;
-    if (!is_complete) return;
+    if (!is_complete || !desk.is_live) return;  // of before the live feed: it stands, untold
     add_market_context(bar, desk.features, synergy);
     synergy.instrument = at;
     out.write(stamp_, RecordType::kSynergy, synergy);

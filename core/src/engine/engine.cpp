@@ -162,7 +162,7 @@ void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
     Market& market = desks_[bar.instrument].market;
     if (is_refused(bar.instrument, market.on_open(bar, stamp_.now_ns), bar.start_ts_ns, out))
         return;
-    begin_live(desks_[bar.instrument], bar.start_ts_ns);
+    begin_live(bar.instrument, bar.start_ts_ns);
     desks_[bar.instrument].is_closing =
         is_closing(bar.instrument, bar.start_ts_ns + bar.duration_ns);
     advance(bar.instrument, out);
@@ -175,7 +175,7 @@ void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
         return;
     const std::int64_t duration_ns = std::int64_t{bar.duration_s} * 1'000'000'000;
     Desk& desk = desks_[bar.instrument];
-    begin_live(desk, bar.start_ts_ns);
+    begin_live(bar.instrument, bar.start_ts_ns);
     desk.is_closing = is_closing(bar.instrument, bar.start_ts_ns + 2 * duration_ns);
     advance(bar.instrument, out);
     if (!desk.is_closing) return;
@@ -194,7 +194,7 @@ void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noex
     Market& market = desks_[trade.instrument].market;
     const QuarantineReason reason = market.on_trade(trade, ts_ns, stamp_.now_ns);
     if (is_refused(trade.instrument, reason, ts_ns, out)) return;
-    begin_live(desks_[trade.instrument], ts_ns);
+    begin_live(trade.instrument, ts_ns);
     advance(trade.instrument, out);
 }
 

@@ -4,6 +4,9 @@
 
 #include <array>
 #include <cstring>
+#include <memory>
+#include <random>
+#include <span>
 #include <vector>
 
 #include "engine/rig.hpp"
@@ -351,4 +354,102 @@ TEST_CASE("a backfill of another time is forgotten when the feed begins") {
     CHECK(ready_after(47) == 1);
     CHECK(ready_after(49) == 177);
     CHECK(ready_after(48 * 365 * 3) == 177);
+}
+
+TEST_CASE("a synergy of before the live feed stands and is not told") {
+    // A walk with jumps: gaps, crosses and turns.
+    std::mt19937_64 random(20261121);
+    std::vector<BarClose> bars;
+    std::int64_t price = 40'000;
+    for (std::int64_t i = 0; i < 6 * 1500; ++i) {
+        BarClose bar = bar_of(i, 5);
+        bar.open_ticks = price;
+        price += static_cast<std::int64_t>(random() % 61) - 30 + (40'000 - price) / 100;
+        if (random() % 11 == 0) price += static_cast<std::int64_t>(random() % 301) - 150;
+        bar.close_ticks = price;
+        bar.high_ticks = std::max(bar.open_ticks, price) + static_cast<std::int64_t>(random() % 9);
+        bar.low_ticks = std::min(bar.open_ticks, price) - static_cast<std::int64_t>(random() % 9);
+        bars.push_back(bar);
+    }
+    const std::size_t joined = bars.size() / 2;
+    Rig always;
+    always.connect();
+    Rig late;
+    join(late, 1);
+    for (std::size_t i = 0; i < joined; ++i) {
+        live(always, bars[i]);
+        backfill(late, bars[i]);
+    }
+    end_backfill(late);
+    const auto told = [](const Rig& rig) { return rig.records<Synergy>(RecordType::kSynergy); };
+    REQUIRE(told(always).size() > 3);
+    CHECK(told(late).empty());
+    CHECK(late.engine->totals().synergies == 0);
+    const std::size_t before = told(always).size();
+    for (std::size_t i = joined; i < bars.size(); ++i) {
+        live(always, bars[i]);
+        live(late, bars[i]);
+        REQUIRE(features_of(always) == features_of(late));
+    }
+    CHECK(told(late).size() == told(always).size() - before);
+    CHECK(told(late).size() > 0);
+}
+
+TEST_CASE("user kernels are asked about the newest bars once something is live") {
+    Settings settings = test::make_settings();
+    settings.header.profile = static_cast<std::uint32_t>(Profile::kRule);
+    KernelSettings rule{};
+    std::strcpy(rule.name, "rule");
+    rule.kind = KernelKind::kRule;
+    rule.minutes = 30;
+    rule.warmup = 10;
+    rule.low = -1.0;
+    rule.high = 1.0;
+    rule.input_count = 1;
+    rule.inputs[0] = KernelField::kClose;
+    settings.kernels = {rule};
+    Rig rig(settings);
+    join(rig, 0);
+    // Calls of a step, each answered "long".
+    const auto serve = [&] {
+        int calls = 0;
+        KernelCall call{};
+        for (; rig.engine->next_kernel_call(call); ++calls) {
+            KernelResult result{};
+            result.bar_start_ts_ns = call.bar_start_ts_ns;
+            result.minutes = 30;
+            result.value = 1.0;
+            rig.step(make_slot(RecordType::kKernelResult, Source::kKernel,
+                               rig.engine->last_kernel_sequence() + 1, rig.engine->now_ns(),
+                               result));
+        }
+        return calls;
+    };
+    for (std::int64_t i = 0; i < 100; ++i) {
+        backfill(rig, bar_of(i, 30));
+        CHECK(serve() == 0);
+    }
+    end_backfill(rig);
+    const auto open = [&](std::int64_t i) {
+        const BarClose bar = bar_of(i, 30);
+        rig.feed(RecordType::kBarOpen, bar.start_ts_ns,
+                 BarOpen{bar.start_ts_ns, kHalfHourNs, bar.open_ticks, 0, 0, {}});
+        return serve();
+    };
+    const auto close = [&](std::int64_t i) {
+        rig.feed(RecordType::kBarClose, end_of(bar_of(i, 30)), bar_of(i, 30));
+        return serve();
+    };
+    SUBCASE("the newest 48, and none of them decides") {
+        CHECK(open(100) == 48);
+        CHECK(rig.engine->totals().decisions == 0);
+        CHECK(close(100) == 1);
+        CHECK(rig.engine->totals().decisions == 1);
+    }
+    SUBCASE("none of another time") {
+        CHECK(open(400) == 0);
+        for (std::int64_t i = 400; i < 409; ++i) CHECK(close(i) == 0);
+        CHECK(close(409) == 1);  // its window is full of what is live
+        CHECK(rig.engine->totals().decisions == 1);
+    }
 }

@@ -147,7 +147,7 @@ class Engine {
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
     void on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept;
     void on_backfill_end(Outputs& out) noexcept;
-    void begin_live(Desk& desk, std::int64_t ts_ns) noexcept;
+    void begin_live(std::uint32_t at, std::int64_t ts_ns) noexcept;
     [[nodiscard]] PolicyContext context_of(const Desk& desk) const noexcept;
 
     // decision -> target -> order
