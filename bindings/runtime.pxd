@@ -71,6 +71,8 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t control_requests
         uint64_t command_refusals
         uint64_t frame_faults[8]
+        uint64_t backfilled_venue_bars
+        uint64_t backfilled_file_bars
         uint64_t failure_status
         uint8_t tape_id[32]
 
@@ -128,6 +130,8 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t bars_5m
         uint64_t quarantined
         int64_t held_bars
+        uint64_t backfilled_bars
+        int64_t bars_needed
 
     cdef struct StageStatus:
         uint64_t count
@@ -187,6 +191,11 @@ cdef extern from "gm/runtime/engine_runner.hpp" namespace "gm" nogil:
         kThreaded
 
 
+cdef extern from "gm/wire/payload.hpp" namespace "gm" nogil:
+    cdef cppclass BarClose:
+        pass
+
+
 cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
     cdef cppclass Block "std::span<const std::uint8_t>":
         Block(const uint8_t* data, size_t size) noexcept
@@ -212,6 +221,8 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         DrainReport drain
         uint64_t torn_bytes
         uint32_t epoch
+        vector[int64_t] bars_needed
+        cbool needs_backfill
         int64_t replay_ns
         int64_t open_ns
 
@@ -219,6 +230,7 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         RunningCore()
         Failure open(Block settings_block, const CoreSettings& settings, const ZmqTable& zmq,
                      void* context)
+        void add_backfill_files(vector[BarClose] bars)
         Failure start()
         void request_stop() noexcept
         cbool wait(int64_t timeout_ns) noexcept

@@ -5,8 +5,15 @@
 import os
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
+from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
 from libcpp.string cimport string
+from libcpp.utility cimport move
+from libcpp.vector cimport vector
+
+from gm.layout import BAR_CLOSE
+
+from rows cimport rows_of
 
 include "status.pxi"
 
@@ -176,6 +183,23 @@ cdef class Core:
                                            <void*>context)
         check_failure(failure)
 
+    def add_backfill_files(self, bars) -> None:
+        """Hand over bars of files, for what the recovered journal and the venue do not have.
+
+        Before ``start``; of use only if the report says ``needs_backfill``.
+
+        Parameters
+        ----------
+        bars : ndarray of gm.layout.BAR_CLOSE, shape (n,)
+            In order of time for each instrument. Copied.
+        """
+        cdef const uint8_t[::1] source = rows_of(bars, BAR_CLOSE)
+        cdef vector[BarClose] rows
+        rows.resize(len(bars))
+        if len(bars):
+            memcpy(rows.data(), &source[0], source.shape[0])
+        self.core.get().add_backfill_files(move(rows))
+
     def start(self) -> None:
         """Start the threads: connect, reconcile, trade."""
         check_failure(self.core.get().start())
@@ -236,6 +260,8 @@ cdef class Core:
             "duplicates": report.drain.duplicates,
             "ring_was_new": report.drain.ring_was_new,
             "torn_bytes": report.torn_bytes,
+            "bars_needed": [report.bars_needed[i] for i in range(report.bars_needed.size())],
+            "needs_backfill": report.needs_backfill,
             "replay_ns": report.replay_ns,
             "open_ns": report.open_ns,
         }

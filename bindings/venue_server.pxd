@@ -29,6 +29,7 @@ cdef extern from "gm/runtime/venue_server.hpp" namespace "gm" nogil:
         string orders_endpoint
         TapeId tape_id
         int64_t speed_permille
+        uint64_t history_rows
         int64_t resend_after_ns
         int64_t heartbeat_ns
         int64_t linger_ns
@@ -43,6 +44,7 @@ cdef extern from "gm/runtime/venue_server.hpp" namespace "gm" nogil:
         uint64_t lost_sessions
         uint64_t foreign_messages
         uint64_t order_gaps
+        uint64_t replayed_bars
         uint64_t* frame_faults
 
     const size_t kFrameFaults

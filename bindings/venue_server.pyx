@@ -71,6 +71,7 @@ cdef class VenueServer:
         bytes tape_id,
         *,
         int64_t speed_permille=0,
+        uint64_t history_rows=0,
         int64_t linger_ns=1_000_000_000,
     ) -> None:
         """Bind both sockets in the context that pyzmq made.
@@ -87,6 +88,8 @@ cdef class VenueServer:
             32 bytes that name file, instrument and seed.
         speed_permille : int
             0: lockstep. 1000: a second of tape takes a second.
+        history_rows : int
+            Rows of the tape that were published before anybody came; 0 in lockstep.
         linger_ns : int, ns
             How long an engine may come back after END.
         """
@@ -97,6 +100,7 @@ cdef class VenueServer:
         settings.orders_endpoint = orders.encode()
         memcpy(settings.tape_id.data(), <const char*>tape_id, 32)
         settings.speed_permille = speed_permille
+        settings.history_rows = history_rows
         settings.linger_ns = linger_ns
         check_failure(resolve_zmq(library.encode(), ZmqLibrary.kAlreadyLoaded, self.zmq.get()[0]))
         check_failure(self.server.get().open(
@@ -150,5 +154,6 @@ cdef class VenueServer:
             "lost_sessions": counters.lost_sessions,
             "foreign_messages": counters.foreign_messages,
             "order_gaps": counters.order_gaps,
+            "replayed_bars": counters.replayed_bars,
             "bad_frames": sum([counters.frame_faults[i] for i in range(kFrameFaults)]),
         }

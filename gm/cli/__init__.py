@@ -144,6 +144,9 @@ def venue(
     speed: Annotated[
         float | None, Parameter(help="Times real time, running free. Default: lockstep.")
     ] = None,
+    history: Annotated[
+        int, Parameter(help="With --speed: rows that are past at start; they warm an engine up.")
+    ] = 0,
     date_order: DateOrder = None,
     timezone: Timezone = None,
     bar_minutes: BarMinutes = None,
@@ -163,6 +166,7 @@ def venue(
         run_dir=run_dir,
         seed=seed,
         speed=speed,
+        history=history,
         day_first=None if date_order is None else date_order == "day-first",
         timezone=timezone,
         bar_minutes=bar_minutes,

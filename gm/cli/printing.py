@@ -39,6 +39,11 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         ("inputs", engine["inputs_consumed"]),
         ("open orders", engine["open_orders"]),
         ("journal", f"{journal['drained']:,} drained, {journal['synced']:,} synced"),
+        (
+            "warmed up by",
+            f"{io['backfilled_venue_bars']:,} bars of the venue, "
+            f"{io['backfilled_file_bars']:,} of files, in this life",
+        ),
         ("memory", status["memory"]),
         ("refused by the reader", f"{engine['reader_refusals']:,} rows of the feed"),
         ("impossible messages", f"{engine['bad_transitions']:,} that no order's state allowed"),

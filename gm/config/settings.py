@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ Lots = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=7 * 86_400_000)]
 Microseconds = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 PerMillion = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+FileName = Annotated[str, msgspec.Meta(min_length=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -121,6 +122,15 @@ class VenueSection(_Section, frozen=True, kw_only=True):
     commission_bps: dict[str, Decimal] = {}
 
 
+class WarmupFile(_Section, frozen=True, kw_only=True):
+    """A file of bars, and what ``gm.read_bars`` may ask about it."""
+
+    path: FileName
+    timezone: str | None = None
+    bar_minutes: Annotated[int, msgspec.Meta(ge=1, le=30)] | None = None
+    day_first: bool | None = None
+
+
 class MetricsSection(_Section, frozen=True, kw_only=True):
     """Where /metrics, /health and /ready answer. Loopback only; port 0 takes a free one."""
 
@@ -147,8 +157,14 @@ class Settings(_Section, frozen=True, kw_only=True):
     account: AccountSection
     trading: dict[str, TradingSection]
     venue: VenueSection = VenueSection()
+    # By instrument, relative to the settings: bars for what journal and venue do not have when an
+    # engine starts. In lockstep the tape itself warms up.
+    warmup: dict[str, FileName | WarmupFile] = {}
     metrics: MetricsSection = MetricsSection()
     store: StoreSection = StoreSection()
+
+
+_WARMUP: Any = FileName | WarmupFile
 
 
 def load_settings(path: Path) -> Settings:
@@ -177,6 +193,7 @@ def load_settings(path: Path) -> Settings:
     convert_entries(path, tree, ("trading",), TradingSection)
     convert_entries(path, tree, ("venue", "commission_per_lot"), Decimal)
     convert_entries(path, tree, ("venue", "commission_bps"), Decimal)
+    convert_entries(path, tree, ("warmup",), _WARMUP)
     settings = convert(path, tree, Settings)
     for symbol, section in settings.trading.items():
         _check_trading(path, symbol, section)
@@ -217,6 +234,7 @@ def _check_symbols(path: Path, settings: Settings) -> None:
         "trading": settings.trading,
         "venue.commission_per_lot": settings.venue.commission_per_lot,
         "venue.commission_bps": settings.venue.commission_bps,
+        "warmup": settings.warmup,
     }
     for section, entries in named.items():
         for symbol in entries:

@@ -131,6 +131,8 @@ def _instruments(rows: Sequence[Status]) -> Iterator[Metric]:
         # Not a counter: a venue may pay some of it back.
         (gauge, "gm_commission", "commission_micros", "Commission, currency units.", MICROS),
         (gauge, "gm_features_ready", "is_ready", "1 when the matrix is warm.", 1.0),
+        (gauge, "gm_warmup_bars_needed", "bars_needed", "Bars of 30 minutes to go, at least.", 1.0),
+        (counter, "gm_backfilled_bars", "backfilled_bars", "Bars from before the feed.", 1.0),
         (gauge, "gm_kill_level", "kill_level", "0 active, 1 reducing, 2 halted, 3 killed.", 1.0),
         (counter, "gm_quarantined_records", "quarantined", "Feed records refused.", 1.0),
         (counter, "gm_round_trips", "round_trips", "Positions closed or crossed.", 1.0),

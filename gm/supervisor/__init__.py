@@ -51,6 +51,7 @@ def run_engine(options: RunOptions) -> Summary:
 
     from gm.supervisor.preparation import prepare_run
     from gm.supervisor.service import Service, configure_log, stop_on_signals
+    from gm.supervisor.warmup import read_warmup
 
     if len(options.instruments) > 1:
         raise ConfigError(
@@ -61,7 +62,13 @@ def run_engine(options: RunOptions) -> Summary:
     prepared = prepare_run(options.run_dir, options.config, settings, options.instruments)
     with zmq.Context() as context:
         try:
-            service = Service(prepared, settings, settings.engine.driver, context)
+            service = Service(
+                prepared,
+                settings,
+                settings.engine.driver,
+                context,
+                lambda: read_warmup(options.config, settings, options.instruments),
+            )
             stop_on_signals(service.stop)
             return service.run()
         except JournalForeign as error:

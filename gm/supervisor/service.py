@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 import structlog
 import zmq
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from gm._native.runtime import Core, libzmq_path
@@ -64,13 +65,21 @@ class Service:
         "auto", "inline" or "threaded".
     context : zmq.Context
         Made before any thread is pinned; outlives the service.
+    read_warmup : callable
+        Gives the bars of files as rows of ``layout.BAR_CLOSE``; called only if they are needed.
     """
 
     def __init__(
-        self, prepared: Prepared, settings: Settings, driver: str, context: "zmq.Context[Any]"
+        self,
+        prepared: Prepared,
+        settings: Settings,
+        driver: str,
+        context: "zmq.Context[Any]",
+        read_warmup: Callable[[], NDArray[Any]],
     ) -> None:
         self._prepared = prepared
         self._settings = settings
+        self._read_warmup = read_warmup
         self._notifier = Notifier()
         self._stop = threading.Event()
         self._metrics: MetricsServer | None = None
@@ -131,6 +140,7 @@ class Service:
         try:
             self._open_store(report["replay"]["records"])
             self._metrics = self._bind_metrics()
+            self._warm_up(report)
             self._started_s = time.monotonic()
             self._core.start()
             while not self._core.wait(self._settings.store.poll_ms / 1000):
@@ -187,6 +197,19 @@ class Service:
         self._note_store(self._follower.follow(status["journal"]["synced"], now_s))
         if self._watch.is_due(status, now_s, self._notifier.watchdog_s):
             self._notifier.send("WATCHDOG=1")
+
+    def _warm_up(self, report: Status) -> None:
+        """Say what each instrument needs, and read the files for it, if any are named."""
+        if not report["needs_backfill"]:
+            return
+        bars = self._read_warmup()
+        self._core.add_backfill_files(bars)
+        symbols = self._prepared.manifest.instruments
+        log.info(
+            "warming up",
+            bars_needed_30m=dict(zip(symbols, report["bars_needed"], strict=True)),
+            file_bars=len(bars),
+        )
 
     def _is_tape_over(self) -> bool:
         """In lockstep END is the end; running free, a venue may begin again."""

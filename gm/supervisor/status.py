@@ -38,6 +38,8 @@ def engine_status(run_dir: Path) -> dict[str, Any]:
     for row in status["instruments"]:
         row["kill"] = _KILL_LEVELS.get(int(row["kill_level"]), "unknown")
         row["not_ready"] = _REASONS.get(int(row["not_ready_reason"]), "unknown")
+        if row["bars_needed"] > 0:
+            row["not_ready"] += f", {row['bars_needed']:,} bars of 30 minutes to go"
     return status
 
 

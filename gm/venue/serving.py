@@ -44,6 +44,7 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line of `gm venue` says.
 
     Either ``bars`` or ``synthetic_bars``. ``speed`` None: lockstep, else times real time.
+    ``history``: so many rows are past when the venue begins.
     ``day_first``, ``timezone`` and ``bar_minutes`` answer what a file leaves open.
     """
 
@@ -54,6 +55,7 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     bars: Path | None = None
     synthetic_bars: int | None = None
     speed: float | None = None
+    history: int = 0
     day_first: bool | None = None
     timezone: str | None = None
     bar_minutes: int | None = None
@@ -113,6 +115,7 @@ def run_venue(options: VenueOptions) -> int:
             endpoints["orders"],
             tape.tape_id,
             speed_permille=speed_permille(options.speed),
+            history_rows=options.history,
         )
         _say(f"venue: {len(tape.rows)} rows of {instrument.symbol} at {endpoints['feed']}")
         has_ended = serve(server)
@@ -143,6 +146,10 @@ def check_options(options: VenueOptions) -> None:
         raise UsageError(f"--seed must be 0 to 2^64 - 1: {options.seed}")
     if options.speed is not None and not 0.001 <= options.speed <= 1_000_000:
         raise UsageError(f"--speed must be 0.001 to 1,000,000: {options.speed}")
+    if options.history < 0:
+        raise UsageError(f"--history must be 0 or more: {options.history}")
+    if options.history > 0 and options.speed is None:
+        raise UsageError("--history needs --speed: in lockstep the tape itself warms up")
 
 
 def _check_reading(options: VenueOptions) -> None:

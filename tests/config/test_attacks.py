@@ -74,6 +74,9 @@ ATTACKS = [
     ("fee of nobody", "{BTC-PERP: 2", "{BTCPERP: 2", "venue.commission_bps.BTCPERP"),
     ("lot fee of nobody", "{NQ: 2.00", "{NQH6: 2.00", "venue.commission_per_lot.NQH6"),
     ("no instruments", "_file: instruments.yaml", "_file: none.yaml", "instruments_file"),
+    ("bars for nobody", "warmup: {}", "warmup: {NQH6: a.csv}", "warmup.NQH6"),
+    ("a file without a name", "warmup: {}", "warmup: {NQ: ''}", "warmup"),
+    ("a file that is a number", "warmup: {}", "warmup: {NQ: 5}", "warmup.NQ"),
     # limits that contradict each other
     (
         "no room to reverse",

@@ -32,12 +32,12 @@ def status() -> dict[str, object]:
             {
                 "symbol": "BTC-PERP", "position_lots": -1000, "realised_micros": -2_500_000,
                 "commission_micros": 19_000_000, "is_ready": 1, "kill_level": 0,
-                "quarantined": 20, "round_trips": 21,
+                "quarantined": 20, "round_trips": 21, "bars_needed": 0, "backfilled_bars": 22,
             },
             {
                 "symbol": 'A"\\\n', "position_lots": 2, "realised_micros": 0,
                 "commission_micros": -1_000_000, "is_ready": 0, "kill_level": 3,
-                "quarantined": 0, "round_trips": 0,
+                "quarantined": 0, "round_trips": 0, "bars_needed": 177, "backfilled_bars": 0,
             },
         ],
         "stages": {"policy": STAGE, "gate": dict.fromkeys(STAGE, 0)},
@@ -86,6 +86,8 @@ def value(name: str, **labels: str) -> float:
         ("gm_kill_level", {"instrument": 'A"\\\n'}, 3),
         ("gm_quarantined_records_total", {"instrument": "BTC-PERP"}, 20),
         ("gm_round_trips_total", {"instrument": "BTC-PERP"}, 21),
+        ("gm_backfilled_bars_total", {"instrument": "BTC-PERP"}, 22),
+        ("gm_warmup_bars_needed", {"instrument": 'A"\\\n'}, 177),
         ("gm_stage_seconds", {"stage": "policy", "quantile": "0.5"}, 1.5e-6),
         ("gm_stage_seconds", {"stage": "policy", "quantile": "0.99"}, 4e-6),
         ("gm_stage_seconds_count", {"stage": "policy"}, 4),

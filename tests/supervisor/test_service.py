@@ -11,8 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from gm import layout
 from gm.config import load_settings
 from gm.config.run_dir import Prepared, RunManifest
 from gm.errors import ConfigError, JournalForeign, StoreFailed, VenueRefused
@@ -37,6 +39,7 @@ class FakeCore:
 
     instance: "FakeCore"
     ticks_max = 40
+    bars_needed = 0
 
     def __init__(self, _block: bytes, run_dir: str, *_arguments: object, **options: Any) -> None:
         FakeCore.instance = self
@@ -60,7 +63,10 @@ class FakeCore:
         self.script = lambda core: setattr(core, "phase", "ended")
 
     def report(self) -> dict[str, Any]:
-        return {"epoch": 1, "replay": {"records": RECORDS}, "drained": 0, "torn_bytes": 0}
+        return {
+            "epoch": 1, "replay": {"records": RECORDS}, "drained": 0, "torn_bytes": 0,
+            "bars_needed": [self.bars_needed], "needs_backfill": self.bars_needed > 0,
+        }  # fmt: skip
 
     def status(self) -> dict[str, Any]:
         self.io["phase"] = self.phase
@@ -69,6 +75,9 @@ class FakeCore:
             "io": dict(self.io), "engine": dict(self.engine), "journal": dict(self.journal),
             "stages": {}, "instruments": [], "failure": "", "memory": "",
         }  # fmt: skip
+
+    def add_backfill_files(self, bars: Any) -> None:
+        self.calls.append(f"{len(bars)} bars of files")
 
     def start(self) -> None:
         self.calls.append("start")
@@ -109,7 +118,12 @@ def make(tmp_path, monkeypatch):
     prepared = Prepared(run_dir=tmp_path, block=b"", manifest=manifest)
     settings = load_settings(Path("configs/development.yaml"))
     context: Any = SimpleNamespace(underlying=0)
-    return lambda: Service(prepared, settings, "inline", context)
+
+    def read_warmup() -> Any:
+        assert FakeCore.instance.bars_needed > 0, "the files were read in vain"
+        return np.zeros(7, layout.BAR_CLOSE)
+
+    return lambda: Service(prepared, settings, "inline", context, read_warmup)
 
 
 def counted(tmp_path, table: str) -> int:
@@ -128,6 +142,25 @@ def test_a_run_to_the_end_of_the_tape_closes_the_core_then_counts_the_journal(
     assert counted(tmp_path, "decisions") == counted(tmp_path, "positions") == 1
     left = json.loads((tmp_path / "last_status.json").read_bytes())
     assert left["io"]["tape_id"] == "01" * 32
+
+
+def test_bar_files_are_read_if_the_journal_does_not_suffice_and_only_then(make) -> None:
+    service = make()
+    FakeCore.instance.bars_needed = 177
+    service.run()
+    assert FakeCore.instance.calls == ["7 bars of files", "start", "close"]
+
+
+def test_bar_files_that_are_refused_start_nothing(make, monkeypatch) -> None:
+    def missing() -> None:
+        raise ConfigError("warmup.NQ: no such file")
+
+    service = make()
+    FakeCore.instance.bars_needed = 177
+    monkeypatch.setattr(service, "_read_warmup", missing)
+    with pytest.raises(ConfigError, match=r"warmup\.NQ"):
+        service.run()
+    assert FakeCore.instance.calls == ["close"]
 
 
 def test_running_free_the_end_of_a_tape_is_not_the_end(make) -> None:

@@ -15,9 +15,10 @@ from gm.supervisor.status import engine_status
 def page(kill_levels: list[int]) -> dict[str, Any]:
     """What an engine leaves, as far as it is printed."""
     row = {"position_lots": 0, "round_trips": 0, "is_ready": 1, "not_ready_reason": 0}
-    row |= {"bars_30m": 0, "quarantined": 0}
+    row |= {"bars_30m": 0, "quarantined": 0, "bars_needed": 0}
     return {
-        "io": {"pid": os.getpid(), "phase": "trading"},
+        "io": {"pid": os.getpid(), "phase": "trading", "backfilled_venue_bars": 2_600,
+               "backfilled_file_bars": 7},
         "engine": {"epoch": 1, "inputs_consumed": 5, "open_orders": 0, "reader_refusals": 0,
                    "kernels": [{"name": "up", "calls": 7, "status": 1}],
                    "bad_transitions": 1_234},
@@ -43,3 +44,15 @@ def test_kill_levels_have_names_and_impossible_messages_a_row(
     for number, name in enumerate(names):
         (line,) = (line for line in lines if f"I{number} " in line)
         assert name in line
+
+
+def test_an_instrument_that_warms_up_says_how_many_bars_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cold = page([0])
+    cold["instruments"][0] |= {"is_ready": 0, "not_ready_reason": 1, "bars_needed": 1_077}
+    monkeypatch.setattr(status_module, "read_status", lambda _run_dir: cold)
+    print_status(engine_status(Path("unused")), as_json=False)
+    printed = capsys.readouterr().out
+    assert "warming up, 1,077 bars of 30 minutes to go" in printed
+    assert "2,600 bars of the venue, 7 of files" in printed

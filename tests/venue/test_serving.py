@@ -210,6 +210,8 @@ def test_a_run_directory_has_one_venue(tmp_path: Path) -> None:
         ({"synthetic_bars": 3, "speed": 0.0}, "--speed"),
         ({"synthetic_bars": 3, "speed": float("nan")}, "--speed"),
         ({"synthetic_bars": 3, "speed": float("inf")}, "--speed"),
+        ({"synthetic_bars": 3, "speed": 1.0, "history": -1}, "--history"),
+        ({"synthetic_bars": 3, "history": 1}, "--history needs --speed"),
         ({"synthetic_bars": 3, "day_first": False}, "--date-order"),
         ({"synthetic_bars": 3, "timezone": "UTC"}, "--timezone"),
         ({"synthetic_bars": 3, "bar_minutes": 5}, "--bar-minutes"),
