@@ -2,7 +2,6 @@
 lockstep, and by replay.
 """
 
-import time
 from pathlib import Path
 
 import msgspec
@@ -34,14 +33,6 @@ def test_backtest_lockstep_and_replay_are_one_run(symbol: str, tmp_path: Path) -
     assert kept["orders"] == lockstep.ledger["orders"]
     assert records(tmp_path / "backtest").tobytes() == records(lockstep.run_dir).tobytes()
     assert gm.verify_journal(tmp_path / "backtest").is_sound
-
-
-def test_the_btc_month_takes_thousands_of_times_less_than_it_lasted() -> None:
-    file = real_file(FILES["BTC-PERP"])
-    began = time.perf_counter()
-    stats = gm.backtest(CONFIG, file, "BTC-PERP", seed=SEED).stats()
-    took_s = time.perf_counter() - began  # reading the file and opening the engine included
-    assert (stats.last_ts_ns - stats.first_ts_ns) / 1e9 / took_s > 10_000
 
 
 def test_the_tables_of_a_backtest_agree_with_each_other(tmp_path: Path) -> None:
