@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BARS = 2_400
+BARS = 4_000  # the 20 samples of MLMI take some 470 of the 30-minute bars that they make
 NOTE = "Synthetic data: no evidence of profit."
 
 

@@ -98,7 +98,7 @@ TEST_CASE("a tape of trades warms up as well") {
     std::vector<TapeRow> tape;
     for (std::int64_t i = 0; i < 200 * 12; ++i) {  // every two and a half minutes
         Trade trade{};
-        trade.price_ticks = 40'000 + i % 700;
+        trade.price_ticks = test::wave(i / 12) + i % 7;
         trade.quantity_lots = 1 + i % 3;
         tape.push_back(make_row(RecordType::kTrade, test::kStartNs + i * 150 * kSecond, trade));
     }
