@@ -183,7 +183,7 @@ void IoLoop::submit(const Slot& input) {
 }
 
 void IoLoop::submit_frame(const Frame& frame, std::size_t first_new) {
-    const std::int64_t stamp_ns = clock_.of_frame(frame.header.source_ts_ns, wall_ns_);
+    const std::int64_t stamp_ns = clock_.of_frame(frame.header.receive_ts_ns, wall_ns_);
     for (std::size_t i = first_new; i < frame.header.count; ++i) {
         submit(frame.slot(i, stamp_ns));
     }

@@ -19,11 +19,12 @@ class EngineClock {
         pace_ = is_lockstep ? Pace::kLockstep : Pace::kNotKnown;
     }
 
-    // A frame whose writer says that it happened at source_ts_ns.
-    [[nodiscard]] std::int64_t of_frame(std::int64_t source_ts_ns, std::int64_t wall_ns) noexcept {
-        if (pace_ == Pace::kLockstep) return reach(source_ts_ns);
+    // A frame of a venue whose own time was venue_ts_ns when it sent it. Not the stamp of what it
+    // tells, which may be older than that, or absurd.
+    [[nodiscard]] std::int64_t of_frame(std::int64_t venue_ts_ns, std::int64_t wall_ns) noexcept {
+        if (pace_ == Pace::kLockstep) return reach(venue_ts_ns);
         std::int64_t ahead_ns = 0;
-        const bool is_absurd = __builtin_sub_overflow(source_ts_ns, wall_ns, &ahead_ns);
+        const bool is_absurd = __builtin_sub_overflow(venue_ts_ns, wall_ns, &ahead_ns);
         if (pace_ == Pace::kNotKnown) {
             const bool is_near = ahead_ns <= kSkewNsMax && ahead_ns >= -kSkewNsMax;
             pace_ = is_near || is_absurd ? Pace::kLive : Pace::kTape;

@@ -93,7 +93,7 @@ struct RecordHeader {
     std::uint32_t epoch;           // of the writer: it grows with every start
     std::uint64_t first_sequence;  // per source, from 1
     std::int64_t source_ts_ns;     // when the writer says it happened
-    std::int64_t receive_ts_ns;    // when io took it in; lockstep: the venue's simulated time
+    std::int64_t receive_ts_ns;    // when io took it in; on the wire, in lockstep: venue's time
 };
 static_assert(sizeof(RecordHeader) == 40 && alignof(RecordHeader) == 8);
 static_assert(offsetof(RecordHeader, first_sequence) == 16);
