@@ -16,6 +16,7 @@ class VenueServer:
         tape_id: bytes,
         *,
         speed_permille: int = 0,
+        history_rows: int = 0,
         linger_ns: int = 1_000_000_000,
     ) -> None: ...
     def run(self) -> bool: ...

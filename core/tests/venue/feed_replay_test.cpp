@@ -44,7 +44,8 @@ std::vector<BarClose> replay_of(const Venue& venue, FeedReplay request, std::siz
 
 bool are_equal(const std::vector<BarClose>& left, const std::vector<BarClose>& right) {
     return left.size() == right.size() &&
-           std::memcmp(left.data(), right.data(), left.size() * sizeof(BarClose)) == 0;
+           (left.empty() ||
+            std::memcmp(left.data(), right.data(), left.size() * sizeof(BarClose)) == 0);
 }
 
 void play(Venue& venue, std::uint64_t events) {
