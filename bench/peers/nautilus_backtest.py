@@ -2,7 +2,8 @@
 
 Runs in the environment of requirements-nautilus.txt, asked by bench/peers/process.py. The strategy
 goes with the cross of two moving averages on 5-minute bars that NautilusTrader itself makes from
-the trades: long above, short below, reversing by market order. Loading and set-up are not timed.
+the trades: long above, short below, reversing by market order, from the bar on that it is told.
+Loading and set-up are not timed.
 """
 
 import time
@@ -28,8 +29,9 @@ ticks: list[TradeTick] = []
 
 
 class Cross(Strategy):
-    def __init__(self) -> None:
+    def __init__(self, first_bar: int) -> None:
         super().__init__()
+        self.bars_before = first_bar - 1
         self.fast = ExponentialMovingAverage(FAST)
         self.slow = ExponentialMovingAverage(SLOW)
         self.bars = BarType.from_str(f"{INSTRUMENT.id}-5-MINUTE-LAST-INTERNAL")
@@ -41,7 +43,8 @@ class Cross(Strategy):
         self.subscribe_bars(self.bars)
 
     def on_bar(self, _bar: Bar) -> None:
-        if not self.slow.initialized:
+        if self.bars_before > 0:
+            self.bars_before -= 1
             return
         wanted = 1 if self.fast.value >= self.slow.value else -1
         if wanted == self.side:
@@ -69,14 +72,15 @@ def load(path: str) -> dict[str, int]:
     return {"ticks": len(ticks)}
 
 
-def run(*, trades: bool) -> dict[str, Any]:
+def run(*, first_bar: int) -> dict[str, Any]:
+    """With orders from that bar on; 0: trades are looked at and no more."""
     engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True)))
     engine.add_venue(
         Venue("BINANCE"), OmsType.NETTING, AccountType.MARGIN, [Money(10_000_000, USDT)]
     )
     engine.add_instrument(INSTRUMENT)
     engine.add_data(ticks)
-    engine.add_strategy(Cross() if trades else Watch())
+    engine.add_strategy(Cross(first_bar) if first_bar else Watch())
     begin = time.perf_counter()
     engine.run()
     took = time.perf_counter() - begin
@@ -85,7 +89,10 @@ def run(*, trades: bool) -> dict[str, Any]:
         "ticks_per_s": len(ticks) / took,
         "orders": len(orders),
         "filled": sum(order.is_closed for order in orders),
-        "sides": [order.side.name for order in orders[:1000]],
+        "sides": [
+            int(order.side == OrderSide.SELL)
+            for order in sorted(orders, key=lambda order: order.ts_init)
+        ],
     }
     engine.dispose()
     return found
