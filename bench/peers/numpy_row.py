@@ -15,6 +15,7 @@ DAY_NS = 86_400_000_000_000
 TWO_PI = 2.0 * math.pi
 STORE, REFERENCE, TEST, REFIT, RANKS = 2000, 500, 100, 46, 2000
 WINDOW = REFERENCE + TEST
+SIGMAS_MIN, SAMPLES_MIN = 100, 20  # a row is warm with
 
 
 class NumpyRow:
@@ -30,7 +31,7 @@ class NumpyRow:
         self.log_sigma = np.zeros(capacity)
         self.matrix = np.zeros((ROWS, COLUMNS), np.float32)
         self.row = np.zeros(COLUMNS)
-        self.bars = self.sigmas = 0
+        self.bars = self.sigmas = self.warm_rows = 0
         self.atr = self.estimate = 0.0
         self.mlmi = Mlmi(capacity)
         self.profile = Profile(capacity)
@@ -60,6 +61,13 @@ class NumpyRow:
             self.write_returns(t, close)
         self.matrix[:-1] = self.matrix[1:]
         self.matrix[-1] = row
+        if self.sigmas >= SIGMAS_MIN and self.mlmi.count >= SAMPLES_MIN:
+            self.warm_rows += 1
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every row of the matrix has had its bars."""
+        return self.warm_rows >= ROWS
 
     def write_kernel(self, t: int, high: float, low: float, close: float) -> None:
         """ATR 14 and NW-RQK: columns 2 and 3."""
@@ -96,7 +104,7 @@ class NumpyRow:
         self.log_sigma[n] = math.log(sigma)
         self.sigmas += 1
         count = min(n + 1, 500)
-        if count < 100:
+        if count < SIGMAS_MIN:
             return
         history = self.log_sigma[n + 1 - count : n + 1]
         mean = history.sum() / count
@@ -171,7 +179,7 @@ class Mlmi:
 
     def vote(self, p1: float, p2: float) -> float:
         n = min(self.count, STORE)
-        if n < 20:
+        if n < SAMPLES_MIN:
             return 0.0
         first, second, labels = self.samples[:, self.count - n : self.count]
         across = (first - p1) / max(first.std(), 1e-12)

@@ -18,7 +18,7 @@ import onnxruntime as ort
 from bench.peers.numpy_row import NumpyRow
 
 BAR_NS, SECOND_NS = 1_800_000_000_000, 1_000_000_000
-READY_BARS, COUNT_MAX = 177, 2**53
+COUNT_MAX = 2**53
 LONG, NEUTRAL, SHORT = 0, 1, 2
 BUY, SELL = 0, 1
 
@@ -221,7 +221,7 @@ class PythonEngine:
         rules, position = self.rules, self.position
         must_exit = position != 0 and 0 < rules.max_hold_bars <= self.held_bars
         self.action, self.acts, self.code, wanted = NEUTRAL, 0, 0, 0
-        if self.features.bars >= READY_BARS:
+        if self.features.is_ready:
             self.ask()
             wanted = (1 - self.action) * rules.target_lots
         opposes = bool(self.acts) and position != 0 and (wanted > 0) != (position > 0)
