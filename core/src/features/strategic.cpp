@@ -15,6 +15,7 @@ namespace gm {
 namespace {
 
 constexpr double kTwoPi = 6.283185307179586476925;
+constexpr std::int64_t kBarNs = 1'800'000'000'000;
 constexpr std::int64_t kDayNs = 86'400'000'000'000;
 constexpr double kSqrt20 = 4.472135954999579392818;
 constexpr double kSqrt50 = 7.071067811865475244008;
@@ -36,9 +37,10 @@ void StrategicFeatures::prepare() noexcept {
     kernel_.prepare();
     deviation_.prepare();
     volatility_.prepare();
-    mlmi_.prepare();
+    prepare_clock((time_of_day_ns_ + kBarNs) % kDayNs);
+    mmd_.prepare();  // reads most: what the others leave in the cache stays there
     profile_.prepare();
-    mmd_.prepare();
+    mlmi_.prepare();
     is_prepared_ = 1;
 }
 
@@ -90,38 +92,49 @@ void StrategicFeatures::write_volume_columns(const ClosedBar& bar) noexcept {
     }
     row_[kMmdScore] = mmd_.score();
     row_[kVolumeProfileSkew] = profile_.skew();
-    const VolumeNode* node = profile_.nearest_node(bar.close_ticks);
-    if (node == nullptr) return;
-    row_[kLvnStrength] = node->strength;
+    const VolumeNode node = profile_.nearest_node(bar.close_ticks);
+    if (node.strength == 0.0) return;
+    row_[kLvnStrength] = node.strength;
     const double atr = atr_.value();
-    const double distance = static_cast<double>(node->price_ticks - bar.close_ticks);
+    const double distance = static_cast<double>(node.price_ticks - bar.close_ticks);
     if (atr > 0.0) row_[kLvnDistance] = clip(distance / atr, 5.0) / 5.0;
+}
+
+void StrategicFeatures::prepare_clock(std::int64_t time_of_day_ns) noexcept {
+    time_of_day_ns_ = time_of_day_ns;
+    const double angle =
+        kTwoPi * (static_cast<double>(time_of_day_ns) / static_cast<double>(kDayNs));
+    hour_sin_ = elementary::sin(angle);
+    hour_cos_ = elementary::cos(angle);
 }
 
 void StrategicFeatures::write_clock_columns(std::int64_t local_ns) noexcept {
     // Negative before 1970: the same point of the circle.
     const std::int64_t time_of_day_ns = local_ns % kDayNs;
-    const double angle =
-        kTwoPi * (static_cast<double>(time_of_day_ns) / static_cast<double>(kDayNs));
-    row_[kHourSin] = elementary::sin(angle);
-    row_[kHourCos] = elementary::cos(angle);
+    if (time_of_day_ns != time_of_day_ns_) prepare_clock(time_of_day_ns);  // after a gap
+    row_[kHourSin] = hour_sin_;
+    row_[kHourCos] = hour_cos_;
 }
 
 void StrategicFeatures::write_return_columns(double close) noexcept {
-    log_return_.update(close);
-    momentum_20_.update(close);
-    momentum_50_.update(close);
+    double logs[] = {log_return_.ratio(close), momentum_20_.ratio(close), momentum_50_.ratio(close),
+                     1.0};
+    elementary::log(logs, logs);
+    log_return_.take(close, logs[0]);
+    momentum_20_.take(close, logs[1]);
+    momentum_50_.take(close, logs[2]);
     if (!log_return_.is_warm()) return;
     deviation_.update(log_return_.value());
     const double deviation = deviation_.value();
     if (deviation <= 0.0) return;  // not warm, or nothing moved: not part of any history
-    if (momentum_20_.is_warm()) {
-        row_[kMomentum20] = elementary::tanh(momentum_20_.value() / (deviation * kSqrt20));
-    }
-    if (momentum_50_.is_warm()) {
-        row_[kMomentum50] = elementary::tanh(momentum_50_.value() / (deviation * kSqrt50));
-    }
-    row_[kVolatility30] = elementary::tanh(volatility_.update(elementary::log(deviation)));
+    // What is not warm is 0, and so is its tangent.
+    double scores[] = {momentum_20_.value() / (deviation * kSqrt20),
+                       momentum_50_.value() / (deviation * kSqrt50),
+                       volatility_.update(elementary::log(deviation)), 0.0};
+    elementary::tanh(scores, scores);
+    row_[kMomentum20] = scores[0];
+    row_[kMomentum50] = scores[1];
+    row_[kVolatility30] = scores[2];
 }
 
 // A price <= 0 has no logarithm: returns begin again. The history of ln σ30 stays, it is true.

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <span>
 
 #include "gm/base/elementary.hpp"
 #include "gm/indicators/lane_sum.hpp"
@@ -65,9 +67,9 @@ void Mmd::update(double high, double low, double close, double volume) noexcept 
         return;
     }
     volume_mean_ += kVolumeTaken * (volume - volume_mean_);  // an unchanging volume is its own mean
-    const double moved = elementary::log(close / before);
-    take_row({{moved, std::abs(moved), (high - low) / before,
-               elementary::log((volume + 1.0) / (volume_mean_ + 1.0))}});
+    double logs[] = {close / before, (volume + 1.0) / (volume_mean_ + 1.0)};
+    elementary::log(logs, logs);
+    take_row({{logs[0], std::abs(logs[0]), (high - low) / before, logs[1]}});
     is_prepared_ = 0;
 }
 
@@ -114,11 +116,13 @@ void Mmd::begin_fit(Fit& fit) noexcept {
                 const double apart = sampled[c][i] - sampled[c][j];
                 squared += apart * apart;
             }
-            *next = std::sqrt(squared);
+            *next = squared;
             ++next;
         }
     }
-    const double width = at_least(median_of(distances, kDistances), kMmdSpreadMin);
+    const MiddleTwo middle = middle_of(distances);
+    const double width =
+        at_least(0.5 * (std::sqrt(middle.lower) + std::sqrt(middle.upper)), kMmdSpreadMin);
     const double to_powers_of_two = std::sqrt(kLog2OfE / 2.0) / width;
     for (std::int32_t c = 0; c < kMmdCoordinates; ++c) fit.factor[c] = scale[c] * to_powers_of_two;
     fit.rows = 0;
@@ -167,11 +171,35 @@ void Mmd::slide(Fit& fit) noexcept {
     ++window_;
 }
 
-double median_of(double* values, std::int32_t count) noexcept {
-    double* const upper = values + count / 2;
-    std::nth_element(values, upper, values + count);
-    if (count % 2 != 0) return *upper;
-    return 0.5 * (*std::max_element(values, upper) + *upper);
+// Sorted into buckets of equal width, of which only those around the middle are looked into.
+MiddleTwo middle_of(std::span<double> values) noexcept {
+    constexpr std::size_t kBuckets = 1'024;
+    const std::size_t count = values.size();
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    const double from = *least;
+    const double per_width = (kBuckets - 1) / at_least(*most - from, kMmdSpreadMin);
+    const auto bucket_of = [from, per_width](double value) {
+        return static_cast<std::size_t>((value - from) * per_width);
+    };
+    std::uint32_t size[kBuckets] = {};
+    for (const double value : values) ++size[bucket_of(value)];
+    const std::size_t upper = count / 2;
+    const std::size_t lower = (count - 1) / 2;
+    std::size_t first = 0;  // bucket of the lower middle
+    std::size_t below = 0;  // values in buckets before it
+    while (below + size[first] <= lower) below += size[first++];
+    std::size_t last = first;
+    for (std::size_t end = below + size[first]; end <= upper;) end += size[++last];
+    std::size_t kept = 0;
+    for (const double value : values) {
+        const std::size_t bucket = bucket_of(value);
+        values[kept] = value;
+        kept += bucket >= first && bucket <= last ? 1 : 0;
+    }
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(upper - below);
+    std::nth_element(values.begin(), middle, values.begin() + static_cast<std::ptrdiff_t>(kept));
+    if (lower == upper) return {*middle, *middle};
+    return {*std::max_element(values.begin(), middle), *middle};
 }
 
 }  // namespace gm

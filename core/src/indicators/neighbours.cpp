@@ -2,6 +2,7 @@
 #include "gm/indicators/neighbours.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -14,9 +15,25 @@ namespace gm {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kSlack = 1.0 + 1e-9;     // far more than a square root and a division round
 constexpr std::int32_t kBlock = 8;        // points looked at together
 constexpr std::int32_t kFivePoints = 25;  // k = ⌊√count⌋: 4 from 20 points, 5 from 25
+
+constexpr int kPlaceBits = 11;
+static_assert(kNeighbourPoints < 1 << kPlaceBits);
+
+Uint128 found_at(double distance, std::uint32_t order, std::int32_t place) noexcept {
+    const std::uint64_t age = std::uint64_t{~order} << kPlaceBits;
+    return Uint128{std::bit_cast<std::uint64_t>(distance)} << 64U |
+           (age | static_cast<std::uint32_t>(place));
+}
+
+double distance_of(Uint128 found) noexcept {
+    return std::bit_cast<double>(static_cast<std::uint64_t>(found >> 64U));
+}
+
+std::int32_t place_of(Uint128 found) noexcept {
+    return static_cast<std::int32_t>(static_cast<std::uint64_t>(found) & ((1U << kPlaceBits) - 1U));
+}
 
 // Moves values[from, count) by one place up or down.
 template <typename Value>
@@ -59,8 +76,8 @@ void Neighbours::label(std::int32_t label) noexcept {
 double Neighbours::vote(const PlanePoint& point) noexcept {
     find_nearest(point);
     std::int32_t sum = 0;
-    for (std::int32_t i = 0; i < nearest_count_; ++i) sum += label_[nearest_[i].place];
-    return static_cast<double>(sum) / nearest_count_;
+    for (std::int32_t i = 0; i < nearest_wanted_; ++i) sum += label_[place_of(nearest_[i])];
+    return static_cast<double>(sum) / nearest_wanted_;
 }
 
 void Neighbours::place_offered() noexcept {
@@ -79,7 +96,7 @@ void Neighbours::place_offered() noexcept {
     unlabelled_ = place;
     awaits_label_ = 1;
     has_offered_ = 0;
-    nearest_count_ = 0;  // its places are not what they were
+    has_nearest_ = 0;  // places are not what they were
 }
 
 // At most one point does not count when an offered one is to be placed.
@@ -112,12 +129,11 @@ double Neighbours::distance(const PlanePoint& point, std::int32_t place) const n
     return across * across + along * along;
 }
 
-// The farthest of the neighbours of before, if there are enough: the new ones are no farther.
+// The farthest of the k neighbours of before, if they still count: no new one is farther.
 double Neighbours::reach(const PlanePoint& point) const noexcept {
-    if (nearest_count_ != nearest_wanted_) return kInfinity;
     double farthest = 0.0;
-    for (std::int32_t i = 0; i < nearest_count_; ++i) {
-        const std::int32_t place = static_cast<std::int32_t>(nearest_[i].place);
+    for (std::int32_t i = 0; i < nearest_wanted_; ++i) {
+        const std::int32_t place = place_of(nearest_[i]);
         if (!counts(place)) return kInfinity;
         const double found = distance(point, place);
         farthest = found > farthest ? found : farthest;
@@ -126,58 +142,64 @@ double Neighbours::reach(const PlanePoint& point) const noexcept {
 }
 
 void Neighbours::find_nearest(const PlanePoint& point) noexcept {
-    const std::int32_t before = nearest_wanted_;
-    nearest_wanted_ = count() < kFivePoints ? kNeighbours - 1 : kNeighbours;
-    limit_ = before == nearest_wanted_ ? reach(point) : kInfinity;
-    const double width = std::sqrt(limit_) / scale_.x * kSlack;
-    const std::int32_t start =
-        limit_ < kInfinity ? static_cast<std::int32_t>(nearest_[0].place) : 0;
-    nearest_count_ = 0;
+    const std::int32_t wanted = count() < kFivePoints ? kNeighbours - 1 : kNeighbours;
+    const bool has_reach = has_nearest_ != 0 && wanted == nearest_wanted_;
+    const std::int32_t start = has_reach ? place_of(nearest_[0]) : 0;
+    limit_ = has_reach ? reach(point) : kInfinity;
+    nearest_wanted_ = wanted;
+    has_nearest_ = 1;
+    for (Found& found : nearest_) found = found_at(kInfinity, 0, 0);
+    // Outwards, until x alone is too far away. The limit comes closer on the way.
     for (std::int32_t first = start; first < places_; first += kBlock) {
-        if (x_[first] - point.x > width) break;
+        const double across = (x_[first] - point.x) * scale_.x;
+        if (across > 0.0 && across * across > limit_) break;
         consider_block(point, first);
     }
     for (std::int32_t end = start; end > 0; end -= kBlock) {
-        if (point.x - x_[end - 1] > width) break;
+        const double across = (x_[end - 1] - point.x) * scale_.x;
+        if (across < 0.0 && across * across > limit_) break;
         consider_block(point, end - kBlock);
     }
 }
 
-// Places [first, first + 8), those that exist. Mostly none is near enough, which one comparison
-// says.
+// Places [first, first + 8), those that exist. Mostly none is near enough.
 void Neighbours::consider_block(const PlanePoint& point, std::int32_t first) noexcept {
-    const std::int32_t end = first + kBlock;
-    if (first >= 0 && end <= places_) {
-        DoublePair nearest{};
-        for (std::int32_t i = 0; i < kBlock; i += 2) {
-            const DoublePair across =
-                (load_number<DoublePair>(x_ + first + i) - point.x) * scale_.x;
-            const DoublePair along = (load_number<DoublePair>(y_ + first + i) - point.y) * scale_.y;
-            const DoublePair found = across * across + along * along;
-            nearest = i == 0 || found < nearest ? found : nearest;
+    if (first < 0 || first + kBlock > places_) {
+        const std::int32_t end = std::min(first + kBlock, places_);
+        for (std::int32_t place = std::max(first, 0); place < end; ++place) {
+            consider(place, distance(point, place));
         }
-        if (nearest[0] > limit_ && nearest[1] > limit_) return;
+        return;
     }
-    for (std::int32_t place = std::max(first, 0); place < std::min(end, places_); ++place) {
-        consider(point, place);
+    double found[kBlock];
+    DoublePair nearest{kInfinity, kInfinity};
+    for (std::int32_t i = 0; i < kBlock; i += 2) {
+        const DoublePair across = (load_number<DoublePair>(x_ + first + i) - point.x) * scale_.x;
+        const DoublePair along = (load_number<DoublePair>(y_ + first + i) - point.y) * scale_.y;
+        const DoublePair pair = across * across + along * along;
+        std::memcpy(found + i, &pair, sizeof pair);
+        nearest = pair < nearest ? pair : nearest;
+    }
+    if (nearest[0] > limit_ && nearest[1] > limit_) return;
+    std::uint32_t near = 0;
+    for (std::uint32_t i = 0; i < kBlock; ++i) near |= (found[i] <= limit_ ? 1U : 0U) << i;
+    for (; near != 0; near &= near - 1) {
+        const auto i = static_cast<std::int32_t>(std::countr_zero(near));
+        consider(first + i, found[i]);
     }
 }
 
-void Neighbours::consider(const PlanePoint& point, std::int32_t place) noexcept {
-    const double found = distance(point, place);
+// Takes its place among the five, without a jump: which of them it beats is a coin toss.
+void Neighbours::consider(std::int32_t place, double found) noexcept {
     if (found > limit_ || !counts(place)) return;
-    std::int32_t rank = nearest_count_;
-    for (; rank > 0; --rank) {
-        const Found& better = nearest_[rank - 1];
-        if (better.distance < found) break;
-        if (better.distance == found && order_[better.place] > order_[place]) break;
+    Found next = found_at(found, order_[place], place);
+    for (Found& better : nearest_) {
+        const Found kept = next < better ? next : better;
+        next = next < better ? better : next;
+        better = kept;
     }
-    if (rank == nearest_wanted_) return;
-    if (nearest_count_ < nearest_wanted_) ++nearest_count_;
-    for (std::int32_t i = nearest_count_ - 1; i > rank; --i) nearest_[i] = nearest_[i - 1];
-    nearest_[rank] = {found, place};
-    const double last = nearest_[nearest_count_ - 1].distance;
-    if (nearest_count_ == nearest_wanted_ && last < limit_) limit_ = last;
+    const double last = distance_of(nearest_[nearest_wanted_ - 1]);
+    limit_ = last < limit_ ? last : limit_;
 }
 
 }  // namespace gm

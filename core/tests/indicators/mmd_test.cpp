@@ -112,13 +112,32 @@ void update(Mmd& mmd, const Bar& bar) {
 
 static_assert(std::is_trivially_copyable_v<Mmd>);
 
-TEST_CASE("the median of an even count is the mean of the middle two") {
+TEST_CASE("1, 3, 4 and 9 have 3 and 4 in the middle, an odd count one number twice") {
     double four[] = {9.0, 1.0, 4.0, 3.0};
-    CHECK(gm::median_of(four, 4) == 3.5);
-    double five[] = {9.0, 1.0, 4.0, 3.0, 3.0};
-    CHECK(gm::median_of(five, 5) == 3.0);
-    double equal[] = {2.0, 2.0};
-    CHECK(gm::median_of(equal, 2) == 2.0);
+    const gm::MiddleTwo middle = gm::middle_of(four);
+    CHECK(middle.lower == 3.0);
+    CHECK(middle.upper == 4.0);
+    double five[] = {9.0, 1.0, 4.0, 3.0, 5.0};
+    CHECK(gm::middle_of(five).lower == 4.0);
+    double five_again[] = {9.0, 1.0, 4.0, 3.0, 5.0};
+    CHECK(gm::middle_of(five_again).upper == 4.0);
+}
+
+TEST_CASE("the middle of any values is that of sorted ones, outliers and equal ones included") {
+    std::mt19937_64 random(11);
+    for (std::size_t count = 1; count < 400; count += 7) {
+        for (const double spread : {0.0, 1.0, 30.0}) {
+            std::normal_distribution<double> normal(0.0, spread + 1e-300);
+            std::vector<double> values(count);
+            for (double& value : values) value = std::exp(normal(random));
+            if (count > 3) values[1] = values[2] = values[0];
+            std::vector<double> sorted = values;
+            std::sort(sorted.begin(), sorted.end());
+            const gm::MiddleTwo middle = gm::middle_of(values);
+            REQUIRE(middle.lower == sorted[(count - 1) / 2]);
+            REQUIRE(middle.upper == sorted[count / 2]);
+        }
+    }
 }
 
 TEST_CASE("bars that are all alike are as unlike as nothing") {

@@ -108,16 +108,16 @@ void check_against_slow(std::uint64_t seed, std::int64_t step, std::int64_t wick
         const SlowProfile slow = slow_profile(last);
         REQUIRE(profile.skew() == slow.skew);
         for (const std::int64_t asked : {price, price - wick, price + 3 * step}) {
-            const VolumeNode* node = profile.nearest_node(asked);
-            REQUIRE((node == nullptr) == slow.nodes.empty());
-            if (node == nullptr) continue;
+            const VolumeNode node = profile.nearest_node(asked);
+            REQUIRE((node.strength == 0.0) == slow.nodes.empty());
+            if (slow.nodes.empty()) continue;
             const auto nearest = std::min_element(
                 slow.nodes.begin(), slow.nodes.end(),
                 [asked](const VolumeNode& a, const VolumeNode& b) {
                     return std::abs(a.price_ticks - asked) < std::abs(b.price_ticks - asked);
                 });
-            REQUIRE(node->price_ticks == nearest->price_ticks);
-            REQUIRE(node->strength == nearest->strength);
+            REQUIRE(node.price_ticks == nearest->price_ticks);
+            REQUIRE(node.strength == nearest->strength);
         }
     }
 }
@@ -134,10 +134,9 @@ TEST_CASE("a hundred lots at 100, five a tick above, forty at 104") {
     const VolumeProfile profile = profile_of(bars);
     // POC 100. 70 % of 155 is 108.5: 100 + 5 + 5 reach it, so VAH is 102 and VAL 100.
     CHECK(profile.skew() == 1.0);
-    const VolumeNode* node = profile.nearest_node(104);
-    REQUIRE(node != nullptr);
-    CHECK(node->price_ticks == 101);
-    CHECK(node->strength == 0.95);
+    const VolumeNode node = profile.nearest_node(104);
+    CHECK(node.price_ticks == 101);
+    CHECK(node.strength == 0.95);
 }
 
 TEST_CASE("of two sides with as much volume the area grows up first") {
@@ -158,9 +157,9 @@ TEST_CASE("of two nodes as near the lower one is taken") {
     // 9 9 1 9 1 9: nodes at 12 and 14, 13 lies between.
     const VolumeProfile profile =
         profile_of({{10, 11, 18}, {12, 12, 1}, {13, 13, 9}, {14, 14, 1}, {15, 15, 9}});
-    CHECK(profile.nearest_node(13)->price_ticks == 12);
-    CHECK(profile.nearest_node(14)->price_ticks == 14);
-    CHECK(profile.nearest_node(13)->strength == 1.0 - 1.0 / 9.0);
+    CHECK(profile.nearest_node(13).price_ticks == 12);
+    CHECK(profile.nearest_node(14).price_ticks == 14);
+    CHECK(profile.nearest_node(13).strength == 1.0 - 1.0 / 9.0);
 }
 
 TEST_CASE("without volume, or at one price, there is no area and no node") {
@@ -168,19 +167,19 @@ TEST_CASE("without volume, or at one price, there is no area and no node") {
         const VolumeProfile flat = profile_of({{700, 700, volume}});
         CHECK(flat.is_warm());
         CHECK(flat.skew() == 0.0);
-        CHECK(flat.nearest_node(700) == nullptr);
+        CHECK(flat.nearest_node(700).strength == 0.0);
     }
     const VolumeProfile empty = profile_of({{700, 790, 0}, {650, 720, 0}});
     CHECK(empty.skew() == 0.0);
-    CHECK(empty.nearest_node(700) == nullptr);
+    CHECK(empty.nearest_node(700).strength == 0.0);
 }
 
 TEST_CASE("2,048 ticks of range have bins of one tick, 2,049 of two") {
     const auto with_top = [](std::int64_t top) {
         return profile_of({{0, 0, 100}, {1, 1, 100}, {2, 2, 1}, {3, 3, 100}, {top, top, 1}});
     };
-    CHECK(with_top(2'048).nearest_node(2)->price_ticks == 2);  // 100 100 1 100
-    CHECK(with_top(2'049).nearest_node(2)->price_ticks == 4);  // 200 101 0: the node is behind both
+    CHECK(with_top(2'048).nearest_node(2).price_ticks == 2);  // 100 100 1 100
+    CHECK(with_top(2'049).nearest_node(2).price_ticks == 4);  // 200 101 0: the node is behind both
 }
 
 TEST_CASE("every profile equals one filled bin by bin") {

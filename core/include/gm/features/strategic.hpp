@@ -77,6 +77,7 @@ class StrategicFeatures {
     static constexpr std::size_t kRow = kStrategicColumns;
 
     void write_candle_columns(const ClosedBar& bar) noexcept;
+    void prepare_clock(std::int64_t time_of_day_ns) noexcept;
     void write_clock_columns(std::int64_t local_ns) noexcept;
     void write_volume_columns(const ClosedBar& bar) noexcept;
     void write_return_columns(double close) noexcept;
@@ -94,6 +95,10 @@ class StrategicFeatures {
     Mlmi mlmi_{};
     VolumeProfile profile_{};
     Mmd mmd_{};
+
+    std::int64_t time_of_day_ns_ = 0;  // of the angle below; between bars the one expected next
+    double hour_sin_ = 0.0;
+    double hour_cos_ = 0.0;
 
     double row_[kRow] = {};
     RowWindow<kStrategicRows, kStrategicColumns> rows_{};

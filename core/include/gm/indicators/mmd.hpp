@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "gm/indicators/gaussian_sum.hpp"
 #include "gm/indicators/rank_window.hpp"
@@ -86,7 +87,11 @@ class Mmd {
     double score_ = 0.0;
 };
 
-// Median of the values, for an even count the mean of the middle two. Reorders them.
-[[nodiscard]] double median_of(double* values, std::int32_t count) noexcept;
+// The middle two of one or more numbers, of an odd count the same twice. Destroys the numbers.
+struct MiddleTwo {
+    double lower;
+    double upper;
+};
+[[nodiscard]] MiddleTwo middle_of(std::span<double> values) noexcept;
 
 }  // namespace gm

@@ -14,9 +14,14 @@ namespace gm {
 template <std::int32_t N>
 class Momentum {
  public:
-    void update(double close) noexcept {
+    void update(double close) noexcept { take(close, elementary::log(ratio(close))); }
+    // update() in two halves, for a caller that takes several logarithms at once.
+    [[nodiscard]] double ratio(double close) const noexcept {
+        return closes_.is_full() ? close / closes_.last(N)[0] : 1.0;
+    }
+    void take(double close, double log_ratio) noexcept {
         is_warm_ = closes_.is_full();
-        value_ = is_warm_ != 0 ? elementary::log(close / closes_.last(N)[0]) : 0.0;
+        value_ = log_ratio;
         closes_.push(close);
     }
     // After a price that has no logarithm: begin again.

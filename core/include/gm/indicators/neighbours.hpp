@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "gm/base/checked.hpp"
+
 namespace gm {
 
 inline constexpr std::int32_t kNeighbourPoints = 2'000;
@@ -47,10 +49,9 @@ class Neighbours {
  private:
     static constexpr std::int32_t kPlaces = kNeighbourPoints + 1;  // one awaits its label
 
-    struct Found {
-        double distance;  // squared
-        std::int64_t place;
-    };
+    // A point found, as one number, smaller is better: the bits of its squared distance, then how
+    // far its order is from the end of all orders, then its place.
+    using Found = Uint128;
 
     void place_offered() noexcept;
     void remove_too_old() noexcept;
@@ -62,7 +63,7 @@ class Neighbours {
     [[nodiscard]] double reach(const PlanePoint& point) const noexcept;
     void find_nearest(const PlanePoint& point) noexcept;
     void consider_block(const PlanePoint& point, std::int32_t first) noexcept;
-    void consider(const PlanePoint& point, std::int32_t place) noexcept;
+    void consider(std::int32_t place, double found) noexcept;
 
     // By place, sorted by x. Points that count have orders in [first_order_, next_order_); the one
     // that awaits its label has next_order_, one that is too old stays until the next prepare().
@@ -81,10 +82,10 @@ class Neighbours {
     PlanePoint scale_{};            // 1/deviation of the points that count
     PlanePoint scale_with_next_{};  // and of those that will once the label is there
 
-    Found nearest_[kNeighbours] = {};  // best first
-    std::int32_t nearest_count_ = 0;
-    std::int32_t nearest_wanted_ = 0;
-    double limit_ = 0.0;  // no neighbour is farther away, squared
+    Found nearest_[kNeighbours] = {};  // of the last question, best first
+    std::int32_t nearest_wanted_ = 0;  // k
+    std::int32_t has_nearest_ = 0;     // 1: they lie where they are said to
+    double limit_ = 0.0;               // no neighbour is farther away, squared
 };
 
 }  // namespace gm

@@ -19,21 +19,23 @@ inline constexpr std::int64_t kProfileBins = 2'048;  // and one more
 struct VolumeRuns {
     static constexpr std::int32_t kEdges = 2 * kProfileBars;
 
+    void clear() noexcept;
     // Adds `volume` to each bin from first to last.
-    void add(std::int64_t first, std::int64_t last, double volume) noexcept;
+    void add(std::int32_t first, std::int32_t last, double volume) noexcept;
     [[nodiscard]] std::int32_t count() const noexcept { return edges - 1; }
 
-    std::int64_t edge[kEdges];
-    double volume[kEdges];  // 0 behind the last edge
+    std::int32_t edge[kEdges];  // kNoEdge behind the last
     std::int32_t edges;
+    std::int32_t padding;
+    double volume[kEdges];  // 0 behind the last run
 
  private:
-    std::int32_t split(std::int64_t bin) noexcept;
+    std::int32_t split(std::int32_t bin) noexcept;
 };
 
 struct VolumeNode {
     std::int64_t price_ticks;
-    double strength;  // 1 - V_LVN/V_POC
+    double strength;  // 1 - V_LVN/V_POC, above 0.7
 };
 
 class VolumeProfile {
@@ -48,8 +50,8 @@ class VolumeProfile {
     [[nodiscard]] std::int64_t bars_needed() const noexcept { return kProfileBars - count_; }
     // (VAH + VAL - 2·POC)/(VAH - VAL), in [-1, 1]; 0 if VAH = VAL.
     [[nodiscard]] double skew() const noexcept { return skew_; }
-    // The low-volume node nearest to a price, ties lower; null without any.
-    [[nodiscard]] const VolumeNode* nearest_node(std::int64_t price_ticks) const noexcept;
+    // The low-volume node nearest to a price, ties lower; strength 0: there is none.
+    [[nodiscard]] VolumeNode nearest_node(std::int64_t price_ticks) const noexcept;
 
  private:
     struct Bar {
@@ -64,16 +66,17 @@ class VolumeProfile {
         std::int64_t width_ticks;
 
         [[nodiscard]] Grid with(const Bar& bar) const noexcept;
-        [[nodiscard]] std::int64_t bin(std::int64_t price_ticks) const noexcept {
+        // From -2,048 (a price below the known ones) to 4,096.
+        [[nodiscard]] std::int32_t bin(std::int64_t price_ticks) const noexcept {
             const std::int64_t above = price_ticks - low_ticks;
-            return width_ticks == 1 ? above : above / width_ticks;
+            return static_cast<std::int32_t>(width_ticks == 1 ? above : above / width_ticks);
         }
     };
 
     static void add(const Bar& bar, const Grid& grid, VolumeRuns& runs) noexcept;
     void measure() noexcept;
     void find_value_area(std::int32_t poc) noexcept;
-    void find_nodes(std::int32_t poc) noexcept;
+    void find_nodes() noexcept;
 
     Bar bars_[kProfileBars] = {};  // in a circle
     std::int32_t next_ = 0;        // where the next bar goes
@@ -86,7 +89,8 @@ class VolumeProfile {
     Grid grid_{};
     VolumeRuns runs_{};
     double skew_ = 0.0;
-    VolumeNode nodes_[kProfileBars] = {};  // ascending
+    std::int32_t nodes_[VolumeRuns::kEdges] = {};  // runs that begin with one, ascending
+    double poc_volume_ = 0.0;
     std::int32_t node_count_ = 0;
     std::int32_t is_prepared_ = 0;
 };
