@@ -19,6 +19,7 @@
 #include <mutex>
 
 #include "engine/rig.hpp"
+#include "gm/session/kernel_host.hpp"
 
 #if defined(__x86_64__)
 #include <ucontext.h>
@@ -134,12 +135,45 @@ void forget_counts() {
 constexpr std::uint64_t kInputs = 1'000'000;
 constexpr std::int64_t kTradesPerBar = 800;
 constexpr std::int64_t kWaveBars = 60;
+constexpr std::int64_t kKernelBudgetNs = 1'000'000'000;  // a busy machine is no fault here
+
+// Two user kernels: one on bars of 30 minutes that ends with no number after some hundred calls,
+// one on bars of 5.
+constexpr std::uint64_t kGoodCalls = 300;
+std::int32_t change(const double* const* windows, double* value) {
+    *value = windows[0][19] - windows[0][0];
+    return 0;
+}
+std::int32_t change_for_a_while(const double* const* windows, double* value) {
+    static std::uint64_t calls = 0;
+    *value = ++calls > kGoodCalls ? std::nan("") : windows[0][19];
+    return 0;
+}
+
+void add_kernels(Settings& settings) {
+    KernelSettings row{};
+    std::strcpy(row.name, "slow");
+    row.low = -1e9;
+    row.high = 1e9;
+    row.minutes = 30;
+    row.warmup = 20;
+    row.policy = KernelPolicy::kSkip;
+    row.input_count = 1;
+    row.inputs[0] = KernelField::kClose;
+    settings.kernels.push_back(row);
+    std::strcpy(row.name, "fast");
+    row.minutes = 5;
+    settings.kernels.push_back(row);
+}
 
 // Rings, engine and a venue that answers each order in one of several ways.
 class HotLoop {
  public:
     HotLoop() {
         Settings settings = make_settings();
+        add_kernels(settings);
+        const KernelFunction functions[] = {change_for_a_while, change};
+        kernels_.open(settings.kernels, functions, kKernelBudgetNs);
         REQUIRE(feed_.open(4096).is_ok());
         REQUIRE(orders_.open(4096).is_ok());
         REQUIRE(journal_.open_anonymous(1U << 16).is_ok());
@@ -177,6 +211,7 @@ class HotLoop {
             const Slot* popped = feed_.front();
             engine.step(*popped, *out_);
             feed_.pop();
+            kernels_.serve(engine, [this](const Slot& answer) { engine.step(answer, *out_); });
         }
         ++inputs;
         journal_.pop(journal_.front().size());
@@ -247,6 +282,7 @@ class HotLoop {
         fill(order, order.quantity_lots - half, 0);
     }
 
+    KernelHost kernels_;
     SpscRing<Slot> feed_;
     SpscRing<Slot> orders_;
     SpscRing<Slot> drop_copy_;
@@ -313,6 +349,10 @@ TEST_CASE("a million inputs are stepped without allocation, lock or system call"
     CHECK(desk.quarantined >= 500);
     CHECK(totals.bad_transitions == 0);
     CHECK(totals.gaps == 0);
+    const Kernels& kernels = loop->engine.kernels();
+    CHECK(kernels.status(0) == KernelStatus::kNotFinite);
+    CHECK(kernels.calls(0) == kGoodCalls + 1);
+    CHECK(kernels.calls(1) > 5000);
 }
 
 }  // namespace
