@@ -14,11 +14,13 @@ import pandas as pd
 import pytest
 import zstandard
 
+import gm
+from gm import layout
 from gm._native.market import OrderBook
-from gm.layout import BAR_OUT_OF_SESSION, BAR_SYNTHETIC, RecordType
+from gm.layout import BAR_OUT_OF_SESSION, BAR_SYNTHETIC, QuarantineReason, RecordType
 from gm.readers import TickResult, read_bars, read_ticks
 
-from ..runs import real_file
+from ..runs import CONFIG, payloads, real_file
 
 pytestmark = pytest.mark.data
 BINANCE, DBN = "btcusdt_usdm_l2_20240808.gz", "esh4_mbo_20231225.dbn.zst"
@@ -232,3 +234,24 @@ def test_quotes_of_ibm_are_of_both_sides_and_sometimes_locked_or_crossed() -> No
         crossed += int((both["a"] > both["b"]).sum())
         locked += int((both["a"] == both["b"]).sum())
     assert (crossed, locked) == (204, 1_547)
+
+
+# Through the engine
+
+
+def refused_by_engine(name: str, symbol: str) -> dict[str, int]:
+    """Book and rows that the engine refused, by reason; a book that stays so is one."""
+    records = gm.backtest(CONFIG, real_file(name), symbol).records
+    slots = records[records["header"]["type"] == RecordType.BAR_QUARANTINED]
+    found = payloads(slots, RecordType.BAR_QUARANTINED, layout.BAR_QUARANTINED)
+    counts = collections.Counter(found["reason"].tolist())
+    return {QuarantineReason(reason).name.lower(): count for reason, count in counts.items()}
+
+
+def test_the_engine_takes_every_tick_and_refuses_crossed_and_locked_books() -> None:
+    assert refused_by_engine(BINANCE, "BTCUSDT") == {}
+    assert refused_by_engine("ibm_trade_20131007.zip", "IBM") == {}
+    # One auction before the open; what the quotes of eleven exchanges cross and lock in a day.
+    assert refused_by_engine(DBN, "ES") == {"crossed_book": 1}
+    quotes = refused_by_engine("ibm_quote_20131007.zip", "IBM")
+    assert quotes == {"locked_book": 217, "crossed_book": 22}
