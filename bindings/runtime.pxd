@@ -101,6 +101,7 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t duplicates
         uint64_t gaps
         uint64_t reader_refusals
+        uint64_t unknown_symbols
         uint64_t bad_transitions
         uint64_t refusals[32]
         KernelReading kernels[4]

@@ -75,6 +75,7 @@ def _engine(engine: Status) -> Iterator[Metric]:
         ("venue_rejects", "Orders that the venue refused."),
         ("duplicates", "Inputs dropped because they had been consumed before."),
         ("bad_transitions", "Messages that an order's state did not allow."),
+        ("unknown_symbols", "Feed records about no instrument of the configuration."),
     ):
         yield CounterMetricFamily(f"gm_{name}", text, value=totals[name])
     refusals = CounterMetricFamily(

@@ -142,6 +142,11 @@ class Recorder:
     def _symbol(self, number: int) -> str:
         return self._symbols[number] if number < len(self._symbols) else f"#{number}"
 
+    def _refused_symbol(self, record: np.void) -> str:
+        """One label for all symbols that nobody configured, however many come."""
+        is_unknown = record["reason"] == QuarantineReason.UNKNOWN_SYMBOL
+        return "unknown" if is_unknown else self._symbol(int(record["instrument"]))
+
     def _decisions(self, slots: Slots) -> None:
         rows = (self._decision(*row) for row in _rows(slots, "DECISION"))
         self._insert("decisions", "journal_sequence", 11, rows)
@@ -311,7 +316,7 @@ class Recorder:
             (
                 sequence,
                 ts_ns,
-                self._symbol(int(record["instrument"])),
+                self._refused_symbol(record),
                 "engine",
                 None,
                 int(record["start_ts_ns"]),

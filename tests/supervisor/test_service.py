@@ -54,7 +54,7 @@ class FakeCore:
             "reconnects": 0, "orders_sent": 0, "orders_dropped": 0, "tape_id": "01" * 32,
         }  # fmt: skip
         names = "epoch inputs_consumed decisions orders fills venue_rejects duplicates open_orders"
-        counts = dict.fromkeys([*names.split(), "bad_transitions"], 0)
+        counts = dict.fromkeys([*names.split(), "bad_transitions", "unknown_symbols"], 0)
         self.engine = counts | {"refusals": [0] * 14, "kernels": []}
         self.journal = {
             "published": RECORDS, "drained": RECORDS, "synced": RECORDS, "ring_free": 1,

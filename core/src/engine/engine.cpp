@@ -158,7 +158,7 @@ void Engine::on_feed(const Slot& input, Outputs& out) noexcept {
 }
 
 void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
-    if (bar.instrument >= desks_.size()) return;
+    if (!is_known(bar.instrument, bar.start_ts_ns, out)) return;
     Market& market = desks_[bar.instrument].market;
     if (is_refused(bar.instrument, market.on_open(bar, stamp_.now_ns), bar.start_ts_ns, out))
         return;
@@ -169,7 +169,7 @@ void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
 }
 
 void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
-    if (bar.instrument >= desks_.size()) return;
+    if (!is_known(bar.instrument, bar.start_ts_ns, out)) return;
     Market& market = desks_[bar.instrument].market;
     if (is_refused(bar.instrument, market.on_close(bar, stamp_.now_ns), bar.start_ts_ns, out))
         return;
@@ -190,12 +190,25 @@ bool Engine::is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept {
 }
 
 void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept {
-    if (trade.instrument >= desks_.size()) return;
+    if (!is_known(trade.instrument, ts_ns, out)) return;
     Market& market = desks_[trade.instrument].market;
     const QuarantineReason reason = market.on_trade(trade, ts_ns, stamp_.now_ns);
     if (is_refused(trade.instrument, reason, ts_ns, out)) return;
     begin_live(trade.instrument, ts_ns);
     advance(trade.instrument, out);
+}
+
+// All that are not ours are one: a flood of symbols must not become a flood of labels.
+bool Engine::is_known(std::uint32_t at, std::int64_t start_ts_ns, Outputs& out) noexcept {
+    if (at < desks_.size()) return true;
+    ++totals_.unknown_symbols;
+    BarQuarantined refused{};
+    refused.start_ts_ns = start_ts_ns;
+    refused.feed_sequence = last_feed_sequence_;
+    refused.instrument = kUnknownInstrument;
+    refused.reason = static_cast<std::uint32_t>(QuarantineReason::kUnknownSymbol);
+    out.write(stamp_, RecordType::kBarQuarantined, refused);
+    return false;
 }
 
 bool Engine::is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t start_ts_ns,

@@ -44,6 +44,7 @@ void copy_totals(const EngineTotals& totals, EngineStatus& status) noexcept {
     status.duplicates = totals.duplicates;
     status.gaps = totals.gaps;
     status.reader_refusals = totals.reader_refusals;
+    status.unknown_symbols = totals.unknown_symbols;
     status.bad_transitions = totals.bad_transitions;
     static_assert(sizeof status.refusals == sizeof totals.refusals);
     std::memcpy(status.refusals, totals.refusals.data(), sizeof status.refusals);

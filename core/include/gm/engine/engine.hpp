@@ -37,6 +37,7 @@ struct EngineTotals {
     std::uint64_t duplicates = 0;       // inputs that had been consumed before: dropped
     std::uint64_t gaps = 0;             // sequence numbers that were missing
     std::uint64_t reader_refusals = 0;  // QUARANTINE records of the venue
+    std::uint64_t unknown_symbols = 0;  // records of the feed about no instrument of ours
     std::uint64_t bad_transitions = 0;
 };
 
@@ -134,6 +135,7 @@ class Engine {
     void on_quote(const Quote& quote, std::int64_t ts_ns, Outputs& out) noexcept;
     void on_book_level(const BookLevel& level, std::int64_t ts_ns, Outputs& out) noexcept;
     void on_book_reset(const BookReset& reset) noexcept;
+    [[nodiscard]] bool is_known(std::uint32_t at, std::int64_t start_ts_ns, Outputs& out) noexcept;
     [[nodiscard]] bool is_refused(std::uint32_t at, QuarantineReason reason,
                                   std::int64_t start_ts_ns, Outputs& out) noexcept;
     void take_closed_bars(std::uint32_t at, Outputs& out) noexcept;

@@ -91,6 +91,7 @@ struct EngineStatus {
     std::uint64_t duplicates;
     std::uint64_t gaps;
     std::uint64_t reader_refusals;
+    std::uint64_t unknown_symbols;
     std::uint64_t bad_transitions;
     std::uint64_t refusals[kGateCodes];  // by GateCode
     KernelReading kernels[kKernelsMax];  // an empty name: none

@@ -395,6 +395,7 @@ struct StateUpdate {
     std::uint8_t reserved[52];
 };
 
+inline constexpr std::uint32_t kUnknownInstrument = UINT32_MAX;  // a number that nobody configured
 struct BarQuarantined {
     std::int64_t start_ts_ns;
     std::uint64_t feed_sequence;
