@@ -16,8 +16,10 @@ import time
 from bench import table
 from bench.rig import ROOT, build_native, save
 
-NAMES = ("ring", "row", "policy", "engine", "zmq", "replay")
-TIME_LIMIT_S = 600
+NAMES = (
+    "ring", "indicators", "row", "batch", "policy", "engine", "zmq", "replay", "backtest",
+)  # fmt: skip
+TIME_LIMIT_S = 900
 
 
 def command(name: str, *, smoke: bool) -> list[str]:

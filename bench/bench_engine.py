@@ -14,7 +14,6 @@ actions, same refusals, same orders with side, quantity and stamps; probabilitie
 
 import ctypes
 import gc
-import json
 import sys
 import tempfile
 import time
@@ -200,42 +199,16 @@ def summarise(rounds: list, probes: list[dict[str, float]]) -> dict[str, object]
         "probe_ns": rig.percentiles(ours["probe"]),
         "python_order_ns": rig.percentiles(theirs["time"][orders]),
         "python_all_closes_ns": rig.percentiles(theirs["time"]),
-        "null_spin_and_ping_pong": {
-            name: rig.spread([probe[name] for probe in probes]) for name in probes[0]
-        },
-    }
-
-
-def show(result: dict[str, object]) -> None:
-    print(__doc__.splitlines()[0])
-    print(" ".join(rig.__doc__.split("\n\n")[1].split()))
-    print(rig.describe_machine())
-    print(
-        f"{result['rounds']} rounds of {result['closes_per_round']} closes, {GAP_NS / 1e3:.0f} us "
-        f"between them: {result['decisions']} decisions, {result['orders']} orders, "
-        f"{result['refusals']} refusals, all equal on both sides; probabilities within "
-        f"{result['worst_probability_difference']:.1g}"
-    )
-    for name, figures in result.items():
-        if isinstance(figures, dict) and name.endswith("_ns"):
-            print(f"  {name:24s} " + "  ".join(f"{k} {v:9.0f}" for k, v in figures.items()))
-    for name, figures in result["null_spin_and_ping_pong"].items():
-        print(f"  probe: {name:28s} " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-    for name in ("score_p50", "score_p99", "score_p50_all_closes"):
-        figures = "  ".join(f"{k} {v:6.2f}" for k, v in result[name].items())
-        print(f"  {name:24s} {figures}   (floor {result['floor']:.0f} at p50)")
+    } | rig.noise(probes)
 
 
 def main() -> None:
-    options = rig.options(__doc__.splitlines()[0])
+    title = __doc__.splitlines()[0]
+    options = rig.options(title)
     library = rig.load_library()
     rig.pin()
     rounds, block = (ROUNDS_SMOKE, 200) if options.smoke else (ROUNDS, BLOCK)
-    result = measure(library, rounds, block)
-    if options.json:
-        print(json.dumps({"machine": rig.machine(), **result}))
-    else:
-        show(result)
+    rig.publish(title, measure(library, rounds, block), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ orders are compared, all of them.
 
 import gc
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -40,7 +39,7 @@ GAP_NS = 200_000
 WARM_BARS, ROUNDS, ROUNDS_SMOKE, BLOCK, BLOCK_SMOKE = 400, 11, 1, 1600, 160
 TURN = 80  # bars: short turns, so that whatever else runs on the machine meets all three
 FLOOR = 25.0
-WAIT_MS = 20_000
+WAIT_MS = 120_000  # a server makes its networks first
 FRAME = np.dtype([("header", layout.RECORD_HEADER), ("payload", "u1", (64,))])
 ORDER_FIELDS = tuple(name for name in Order.__struct_fields__ if name != "connection")
 NS = 1_000_000_000
@@ -125,6 +124,7 @@ class NativeVenue(Venue):
         header["magic"], header["schema"], header["count"] = layout.MAGIC, layout.SCHEMA, 1
         header["type"], header["source"], header["epoch"] = kind, source, 1
         header["first_sequence"], header["source_ts_ns"] = sequence, ts_ns
+        header["receive_ts_ns"] = ts_ns  # the venue's time, which a lockstep engine goes by
         frame["payload"] = payload.view("u1")
         return frame.tobytes()
 
@@ -230,9 +230,11 @@ def measure(library, rounds_wanted: int, block: int) -> dict[str, object]:
             venue.close()
     ours, theirs = venues[1].found, venues[2].found
     if ours != theirs:
-        at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), -1)
+        pairs = zip(ours, theirs, strict=False)
+        at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
         sys.exit(
-            f"orders differ at {at}: {ours[at]} and {theirs[at]} of {len(ours)}, {len(theirs)}"
+            f"orders differ from {at} on: {ours[at : at + 1]} and {theirs[at : at + 1]} of "
+            f"{len(ours)} and {len(theirs)}"
         )
     context.term()
     return summarise(rounds, probes) | {"orders": len(ours)}
@@ -265,39 +267,15 @@ def summarise(rounds: list, probes: list[dict[str, float]]) -> dict[str, object]
         "native_ns": all_of(1, only_orders=True),
         "native_all_closes_ns": all_of(1, only_orders=False),
         "python_ns": all_of(2, only_orders=True),
-        "null_spin_and_ping_pong": {
-            name: rig.spread([probe[name] for probe in probes]) for name in probes[0]
-        },
-    }
-
-
-def show(result: dict[str, object]) -> None:
-    print(__doc__.splitlines()[0])
-    print(" ".join(rig.__doc__.split("\n\n")[1].split()))
-    print(rig.describe_machine())
-    print(
-        f"{result['rounds']} rounds of {result['closes_per_round']} closes, "
-        f"{GAP_NS / 1e3:.0f} us between them; {result['orders']} orders, equal on both sides"
-    )
-    for name, figures in result.items():
-        if isinstance(figures, dict) and name.endswith("_ns"):
-            print(f"  {name:22s} " + "  ".join(f"{k} {v:9.0f}" for k, v in figures.items()))
-    for name, figures in result["null_spin_and_ping_pong"].items():
-        print(f"  probe: {name:28s} " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-    for name in ("score_p50", "score_p50_all_closes"):
-        figures = "  ".join(f"{k} {v:6.2f}" for k, v in result[name].items())
-        print(f"  {name:22s} {figures}   (floor {result['floor']:.0f})")
+    } | rig.noise(probes)
 
 
 def main() -> None:
-    options = rig.options(__doc__.splitlines()[0])
+    title = __doc__.splitlines()[0]
+    options = rig.options(title)
     library = rig.load_library()
     rounds, block = (ROUNDS_SMOKE, BLOCK_SMOKE) if options.smoke else (ROUNDS, BLOCK)
-    result = measure(library, rounds, block)
-    if options.json:
-        print(json.dumps({"machine": rig.machine(), **result}))
-    else:
-        show(result)
+    rig.publish(title, measure(library, rounds, block), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -190,6 +190,11 @@ def probe(library: ctypes.CDLL) -> dict[str, float]:
     return dict(zip(names, seen, strict=True))
 
 
+def noise(probes: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The probes of all rounds as rows of a result."""
+    return {f"probe_{name}": spread([probe[name] for probe in probes]) for name in probes[0]}
+
+
 CORES = frozenset(os.sched_getaffinity(0))
 
 

@@ -20,10 +20,18 @@ ROWS = (
     ("E2 time added over the echo, Python engine / core", "zmq", ("score_p50",), ">= 25"),
     ("G1 three-layer net, new row / onnxruntime C API", "policy", (NETWORK, "ratio_p50"), ">= 6"),
     ("E4 replay of a day of ticks, M ticks/s", "replay", ("mticks_per_s",), ">= 10"),
-    ("G10 ring hop / ping-pong", "ring", ("hop_ns",), "<= 2.2"),
-    ("G10 drained / naive pop", "ring", ("drained_over_naive_per_us",), ">= 5"),
+    ("G7 EMA, RSI, ATR per update / NautilusTrader", "indicators", ("score_p50",), ">= 50"),
     ("G9 row of 13 columns / NumPy streaming row", "row", ("ratio_p50",), ">= 200"),
     ("G9 row, p99 / p50 of quiet bars", "row", ("p99_to_p50_quiet",), "<= 2"),
+    ("G10 ring hop / ping-pong", "ring", ("hop_ns",), "<= 2.2"),
+    ("G10 drained / naive pop", "ring", ("drained_over_naive_per_us",), ">= 5"),
+    ("G15 orders, a trade a second / NautilusTrader", "backtest", ("score_second",), ">= 300"),
+    ("G15 orders, a trade a minute / NautilusTrader", "backtest", ("score_minute",), ">= 300"),
+    ("G15 data only / hftbacktest", "backtest", ("score_data",), ">= 1.2"),
+    ("Strategic matrices of a file / NumPy reference", "batch", ("score_strategic",), "-"),
+    ("Tactical matrices of a file / NumPy reference", "batch", ("score_tactical",), "-"),
+    ("Strategic bar, 10^6 bars / 10^4", "batch", ("strategic_growth",), "<= 1.5"),
+    ("Tactical bar, 10^6 bars / 10^4", "batch", ("tactical_growth",), "<= 1.5"),
 )
 TIMES = (
     ("CLOSE to order, core", "engine", "native_order_ns"),
@@ -40,14 +48,16 @@ def runs_of(name: str) -> list[Figures]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def at(run: Figures, keys: tuple[str, ...]) -> Figures:
+def at(run: Figures, keys: tuple[str, ...]) -> Figures | None:
+    """What a run says under these keys; None if its peer was missing."""
+    found: Figures | None = run
     for key in keys:
-        run = run[key]
-    return run
+        found = None if found is None else found.get(key)
+    return found
 
 
 def score_row(title: str, name: str, keys: tuple[str, ...], floor: str) -> str:
-    found = [at(run, keys) for run in runs_of(name)]
+    found = [score for run in runs_of(name) if (score := at(run, keys)) is not None]
     if not found:
         return f"| {title} | not measured | | | {floor} |"
     medians = [score.get("median", score.get("ratio")) for score in found]
