@@ -42,8 +42,7 @@ def splice(source: Path, path: Path, weeks: int = 0) -> Spliced:
     level = price_level(rows)
     before = slots_before(first, WARM_UP_BARS)
     after = slots_after(first + BAR * (len(rows) + 4), CLEAN_BARS)
-    # The last leg goes up, so that a position is held; then one trend to the end.
-    warm = trending_prices(WARM_UP_BARS, 1.0, legs=25)
+    warm = warm_up_prices()
     clean = trending_prices(CLEAN_BARS, 1.0, legs=CLEAN_BARS, seed=2, drift=DRIFT)
     lines = ["Date,Open,High,Low,Close,Volume"]
     lines += clean_lines(before, warm / warm[-1] * level)
@@ -59,6 +58,17 @@ def splice(source: Path, path: Path, weeks: int = 0) -> Spliced:
         int(utc_ns(np.array([first]))[0]),
         utc_ns(after),
     )
+
+
+def warm_up_prices() -> np.ndarray:
+    """Short legs, whose crosses MLMI needs to be ready; then long ones, the last of them up.
+
+    So the matrix is ready for half of the warm-up, and a position is held at its end.
+    """
+    trend_bars = 125
+    short = trending_prices(WARM_UP_BARS - trend_bars, 1.0, legs=5)
+    long = trending_prices(trend_bars, short[-1], legs=25, seed=3)
+    return np.concatenate([short, long[1:]])
 
 
 def nominal_start(rows: list[dict[str, str]]) -> Any:

@@ -52,8 +52,27 @@ def test_raw_files_are_counted_by_reason_and_nothing_is_ordered(name: str, tmp_p
 @pytest.mark.parametrize("weeks", [0, 1])
 @pytest.mark.parametrize("name", RAW)
 def test_an_attack_on_a_trading_engine_passes(name: str, weeks: int, tmp_path: Path) -> None:
-    source = real_file(f"adversarial/{name}.csv")
-    spliced = splice(source, tmp_path / f"{name}.csv", weeks)
+    check_attack(real_file(f"adversarial/{name}.csv"), weeks, tmp_path)
+
+
+def test_a_flash_crash_and_its_recovery_pass(tmp_path: Path) -> None:
+    """Two bars 40 % down, which nobody believes; then seven, of which the third is believed."""
+    closes = np.full(100, 15_000.0)
+    closes[20:22] = closes[50:57] = 9_000.0
+    stamps = np.datetime64("2024-01-08T00:00") + np.arange(100) * np.timedelta64(30, "m")
+    lines = ["Date,Open,High,Low,Close,Volume"]
+    lines += [
+        f"{str(stamp).replace('T', ' ')}:00,{price},{price},{price},{price},10"
+        for stamp, price in zip(stamps, closes, strict=True)
+    ]
+    source = tmp_path / "flash_crash.csv"
+    source.write_text("\n".join(lines) + "\n")
+    check_attack(source, 0, tmp_path)
+
+
+def check_attack(source: Path, weeks: int, tmp_path: Path) -> None:
+    name = source.stem
+    spliced = splice(source, tmp_path / f"{name}_spliced.csv", weeks)
     result = trade(tmp_path / "run", Tape(spliced.path, INSTRUMENT, SEED))
     read = read_bars(spliced.path, INSTRUMENT)
     check_readiness_before(result, spliced)
