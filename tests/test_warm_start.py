@@ -47,9 +47,9 @@ def tape(folder: Path, prices: np.ndarray) -> Tape:
 
 @pytest.fixture(scope="module")
 def late_tape(folder: Path, prices: np.ndarray) -> Tape:
-    """The same market from its 300th bar on."""
-    start = START + np.timedelta64(30 * 300, "m")
-    return Tape(write_bars(folder / "late.csv", prices[300:], start=start), "BTC-PERP", 3)
+    """The same market from its 500th bar on."""
+    start = START + np.timedelta64(30 * 500, "m")
+    return Tape(write_bars(folder / "late.csv", prices[500:], start=start), "BTC-PERP", 3)
 
 
 def row(here: Place, process: Process) -> dict[str, Any]:
@@ -125,12 +125,12 @@ def test_files_fill_what_the_venue_does_not_have_and_are_not_read_again(
     file.write_bytes(tape.bars.read_bytes())
     config = write_config(tmp_path / "gm.yaml", warmup={"BTC-PERP": "past.csv"})
     with place(tmp_path / "run", late_tape, config) as here:
-        here.venue(*SLOW, "--history", "50")
+        here.venue(*SLOW, "--history", "100")
         first = here.engine()
         first.wait_for(lambda: row(here, first).get("is_ready"))
         code, printed, _ = gm("status", "--run-dir", here.run_dir)
         assert code == 0
-        assert "50 bars of the venue, 300 of files" in printed
+        assert "100 bars of the venue, 500 of files" in printed
         stop(first)
         file.unlink()  # the journal has it all
         second = here.engine()
@@ -139,7 +139,7 @@ def test_files_fill_what_the_venue_does_not_have_and_are_not_read_again(
         stop(second)
         slots = check_journal(here)
         starts = payloads(slots, RecordType.BACKFILL, layout.BAR_CLOSE)["start_ts_ns"]
-        assert len(starts) == 350
+        assert len(starts) == 600
         assert starts[0] == START.astype("datetime64[ns]").astype(np.int64)
 
 
