@@ -11,6 +11,16 @@ from .runs import CONFIG
 START = np.datetime64("2024-01-08T00:00", "s")  # a Monday, UTC
 # Relative moves a bar: a trend that the baseline follows, and noise far smaller.
 DRIFT, NOISE = 0.004, 0.0007
+# At first trends are short: MLMI wants 20 crosses before a matrix is ready.
+EARLY_BARS, EARLY_LEG = 150, 4
+
+
+def is_up(bars: int, legs: int) -> np.ndarray:
+    """Direction of each bar, shape (bars,): short trends, from EARLY_BARS on such of `legs`."""
+    at = np.arange(bars)
+    early: np.ndarray = at // EARLY_LEG % 2 == 0
+    late: np.ndarray = at // legs % 2 == 0
+    return np.where(at < EARLY_BARS, early, late)
 
 
 def trending_prices(
@@ -18,7 +28,7 @@ def trending_prices(
 ) -> np.ndarray:
     """Prices at the borders of bars, shape (bars + 1,): trends of `legs` bars, up and down."""
     random = np.random.default_rng(seed)
-    signs = np.where((np.arange(bars) // legs) % 2 == 0, 1.0, -1.0)
+    signs = np.where(is_up(bars, legs), 1.0, -1.0)
     moves = drift * signs + NOISE * random.standard_normal(bars)
     return first * np.exp(np.concatenate([[0.0], np.cumsum(moves)]))
 
@@ -44,8 +54,9 @@ def write_trends(path: Path, bars: int, **values: Any) -> Path:
 def write_trades(path: Path, trades: int, minutes: int = 5, seed: int = 1) -> Path:
     """Single trades at whole prices: a walk in integers under waves of a day, stamps in UTC."""
     random = np.random.default_rng(seed)
-    is_up = np.arange(trades) // (12 * 60 // minutes) % 2 == 0  # half a day up, half a day down
-    steps = np.where(is_up, 20, -20) + random.integers(-8, 9, trades)
+    half_hours = np.arange(trades) * minutes // 30
+    up = is_up(int(half_hours[-1]) + 1, 24)[half_hours]  # half a day up, half a day down
+    steps = np.where(up, 20, -20) + random.integers(-8, 9, trades)
     prices = 30_000 + np.cumsum(steps)
     sizes = random.integers(1, 50, trades)
     lines = ["timestamp_utc,price,size"]
