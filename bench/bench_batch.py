@@ -1,15 +1,18 @@
 """Both matrices of a whole file in one call, beside NumPy, and beside pandas and TA-Lib by column.
 
-Sketch: a strategic row costs 10-15 µs with all that is prepared for it, a tactical row under 1 µs;
-writing the 2.5 kB of a matrix 0.1-0.3 µs. The reference (gm.training.reference) works on whole
-columns, but the vote, the profile and the kernels of MMD take it a millisecond a row.
+Sketch: a strategic row costs 6-8 µs with all that is prepared for it, a tactical row 0.3 µs; the
+2.5 and 1.7 kB of a matrix 0.3-0.6 µs, most of it the system's for new pages. The reference
+(gm.training.reference) works on whole columns, but takes the vote, the profile and the kernels of
+MMD a bar at a time: some 0.3 ms.
 Conditions: one core, blocks in turns. Bars: the NQ file where GM_DATA names its folder, else seeded
 bars of the same number; 5-minute bars are seeded, as many. The reference gets a slice, its time is
 taken per row of the slice: in its favour, as its set-up is not repeated. pandas and TA-Lib compute
 one column over the whole table, in one call. What the core's batch takes is for all 13 or 7
 columns; a column of its own beside theirs is not timed, for nobody can have one without the row.
 Verified first: matrices of the slice equal the reference's, RSI, ATR, EMA and WMA of the reference
-equal TA-Lib's. Then the cost a bar of 10,000, 100,000 and 1,000,000 bars: it must not grow.
+equal TA-Lib's. Then the cost a bar of 10,000, 100,000 and 1,000,000 bars, in processor time, for
+a call of seconds always meets other programs: once the stores are full (2,000 crosses of MLMI, some
+20,000 bars) it must not grow.
 
     python -m bench.bench_batch [--json] [--smoke]
 """
@@ -56,10 +59,10 @@ def seeded_bars(count: int, minutes: int) -> np.ndarray:
     return rows
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
     call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def verify(ours: np.ndarray, theirs: np.ndarray, what: str, limit: float) -> float:
@@ -111,7 +114,10 @@ def measure_view(
 ) -> dict[str, object]:  # fmt: skip
     """Whole table beside a slice of it."""
     head = bars[:part]
-    worst = verify(batch(head)[0], slow(head)[0], f"{name} matrices", LIMIT)
+    (matrices, ready), (wanted, wanted_ready) = batch(head), slow(head)
+    if not ready.any() or not np.array_equal(ready, wanted_ready):
+        sys.exit(f"{name}: ready at {ready.sum()} and {wanted_ready.sum()} bars: nothing was timed")
+    worst = verify(matrices, wanted, f"{name} matrices", LIMIT)
     ours, theirs = [], []
     for _ in range(rounds):
         theirs.append(part / seconds(lambda: slow(head)))
@@ -127,11 +133,10 @@ def measure_view(
 
 def history_of(name: str, batch: Callable[[np.ndarray], tuple], bars: np.ndarray,
                counts: tuple[int, ...], rounds: int) -> dict[str, object]:  # fmt: skip
-    """Ns a bar, by the bars that one call is given; the least of some runs of each."""
-    found = {}
+    """Processor ns a bar, by the bars that one call is given; the least of some runs of each."""
+    found, clock = {}, time.process_time
     for count in counts:
-        batch(bars[:count])  # the pages that the arrays lie on were the system's: not timed
-        times = [seconds(lambda n=count: batch(bars[:n])) for _ in range(rounds)]
+        times = [seconds(lambda n=count: batch(bars[:n]), clock) for _ in range(rounds)]
         found[str(count)] = min(times) / count * 1e9
     growth = found[str(counts[-1])] / found[str(counts[0])]
     if growth > GROWTH_MAX:
