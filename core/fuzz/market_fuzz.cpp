@@ -200,7 +200,11 @@ QuarantineReason play_event(Market& market, Script& script) {
         }
         case 5: market.on_time(script.time()); return QuarantineReason::kMalformed;
         case 10: return play_backfill(market, script);
-        case 11: market.forget_bars_before(script.time()); return QuarantineReason::kMalformed;
+        case 11:  // the engine does so with the stamp of a good bar
+            if (market.last_good_ts_ns() != kNoTime) {
+                market.forget_bars_before(market.last_good_ts_ns());
+            }
+            return QuarantineReason::kMalformed;
         default: return play_book(market, script, what % 3);
     }
 }

@@ -6,6 +6,7 @@ in pieces.
 """
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import re
@@ -161,6 +162,10 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        raise BadTape(f"{path}: damaged file: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the directory of a zip points before its beginning
+            raise
         raise BadTape(f"{path}: damaged file: {error}") from error
 
 

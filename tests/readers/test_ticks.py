@@ -102,6 +102,7 @@ def test_damaged_files_are_named(write, tmp_path) -> None:
     for damaged, symbol in (
         (good[:-30], "IBM"),
         (good[:60] + b"xxxx" + good[64:], "IBM"),
+        (good[:60] + good[64:], "IBM"),  # its directory points before its beginning
         (packed[:9] + b"\xff" * 9 + packed[18:], "ES"),
         (recorded[:-9], "BTCUSDT"),
         (recorded[:900] + b"xxxx" + recorded[904:], "BTCUSDT"),
