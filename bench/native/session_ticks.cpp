@@ -1,4 +1,4 @@
-// Trades per second through engine and venue on one clock: the native half of bench_backtest.py.
+// Trades per second through engine and venue on one clock, without Python around it: for perf.
 //
 //   session_ticks SETTINGS TRADES SPACING_NS ROUNDS
 //
