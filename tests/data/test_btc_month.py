@@ -10,10 +10,12 @@ import pytest
 from ..independent_pnl import recompute_run
 from ..kills import check_everything
 from ..runs import Result, Tape, gm, real_file, records, trade
+from ..tapes import write_config
 from .claims import check_replay_is_byte_identical, check_tables
 
 pytestmark = pytest.mark.data
 SEED = 7
+NOTIONAL_MAX = 8_400
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +24,15 @@ def tape() -> Tape:
 
 
 @pytest.fixture(scope="module")
-def month(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    return trade(tmp_path_factory.mktemp("btc") / "run", tape, "--driver", "inline")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The development limits but one: after the first days no reversal is worth 9,000."""
+    tight = {"BTC-PERP": {"order_notional_max": NOTIONAL_MAX}}
+    return write_config(tmp_path_factory.mktemp("config") / "tight.yaml", trading=tight)
+
+
+@pytest.fixture(scope="module")
+def month(tape: Tape, config: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return trade(tmp_path_factory.mktemp("btc") / "run", tape, "--driver", "inline", config=config)
 
 
 def test_the_month_is_traded_on_both_sides_with_partial_fills_and_refusals(month: Result) -> None:
@@ -42,7 +51,7 @@ def test_r06_refuses_reversals_above_what_the_limit_allows(month: Result) -> Non
     for row in refusals:
         assert row["code"] == "R06"
         assert row["quantity_lots"] == 2_000
-        assert row["value"] > row["limit_value"] == 9_000 * 10**6
+        assert row["value"] > row["limit_value"] == NOTIONAL_MAX * 10**6
     orders = {row["order_id"] for row in month.table("orders")}
     assert not orders & {row["order_id"] for row in refusals}
 
@@ -106,9 +115,9 @@ def test_replay_finds_a_changed_byte_of_a_decision(month: Result, tmp_path: Path
 
 
 def test_threaded_driver_and_a_second_run_send_the_same_orders(
-    month: Result, tape: Tape, tmp_path: Path
+    month: Result, tape: Tape, config: Path, tmp_path: Path
 ) -> None:
-    threaded = trade(tmp_path / "run", tape, "--driver", "threaded")
+    threaded = trade(tmp_path / "run", tape, "--driver", "threaded", config=config)
     assert threaded.engine == month.engine
     assert threaded.ledger["executions"] == month.ledger["executions"]
     check_everything(threaded)
