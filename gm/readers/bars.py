@@ -136,10 +136,7 @@ def read_bars(
     SPEC §1, Input.
     """
     config = find_instrument(instrument) if isinstance(instrument, str) else instrument
-    if kind_of_ticks(path) is None:
-        file = _read(Path(path), config, timezone, bar_minutes, day_first)
-    else:
-        file = _read_trades_of_ticks(Path(path), config, timezone, day_first)
+    file = _read_any(Path(path), config, timezone, bar_minutes, day_first)
     if file.is_trades and bar_minutes is None:
         raise BadArgument(f"{path}: holds trades, not bars: say bar_minutes to make bars of them")
     _judge(file, config)
@@ -314,6 +311,18 @@ def _read(
         day_first=is_day_first,
         sha256=digest.hexdigest(),
     )
+
+
+def _read_any(
+    path: Path,
+    config: InstrumentConfig,
+    timezone: str | None,
+    bar_minutes: int | None,
+    day_first: bool | None,
+) -> _File:
+    if kind_of_ticks(path) is None:
+        return _read(path, config, timezone, bar_minutes, day_first)
+    return _read_trades_of_ticks(path, config, timezone, day_first)
 
 
 def _read_trades_of_ticks(
