@@ -50,7 +50,7 @@ class TacticalFeatures {
 
     // Cold. A snapshot is schema hash, digest and state; it is a function of the bars alone.
     [[nodiscard]] static std::size_t snapshot_size() noexcept;
-    Status snapshot(std::span<std::uint8_t> out) const noexcept;
+    [[nodiscard]] Status snapshot(std::span<std::uint8_t> out) const noexcept;
     // kSchemaMismatch: made by another feature schema. kBadArgument: wrong size or damaged. The
     // state is untouched in both cases.
     Status restore(std::span<const std::uint8_t> bytes) noexcept;
