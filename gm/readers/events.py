@@ -62,15 +62,19 @@ class Grid:
         """Read a price in ticks; Refused if it is no number, or off the grid."""
         found = self._known.get(text)
         if found is None:
-            found = self._remember(text, self.of_e9(_e9_of(text)))
+            value, finer = _e9_of(text)
+            if finer != 1:
+                raise Refused(QuarantineReason.OFF_GRID)
+            found = self._remember(text, self.of_e9(value))
         return found
 
     def nearest(self, text: str) -> int:
         """Read a quantity in lots, rounded half to even; Refused if it is no number."""
         found = self._known.get(text)
         if found is None:
-            lots, rest = divmod(_e9_of(text), self._unit_e9)
-            half = 2 * rest - self._unit_e9
+            value, finer = _e9_of(text)
+            lots, rest = divmod(value, self._unit_e9 * finer)
+            half = 2 * rest - self._unit_e9 * finer
             found = self._remember(text, _fit(lots + (half > 0 or (half == 0 and lots % 2 == 1))))
         return found
 
@@ -206,14 +210,13 @@ def _fit(units: int) -> int:
     return units
 
 
-def _e9_of(text: str) -> int:
-    """A decimal in 1e-9; Refused if it is no number or finer than that."""
+def _e9_of(text: str) -> tuple[int, int]:
+    """A decimal, exactly, in units of 1e-9 / `finer`, and `finer`; Refused if it is no number."""
     match = _DECIMAL.fullmatch(text)
     if match is None:
         is_word = text.strip("+-").lower() in _WORDS
         raise Refused(QuarantineReason.NOT_FINITE if is_word else QuarantineReason.MALFORMED)
     sign, whole, fraction = match[1], match[2], (match[3] or "").rstrip("0")
-    if len(fraction) > 9:
-        raise Refused(QuarantineReason.OFF_GRID)
-    value = int(whole) * _E9 + int(fraction.ljust(9, "0"))
-    return -value if sign == "-" else value
+    finer = 10 ** max(0, len(fraction) - 9)
+    value = int(whole) * _E9 * finer + int(fraction.ljust(9, "0"))
+    return (-value if sign == "-" else value), finer

@@ -41,6 +41,15 @@ def test_quantities_are_rounded_half_to_even() -> None:
         0, 2, 2, 1, 2_000,
     ]  # fmt: skip
     assert reason_of(grid.nearest, "nan") == "not_finite"
+    finer = {"0.0005000000001": 1, "0.0004999999999": 0, "0.00249999999999999": 2,
+             "0.0025000000000": 2, "-0.0015000000001": -2}  # fmt: skip
+    assert {text: grid.nearest(text) for text in finer} == finer
+
+
+@given(st.decimals(-10, 10, places=12), st.sampled_from([1, 3, 25, 500_000_000]))
+def test_quantities_of_any_length_are_those_of_decimal_arithmetic(value, unit_e9) -> None:
+    lots = (value * 10**9 / unit_e9).quantize(Decimal(1), ROUND_HALF_EVEN)
+    assert Grid(unit_e9).nearest(f"{value:f}") == int(lots)
 
 
 @given(st.decimals(-(10**9), 10**9, places=6), st.sampled_from([1, 25, 1_000, 500_000]))
