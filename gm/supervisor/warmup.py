@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from gm.config.instruments import load_instruments
 from gm.config.settings import Settings, WarmupFile
 from gm.errors import ConfigError, GmError
-from gm.layout import BAR_CLOSE
+from gm.layout import BAR_CLOSE, BAR_SYNTHETIC
 from gm.readers import read_bars
 
 BAR_MINUTES_MAX = 30
@@ -30,7 +30,8 @@ def read_warmup(config: Path, settings: Settings, symbols: tuple[str, ...]) -> N
     Returns
     -------
     ndarray of layout.BAR_CLOSE, shape (n,)
-        The good bars of each file in order of time; none for an instrument without a file.
+        The good bars of each file in order of time; none for an instrument without a file. What
+        filled a hole between trades was no bar of the market and is left out: the engine fills.
 
     Raises
     ------
@@ -62,9 +63,10 @@ def read_warmup(config: Path, settings: Settings, symbols: tuple[str, ...]) -> N
                 f"{key}: {path}: bars of {result.bar_minutes} minutes; features are of bars of "
                 f"{BAR_MINUTES_MAX} at most"
             )
-        rows = np.zeros(len(result.bars), BAR_CLOSE)
-        for name in result.bars.dtype.names or ():
-            rows[name] = result.bars[name]
+        bars = result.bars[result.bars["flags"] & BAR_SYNTHETIC == 0]
+        rows = np.zeros(len(bars), BAR_CLOSE)
+        for name in bars.dtype.names or ():
+            rows[name] = bars[name]
         rows["duration_s"] = result.bar_minutes * 60
         rows["instrument"] = number
         parts.append(rows)

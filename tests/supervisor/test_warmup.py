@@ -7,7 +7,7 @@ import pytest
 
 from gm.config import Settings, load_settings
 from gm.errors import ConfigError
-from gm.layout import BAR_CLOSE
+from gm.layout import BAR_CLOSE, BAR_SYNTHETIC
 from gm.readers import read_bars
 from gm.supervisor.warmup import read_warmup
 
@@ -53,6 +53,20 @@ def test_what_a_file_leaves_open_is_answered_beside_its_path(tmp_path: Path) -> 
     expected = np.array(["2024-01-02T14:30", "2024-01-03T14:30"], "datetime64[ns]")
     assert rows["start_ts_ns"].tolist() == expected.astype(np.int64).tolist()
     assert rows["duration_s"].tolist() == [1800, 1800]
+
+
+def test_a_hole_between_trades_is_not_a_bar_of_the_market(tmp_path: Path) -> None:
+    (tmp_path / "trades.csv").write_text(
+        "timestamp,price,size\n"
+        + "".join(f"2024-01-08 {at}:00,30000,1\n" for at in ("00:01", "00:16", "00:21"))
+    )
+    entry = {"path": "trades.csv", "bar_minutes": 5, "timezone": "UTC"}
+    config = write_config(tmp_path / "gm.yaml", warmup={"BTC-PERP": entry})
+    read = read_bars(tmp_path / "trades.csv", "BTC-PERP", "UTC", 5).bars
+    assert (read["flags"] & BAR_SYNTHETIC).tolist() == [0, 1, 1, 0]
+    rows = read_warmup(config, load_settings(config), SYMBOLS)
+    assert rows["start_ts_ns"].tolist() == read["start_ts_ns"][[0, 3]].tolist()
+    assert not (rows["flags"] & BAR_SYNTHETIC).any()
 
 
 def test_an_instrument_without_a_file_has_no_rows(tmp_path: Path) -> None:
