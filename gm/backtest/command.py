@@ -10,7 +10,7 @@ from gm.backtest.stats import Stats
 from gm.config.instruments import InstrumentConfig, instrument as find_instrument
 from gm.config.settings import load_settings
 from gm.errors import BadArgument, UsageError
-from gm.venue.serving import in_options
+from gm.venue.serving import check_reading, in_options
 from gm.venue.tape import Tape, open_tape
 
 
@@ -44,7 +44,7 @@ def run_backtest(options: BacktestOptions) -> Stats:
     Raises
     ------
     UsageError
-        If seed is out of range, or the file leaves open what an option answers.
+        If an option is out of range, or the file leaves open what an option answers.
     GmError
         As ``gm.backtest``.
 
@@ -54,6 +54,7 @@ def run_backtest(options: BacktestOptions) -> Stats:
     """
     if not 0 <= options.seed < 2**64:
         raise UsageError(f"--seed must be 0 to 2^64 - 1: {options.seed}")
+    check_reading(options.timezone, options.bar_minutes)
     settings = load_settings(options.config)
     row = find_instrument(options.instrument, options.config.parent / settings.instruments_file)
     run = play_tape(

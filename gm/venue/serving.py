@@ -161,10 +161,15 @@ def _check_reading(options: VenueOptions) -> None:
     for option, value in given.items():
         if value is not None and options.bars is None:
             raise UsageError(f"{option} says how to read --bars FILE, and there is none")
-    if options.timezone is not None and not is_zone(options.timezone):
-        raise UsageError(f"--timezone must be an IANA zone, e.g. UTC: {options.timezone[:40]!r}")
-    if options.bar_minutes is not None and not 1 <= options.bar_minutes <= BAR_MINUTES_MAX:
-        raise UsageError(f"--bar-minutes must be 1 to {BAR_MINUTES_MAX}: {options.bar_minutes}")
+    check_reading(options.timezone, options.bar_minutes)
+
+
+def check_reading(timezone: str | None, bar_minutes: int | None) -> None:
+    """Refuse answers about a file of bars that no file can have; UsageError names the option."""
+    if timezone is not None and not is_zone(timezone):
+        raise UsageError(f"--timezone must be an IANA zone, e.g. UTC: {timezone[:40]!r}")
+    if bar_minutes is not None and not 1 <= bar_minutes <= BAR_MINUTES_MAX:
+        raise UsageError(f"--bar-minutes must be 1 to {BAR_MINUTES_MAX}: {bar_minutes}")
 
 
 def venue_settings(section: VenueSection, instrument: InstrumentConfig, seed: int) -> Rows:

@@ -73,7 +73,7 @@ def open_tape(
             return _tick_tape(path, instrument, seed, asked)
         result = read_tape(path, instrument, timezone, bar_minutes, day_first)
     except OSError as error:
-        raise DataGap(f"--bars {path}: {error.strerror}") from error
+        raise DataGap(f"{path}: {error.strerror}") from error
     if len(result.rows) == 0:
         raise BadTape(f"{path}: no line follows the header")
     if result.bar_minutes > BAR_MINUTES_MAX:
@@ -167,7 +167,7 @@ def tape_rows(read: Rows, bar_minutes: int, *, is_trades: bool = False) -> Rows:
 
 def tape_id(content_sha256: bytes, symbol: str, seed: int, asked: str = "") -> bytes:
     """Name a tape: SHA-256 over that of its bytes, instrument, seed and reading options."""
-    text = b"%s\0%d%s" % (symbol.encode(), seed, asked.encode())
+    text = b"%s\0%d\0%s" % (symbol.encode(), seed, asked.encode())
     return hashlib.sha256(content_sha256 + text).digest()
 
 

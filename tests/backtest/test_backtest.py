@@ -15,7 +15,7 @@ from gm.backtest import EQUITY, Run
 from gm.backtest.command import BacktestOptions, run_backtest
 from gm.config.instruments import instrument
 from gm.config.settings import load_settings
-from gm.errors import BadArgument, ConfigError, UnknownInstrument, UsageError
+from gm.errors import BadArgument, ConfigError, DataGap, UnknownInstrument, UsageError
 from gm.venue.synthetic import synthetic_session
 
 from .. import runs
@@ -187,3 +187,9 @@ def test_the_command_asks_for_what_a_file_leaves_open(tmp_path: Path) -> None:
         run_backtest(options)
     with pytest.raises(UsageError, match="--seed"):
         run_backtest(msgspec.structs.replace(options, seed=-1))
+    for beyond in (0, 45):
+        with pytest.raises(UsageError, match=f"--bar-minutes must be 1 to 30: {beyond}"):
+            run_backtest(msgspec.structs.replace(options, bar_minutes=beyond))
+    missing = msgspec.structs.replace(options, file=tmp_path / "none.csv")
+    with pytest.raises(DataGap, match=r"^/.*none\.csv: No such file"):
+        run_backtest(missing)

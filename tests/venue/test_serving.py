@@ -106,6 +106,7 @@ def test_a_tape_is_named_by_bytes_instrument_and_seed(csv: Path, tmp_path: Path)
     assert open_tape(other, btc, 3).tape_id != name
     digest = hashlib.sha256(b"x").digest()
     assert tape_id(digest, "NQ", 12) != tape_id(digest, "NQ1", 2)
+    assert tape_id(digest, "NQ", 1, "5") != tape_id(digest, "NQ", 15)
     assert synthetic_tape(50, btc, 1).tape_id != synthetic_tape(50, nq, 1).tape_id
 
 
@@ -181,7 +182,7 @@ def test_the_books_of_an_earlier_run_outlive_a_venue_that_nobody_trades_with(
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataGap, match=r"--bars .*nothing\.csv: No such file"):
+    with pytest.raises(DataGap, match=r"^/.*nothing\.csv: No such file"):
         run_venue(options(tmp_path, bars=tmp_path / "nothing.csv"))
 
 
