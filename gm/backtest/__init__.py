@@ -85,6 +85,8 @@ def backtest(
         If the instrument or the size of the bars cannot be told.
     ConfigError
         If the configuration is refused, or ``run_dir`` holds the journal of another run.
+    DataGap
+        If there is no such file, or no row of it was let in.
     GmError
         What the core failed with.
 
@@ -134,7 +136,9 @@ def play_tape(
         _play(session, len(tape.rows), progress)
     if origin.run_dir is not None:
         _file_away(session, manifest, tape, origin, settings.store.batch_records_max)
-    return Run(session, manifest, tape, origin)
+    run = Run(session, manifest, tape, origin)
+    run.check_market()
+    return run
 
 
 def _kernels(config: Path, settings: Settings) -> dict[str, Any]:

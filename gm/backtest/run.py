@@ -21,7 +21,8 @@ from gm.backtest.stats import (
     trade_results,
 )
 from gm.config.run_dir import DATABASE_FILE, RunManifest
-from gm.layout import RecordType
+from gm.errors import DataGap
+from gm.layout import QuarantineReason, RecordType
 from gm.report import SYNTHETIC_NOTE, UNKNOWN_NOTE, ReportSource, write_page, write_report
 from gm.report.data import Candles, read_database, refused_bars
 from gm.store.recorder import Recorder
@@ -29,6 +30,7 @@ from gm.store.summary import Summary, summarise
 from gm.venue.tape import Tape
 
 Rows = NDArray[np.void]
+_OF_A_BOOK = (QuarantineReason.CROSSED_BOOK, QuarantineReason.LOCKED_BOOK)
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,28 @@ class Run:
         """Totals as ``gm run --json`` prints them."""
         return summarise([self.records], self._manifest.instruments)
 
+    def check_market(self) -> None:
+        """Refuse a run in which no bar and no trade was let in: its zeros are no result.
+
+        Raises
+        ------
+        DataGap
+            Names the reasons and how many rows each refused.
+        """
+        kinds = self._tape.rows["type"]
+        bars = np.isin(kinds, (RecordType.BAR_CLOSE, RecordType.TRADE))
+        by_engine = self.records["header"]["type"] == RecordType.BAR_QUARANTINED
+        refused = np.ascontiguousarray(self.records["payload"][by_engine])
+        # One for each bar and trade, and one each time that the book turned bad.
+        reasons = refused.view(layout.BAR_QUARANTINED)["reason"]
+        if np.count_nonzero(bars) > np.count_nonzero(~np.isin(reasons, _OF_A_BOOK)):
+            return
+        counts = ", ".join(f"{why} {count:,}" for why, count in self.summary.quarantined.items())
+        raise DataGap(
+            f"{self._manifest.instruments[0]}: none of the {len(kinds):,} rows gives a bar or a "
+            f"trade; refused: {counts or 'none'}"
+        )
+
     @property
     def order_stream_hash(self) -> str:
         """SHA-256 over the orders that passed the gate; equal to that of a lockstep run."""
@@ -111,6 +135,7 @@ class Run:
             currency=self._manifest.currencies[0],
             first_ts_ns=int(equity["ts_ns"][0]) if len(equity) else 0,
             last_ts_ns=int(equity["ts_ns"][-1]) if len(equity) else 0,
+            quarantined=summary.quarantined,
             decisions=summary.decisions,
             orders=summary.orders,
             refusals=summary.refusals,

@@ -37,7 +37,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
     A trade goes from flat to flat, or to the other side. ``sharpe`` is that of the daily changes of
     equity (calendar days, times the root of 365), with its 95 % interval; None below 20 days.
-    ``note`` says what all of it proves.
+    ``quarantined`` counts the refused rows of the market by their reason. ``note`` says what all of
+    it proves.
     """
 
     note: str
@@ -45,6 +46,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     first_ts_ns: int
     last_ts_ns: int
+    quarantined: dict[str, int]
     decisions: int
     orders: int
     refusals: dict[str, int]

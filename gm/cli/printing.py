@@ -94,7 +94,8 @@ def print_stats(stats: msgspec.Struct, *, as_json: bool) -> None:
         elif isinstance(value, float):
             table.add_row(_words(name), f"{value:.1%}" if name == "win_rate" else f"{value:+.2f}")
         else:
-            table.add_row(_words(name), "not enough days" if value is None else _shown(value))
+            unknown = "no trades" if name == "win_rate" else "not enough days"
+            table.add_row(_words(name), unknown if value is None else _shown(value))
     console = _console()
     console.print(note)
     console.print(table)
