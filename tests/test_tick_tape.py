@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gm
 from gm import layout
 from gm.config.instruments import instrument
 from gm.layout import RecordType
@@ -14,7 +15,7 @@ from gm.venue.tape import open_tape
 
 from .data.claims import check_replay_is_byte_identical
 from .readers.test_binance import line
-from .runs import Place, Result, Tape, finish, payloads, place, records
+from .runs import CONFIG, Place, Result, Tape, finish, payloads, place, records
 
 START_MS = 1_723_161_600_000  # 2024-08-09 00:00 UTC
 DATA = (RecordType.TRADE, RecordType.QUOTE, RecordType.BOOK_LEVEL, RecordType.BOOK_RESET)
@@ -87,6 +88,16 @@ def test_time_is_when_a_record_came_in_on_the_clock_of_the_exchange(lockstep: Re
     # 3 ms behind the quote of the same stamp; the 1.2 s of the recorder's clock are gone.
     assert late_ns.min() >= 3_000_000
     assert late_ns.max() < 100_000_000
+
+
+def test_a_backtest_of_ticks_is_the_lockstep_run_record_by_record(
+    lockstep: Result, tape: Tape, tmp_path: Path
+) -> None:
+    rows = open_tape(tape.bars, instrument(tape.instrument), tape.seed).rows
+    assert rows["delay_us"].max() > 0  # or its time would be the exchange's
+    run = gm.backtest(CONFIG, tape.bars, tape.instrument, seed=tape.seed, run_dir=tmp_path / "run")
+    assert run.run_dir is not None
+    assert records(run.run_dir).tobytes() == records(lockstep.run_dir).tobytes()
 
 
 def test_a_run_at_speed_consumes_the_same_rows(

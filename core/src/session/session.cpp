@@ -116,9 +116,10 @@ bool Session::play_event() noexcept {
     }
 }
 
-// Stamped as io stamps a frame in lockstep: the venue's time, which never runs backward.
+// Stamped as io stamps a frame in lockstep: the venue's time when it sent it, not when it happened,
+// and never backward.
 void Session::step_venue(Slot& input) noexcept {
-    now_ns_ = std::max(now_ns_, input.header.source_ts_ns);
+    now_ns_ = std::max(now_ns_, input.header.receive_ts_ns);
     if (input.header.receive_ts_ns != now_ns_) input.header.receive_ts_ns = now_ns_;
     if (engine_->next_deadline_ns() >= now_ns_) {
         engine_->step(input, *outputs_);

@@ -166,6 +166,42 @@ TEST_CASE("cut into pieces of any size it is the same run") {
     }
 }
 
+TEST_CASE("time is the venue's when it sent a record, not when that is said to have happened") {
+    auto tape = trade_tape();
+    for (std::size_t i = 0; i < tape.size(); ++i) {
+        tape[i].delay_us = static_cast<std::uint32_t>(i % 7 * 1000);
+    }
+    const TemporaryFolder folder;
+    SessionOptions options;
+    options.run_directory = folder.path() + "/run";
+    Session session;
+    open(session, moody_venue(), tape, options);
+    play(session);
+    std::size_t trade = 0;
+    for (const Slot& slot : read_journal(options.run_directory)) {
+        if (slot.type() != RecordType::kTrade) continue;
+        REQUIRE(slot.header.source_ts_ns == tape[trade].ts_ns);
+        REQUIRE(slot.header.receive_ts_ns ==
+                tape[trade].ts_ns + std::int64_t{tape[trade].delay_us} * 1000);
+        ++trade;
+    }
+    CHECK(trade == tape.size());
+}
+
+TEST_CASE("an acknowledgement comes in when it is sent, whatever its stamp says") {
+    const auto tape = bar_tape();
+    Session session;
+    open(session, moody_venue(), tape);
+    play(session);
+    std::size_t acks = 0;
+    for (const Slot& slot : session.records()) {
+        if (slot.type() != RecordType::kAck) continue;
+        CHECK(slot.header.source_ts_ns == slot.header.receive_ts_ns + 250'000'000);
+        ++acks;
+    }
+    CHECK(acks > 5);
+}
+
 TEST_CASE("records hold the whole journal but the data of the feed") {
     const auto tape = trade_tape();
     const TemporaryFolder folder;

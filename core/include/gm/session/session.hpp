@@ -3,8 +3,10 @@
 // The steps are those of a lockstep run over ZeroMQ, in its order: a feed event, the orders that
 // it causes, the venue's replies one by one with the orders that each causes, the next feed event.
 // So orders, fills and every record are those of two processes on the same tape, byte for byte; a
-// replay of the journal is the third way to the same bytes. No clock, no chance but the venue's
-// dice, no thread: sessions that share nothing may run side by side.
+// replay of the journal is the third way to the same bytes. No chance but the venue's dice, no
+// thread, and no clock but the one that holds user kernels to their budget: a kernel near it may be
+// over it in one run and not in the next; the journal says which, and a replay says it again.
+// Sessions that share nothing may run side by side.
 #pragma once
 
 #include <array>
