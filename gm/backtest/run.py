@@ -79,7 +79,8 @@ class Run:
     @cached_property
     def summary(self) -> Summary:
         """Totals as ``gm run --json`` prints them."""
-        return summarise([self.records], self._manifest.instruments)
+        manifest = self._manifest
+        return summarise([self.records], manifest.instruments, manifest.kernels)
 
     def check_market(self) -> None:
         """Refuse a run in which no bar and no trade was let in: its zeros are no result.
@@ -136,6 +137,7 @@ class Run:
             first_ts_ns=int(equity["ts_ns"][0]) if len(equity) else 0,
             last_ts_ns=int(equity["ts_ns"][-1]) if len(equity) else 0,
             quarantined=summary.quarantined,
+            kernels_quarantined=summary.kernels_quarantined,
             decisions=summary.decisions,
             orders=summary.orders,
             refusals=summary.refusals,

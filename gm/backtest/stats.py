@@ -37,8 +37,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
     A trade goes from flat to flat, or to the other side. ``sharpe`` is that of the daily changes of
     equity (calendar days, times the root of 365), with its 95 % interval; None below 20 days.
-    ``quarantined`` counts the refused rows of the market by their reason. ``note`` says what all of
-    it proves.
+    ``quarantined`` counts the refused rows of the market by their reason; ``kernels_quarantined``
+    names the kernels that are not called any more. ``note`` says what all of it proves.
     """
 
     note: str
@@ -47,6 +47,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     first_ts_ns: int
     last_ts_ns: int
     quarantined: dict[str, int]
+    kernels_quarantined: dict[str, dict[str, str]]
     decisions: int
     orders: int
     refusals: dict[str, int]

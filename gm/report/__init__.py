@@ -61,7 +61,8 @@ def write_report(run_dir: Path, path: Path) -> Path:
         (recorded,) = database.execute("SELECT journal_sequence FROM cursor").fetchone()
         _collect_candles(prepared, recorded, refused_bars(database, symbols), candles)
         with contextlib.closing(JournalTail(run_dir / JOURNAL_FOLDER)) as tail:
-            summary = summarise(read_until(tail, recorded, _BATCH), symbols)
+            batches = read_until(tail, recorded, _BATCH)
+            summary = summarise(batches, symbols, prepared.manifest.kernels)
         source = ReportSource(
             manifest=prepared.manifest,
             database=database,
@@ -110,6 +111,7 @@ def write_page(source: ReportSource, path: Path) -> Path:
         currencies=manifest.currencies,
         agents=manifest.agents,
         stages=source.stages,
+        kernels=source.summary.kernels_quarantined,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,6 +59,7 @@ def page(
     currencies: Sequence[str],
     agents: Sequence[str],
     stages: Sequence[dict[str, Any]],
+    kernels: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """Put the page together.
 
@@ -78,6 +79,8 @@ def page(
         Names of the agents, in the order of their votes.
     stages : sequence of dict
         Stage times: name, count, p50_ns, p99_ns, max_ns, buckets [(upper_ns, count)].
+    kernels : mapping, optional
+        User kernels that are not called any more: name to reason and policy.
 
     Returns
     -------
@@ -98,8 +101,20 @@ def page(
         '<meta name=viewport content="width=device-width,initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>{first}<main>"
         f"<h1>{html.escape(title)}</h1>"
-        f'<p class="muted">{_facts(facts)}</p>{sections}{_stages(stages)}</main></body></html>\n'
+        f'<p class="muted">{_facts(facts)}</p>{_kernels(kernels or {})}{sections}'
+        f"{_stages(stages)}</main></body></html>\n"
     )
+
+
+def _kernels(quarantined: Mapping[str, Mapping[str, str]]) -> str:
+    if not quarantined:
+        return ""
+    rows = [
+        [html.escape(name), html.escape(why["reason"]), html.escape(why["policy"])]
+        for name, why in quarantined.items()
+    ]
+    table = _table(["kernel", "reason", "policy"], rows, "")
+    return "<h2>Quarantined kernels: not called any more</h2>" + _card(table)
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:

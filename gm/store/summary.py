@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gm import layout
 from gm.errors import JournalCorrupt
-from gm.layout import QuarantineReason, RecordType
+from gm.layout import KernelPolicy, KernelStatus, QuarantineReason, RecordType
 from gm.store.journal_tail import JournalTail
 from gm.store.recorder import word
 
@@ -26,6 +26,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Totals of one journal, summed over its instruments. Money in micro-units.
 
     ``positions`` tells the instruments apart; sums of money mean something in one currency only.
+    ``kernels_quarantined``: kernel to the reason for which it is not called any more, and the
+    policy that followed.
     """
 
     order_stream_sha256: str
@@ -42,6 +44,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     position_lots: int
     positions: dict[str, int]
     quarantined: dict[str, int]
+    kernels_quarantined: dict[str, dict[str, str]] = {}
 
 
 class SummaryCounter:
@@ -51,10 +54,14 @@ class SummaryCounter:
     ----------
     symbols : sequence of str
         Names of the instruments by their number on the wire.
+    kernels : sequence of str
+        Names of the user kernels by their row.
     """
 
-    def __init__(self, symbols: Sequence[str]) -> None:
+    def __init__(self, symbols: Sequence[str], kernels: Sequence[str] = ()) -> None:
         self._symbols = tuple(symbols)
+        self._kernels = tuple(kernels)
+        self._kernels_quarantined: dict[str, dict[str, str]] = {}
         self._hash = hashlib.sha256()
         self._counts: dict[str, int] = dict.fromkeys(
             ("decisions", "orders", "fills", "partial_fills", "venue_rejects"), 0
@@ -79,6 +86,7 @@ class SummaryCounter:
         for position in _payloads(slots, types, RecordType.POSITION, layout.POSITION_UPDATE):
             self._positions[int(position["instrument"])] = position
         self._count_quarantine(slots, types)
+        self._note_kernels(slots, types)
 
     def result(self) -> Summary:
         """Give the totals so far."""
@@ -86,6 +94,7 @@ class SummaryCounter:
             order_stream_sha256=self._hash.hexdigest(),
             refusals=dict(sorted(self._refusals.items())),
             quarantined=dict(sorted(self._quarantined.items())),
+            kernels_quarantined=dict(self._kernels_quarantined),
             round_trips=self._total("round_trips"),
             realised_micros=self._total("realised_micros"),
             unrealised_micros=self._total("unrealised_micros"),
@@ -119,8 +128,19 @@ class SummaryCounter:
             for refused in _payloads(slots, types, kind, dtype):
                 _count(self._quarantined, word(QuarantineReason, refused["reason"]))
 
+    def _note_kernels(self, slots: Slots, types: NDArray[Any]) -> None:
+        for state in _payloads(slots, types, RecordType.KERNEL_STATE, layout.KERNEL_STATE):
+            row = int(state["kernel"])
+            name = self._kernels[row] if row < len(self._kernels) else f"#{row}"
+            self._kernels_quarantined[name] = {
+                "reason": word(KernelStatus, state["status"]),
+                "policy": word(KernelPolicy, state["policy"]),
+            }
 
-def summarise(batches: Iterable[Slots], symbols: Sequence[str]) -> Summary:
+
+def summarise(
+    batches: Iterable[Slots], symbols: Sequence[str], kernels: Sequence[str] = ()
+) -> Summary:
     """Count a whole journal.
 
     Parameters
@@ -129,6 +149,8 @@ def summarise(batches: Iterable[Slots], symbols: Sequence[str]) -> Summary:
         In journal order.
     symbols : sequence of str
         Names of the instruments by their number on the wire.
+    kernels : sequence of str
+        Names of the user kernels by their row, as the manifest has them.
 
     Returns
     -------
@@ -141,7 +163,7 @@ def summarise(batches: Iterable[Slots], symbols: Sequence[str]) -> Summary:
     ------
     Ours.
     """
-    counter = SummaryCounter(symbols)
+    counter = SummaryCounter(symbols, kernels)
     for slots in batches:
         counter.add(slots)
     return counter.result()

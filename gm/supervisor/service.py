@@ -270,7 +270,8 @@ class Service:
         batches = read_until(
             tail, self._follower.last_sequence, self._settings.store.batch_records_max
         )
-        summary = summarise(batches, self._prepared.manifest.instruments)
+        manifest = self._prepared.manifest
+        summary = summarise(batches, manifest.instruments, manifest.kernels)
         tail.close()
         return summary
 

@@ -111,6 +111,11 @@ def test_a_kernel_that_fails_is_quarantined_and_the_policy_follows(
     slots = records(here.run_dir)
     (state,) = payloads(slots, RecordType.KERNEL_STATE, layout.KERNEL_STATE)
     assert state["status"] == status
+    said = {"turning": {"reason": status.name.lower(), "policy": policy}}
+    assert run.stats().kernels_quarantined == said
+    page = run.report(here.run_dir / "report.html").read_text()
+    assert "Quarantined kernels" in page
+    assert f"<td>turning</td><td>{status.name.lower()}</td><td>{policy}</td>" in page
     # A short rule gives both signs until it fails; from then on nobody decides anything.
     at = int(slots["header"]["source_ts_ns"][slots["header"]["type"] == 78][0])
     intents = slots[slots["header"]["type"] == RecordType.INTENT]
@@ -155,6 +160,7 @@ def test_a_kernel_that_hangs_ends_the_process_and_the_next_one_does_not_call_it(
     (state,) = payloads(slots, RecordType.KERNEL_STATE, layout.KERNEL_STATE)
     assert state["status"] == KernelStatus.HUNG
     assert bytes(state["sha256"]).hex() == entry["sha256"]
+    assert result.engine["kernels_quarantined"] == {"turning": {"reason": "hung", "policy": "skip"}}
     (row,) = result.table("kernel_quarantines")
     assert (row["sha256"], row["status"], row["policy"]) == (entry["sha256"], "hung", "skip")
     epochs = payloads(slots, RecordType.EPOCH, layout.EPOCH)

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from gm.layout import OrderReason, OrderType, RecordType, Side
+from gm.layout import KernelPolicy, KernelStatus, OrderReason, OrderType, RecordType, Side
 from gm.store.summary import Summary, SummaryCounter, summarise
 
 from .journals import journal_of
@@ -117,6 +117,19 @@ def test_everything_is_counted_once() -> None:
         position_lots=998, positions={"BTC-PERP": 1000, "NQ": -2},
         quarantined={"#777": 1, "jump_band": 2},
     )  # fmt: skip
+
+
+def test_a_quarantined_kernel_is_named_with_reason_and_policy() -> None:
+    states = [
+        {"kernel": 1, "status": KernelStatus.FAILED, "policy": KernelPolicy.HALT},
+        {"kernel": 7, "status": KernelStatus.HUNG, "policy": KernelPolicy.SKIP},
+    ]
+    slots = journal_of(*((RecordType.KERNEL_STATE, state) for state in states))
+    assert summarise([slots], SYMBOLS, ("column", "turning")).kernels_quarantined == {
+        "turning": {"reason": "failed", "policy": "halt"},
+        "#7": {"reason": "hung", "policy": "skip"},
+    }
+    assert summarise([], SYMBOLS).kernels_quarantined == {}
 
 
 def test_a_position_kept_between_batches_is_a_copy() -> None:
