@@ -109,8 +109,9 @@ class _Stream:
         self._symbol = symbol
         self._prices = prices
         self._lots = lots
-        self._last_quote = -1
+        self._last_quote = (-1, NO_TIME)  # update id and time
         self._last: int | None = None  # update id that the book has reached; None: it is gapped
+        self._last_ns = NO_TIME  # of what took it there
         self._has_book = False  # some message of depth was seen
         self._is_joined = False  # a change has followed the snapshot
         self._held: deque[_Change] = deque(maxlen=_HELD_MAX)
@@ -160,9 +161,9 @@ class _Stream:
         prices, sizes = (message.b, message.a), (message.B, message.A)
         bid, ask = (self._side(price, size) for price, size in zip(prices, sizes, strict=True))
         ts_ns, update = _time_of(message), _id_of(message.u)
-        if update < self._last_quote:
+        if update < self._last_quote[0] and ts_ns <= self._last_quote[1]:
             raise Refused(QuarantineReason.BACKWARD_TIME)
-        self._last_quote = update
+        self._last_quote = (update, ts_ns)  # lower and later: the publisher counts anew
         self.events.quote(number, ts_ns, received, (bid[0], ask[0], bid[1], ask[1]))
 
     def _side(self, price: object, size: str | None) -> tuple[int, int]:
@@ -194,7 +195,7 @@ class _Stream:
     def _follow_or_hold(self, change: _Change, received: int) -> None:
         """Apply a change to a book that has reached an update id, or find the hole between."""
         if self._last is None:
-            self._held.append(change)  # for a snapshot that is older than it
+            self._hold(change)  # for a snapshot that is older than it
             return
         reached = self._last
         if change.last < reached and not self._is_joined:
@@ -202,11 +203,17 @@ class _Stream:
         fits = change.before == reached if self._is_joined else change.before <= reached
         if not fits:
             self._lose(change.line, received, (reached, change.before))
-            self._held.append(change)
+            self._hold(change)
             return
         self._is_joined = True
-        self._last = change.last
+        self._last, self._last_ns = change.last, change.ts_ns
         self.events.levels(change.line, change.ts_ns, received, change.levels)
+
+    def _hold(self, change: _Change) -> None:
+        newest = self._held[-1] if self._held else change
+        if change.last < newest.last and change.ts_ns > newest.ts_ns:
+            self._held.clear()  # the publisher counts anew: no snapshot joins these
+        self._held.append(change)
 
     def _take_snapshot(self, number: int, received: int, message: _Message) -> None:
         reached = _id_of(message.last_id)
@@ -214,9 +221,13 @@ class _Stream:
             raise Refused(QuarantineReason.MALFORMED)
         levels = self._levels(message.bids, message.asks)
         ts_ns = NO_TIME if message.T is None and message.E is None else _time_of(message)
-        if self._last is not None and reached <= self._last:
+        # The time of the book itself: without it a lower id is an older one.
+        book_ns = NO_TIME if message.T is None else ts_ns
+        is_anew = self._last is not None and reached < self._last and book_ns > self._last_ns
+        if self._last is not None and reached <= self._last and not is_anew:
             return  # of a book that is known, and further on
         self._has_book, self._is_joined, self._last = True, False, reached
+        self._last_ns = TIME_MAX_NS if message.T is None else ts_ns
         self.events.reset(number, ts_ns, received, BookResetReason.SNAPSHOT, (0, 0))
         self.events.levels(number, ts_ns, received, levels)
         held, self._held = self._held, deque(maxlen=_HELD_MAX)

@@ -221,6 +221,35 @@ def test_quotes_that_go_back_are_refused() -> None:
     assert refusals(decode(ticker(5), ticker(4), ticker(5))) == [(2, "backward_time")]
 
 
+def test_a_publisher_that_counts_anew_is_believed_if_it_is_later() -> None:
+    restarted = decode(ticker(900), ticker(5, T=T + 1), ticker(4, T=T + 1), ticker(6, T=T + 2))
+    assert refusals(restarted) == [(3, "backward_time")]
+    assert kinds(restarted) == ["QUOTE", "QUOTE", "QUARANTINE", "QUOTE"]
+
+
+def later_snapshot(last, bids, asks, **stamps) -> str:
+    return line({"lastUpdateId": last, "bids": bids, "asks": asks} | stamps, stream=None)
+
+
+def test_a_snapshot_of_a_lower_id_is_taken_if_the_publisher_counts_anew() -> None:
+    start = (snapshot(900, [["99.0", "1"]], [["101.0", "1"]]), depth(901, 920, 900))
+    full = ([["98.0", "2"]], [["102.0", "3"]])
+    anew = (
+        later_snapshot(5, *full, T=T + 7),
+        depth(6, 8, 5, [["98.5", "4"]], T=T + 8),
+    )
+    book = ("whole", [(985, 4_000), (980, 2_000)], [(1_020, 3_000)])
+    assert book_of(decode(*start, *anew)) == book
+    # The changes before the snapshot are of the new count too, and those held before are not.
+    early = (depth(1, 4, 0, T=T + 5), depth(5, 5, 4, T=T + 6))
+    assert book_of(decode(*start, *early, *anew)) == book
+    held = (depth(910, 920, 909, [["97.0", "1"]]), *early, *anew)
+    assert book_of(decode(*held)) == book
+    # Only the stamp of the book says so: that of the answer is always later.
+    assert decode(*start, later_snapshot(5, *full, E=T + 7)).tolist() == decode(*start).tolist()
+    assert decode(*start, later_snapshot(5, *full, T=T)).tolist() == decode(*start).tolist()
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_raise(data) -> None:
     assert decode_binance(data, "BTCUSDT", TICK, LOT).dtype == EVENT
