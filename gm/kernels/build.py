@@ -111,10 +111,13 @@ def _execute(source: Path) -> tuple[ModuleType, dict[str, str]]:
             spec.loader.exec_module(module)
         except KernelRefused as error:
             raise KernelRefused(f"{source}: {error}") from error
+        except SystemExit as error:
+            raise KernelRefused(
+                f"{source}:{_line_in(error, spec.origin)}: SystemExit: the file ends the process"
+                f" with code {error.code!r}"
+            ) from error
         except Exception as error:  # whatever a user's file raises, said in one line
-            at = traceback.extract_tb(error.__traceback__)
-            line = next((f.lineno for f in reversed(at) if f.filename == spec.origin), None)
-            line = getattr(error, "lineno", line)
+            line = getattr(error, "lineno", _line_in(error, spec.origin))
             raise KernelRefused(f"{source}:{line or 0}: {type(error).__name__}: {error}") from error
     files = [source.resolve()]
     for name in sorted(set(sys.modules) - before):
@@ -125,6 +128,11 @@ def _execute(source: Path) -> tuple[ModuleType, dict[str, str]]:
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files
     }
+
+
+def _line_in(error: BaseException, file: str | None) -> int:
+    at = traceback.extract_tb(error.__traceback__)
+    return next((f.lineno or 0 for f in reversed(at) if f.filename == file), 0)
 
 
 @contextlib.contextmanager

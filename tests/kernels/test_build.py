@@ -154,6 +154,14 @@ def test_what_cannot_be_compiled_is_refused_with_its_reason(
         ("import nothing_such\n", "kernels.py:1: ModuleNotFoundError"),
         ("def broken(:\n", "kernels.py:1: SyntaxError"),
         ("1 / 0\n", "kernels.py:1: ZeroDivisionError"),
+        (
+            "import sys\nsys.exit()\n",
+            "kernels.py:2: SystemExit: the file ends the process with code None",
+        ),
+        (
+            "raise SystemExit(3)\n",
+            "kernels.py:1: SystemExit: the file ends the process with code 3",
+        ),
         ("import gm\n@gm.feature(warmup=0)\ndef f(close):\n    return 1.0\n", "warmup: 0"),
     ],
 )
