@@ -17,6 +17,10 @@ from gm.readers.events import BUY, SELL, Events, Grid, Refused, Rows
 _MAGIC = b"DBN"
 _VERSIONS = (1, 2, 3)
 _PREFIX = struct.Struct("<3sBI")  # magic, version, bytes of metadata that follow
+_METADATA_BYTES = 100  # of fixed size, before the lists
+_WIDTH_AT = 45  # bytes of a symbol, from version 2 on
+_SYMBOL_BYTES = 22  # in version 1
+_COUNT = struct.Struct("<I")
 _MBO = struct.Struct("<BBHIQQqIBBBBQiI")
 _MBO_TYPE = 0xA0
 _HEADER_WORDS = 4
@@ -57,6 +61,36 @@ def decode_dbn(data: bytes | Iterable[bytes], tick_size_e9: int, volume_lot_e9: 
         book.events.refuse(records.number + 1, QuarantineReason.MALFORMED)
     book.finish()
     return book.events.rows()
+
+
+def symbols_of_dbn(head: bytes) -> list[str]:
+    """List the symbols that a file says were asked for; none where it says nothing.
+
+    Parameters
+    ----------
+    head : bytes
+        The file's beginning, not compressed.
+
+    Returns
+    -------
+    list of str
+        Numbers of instruments are no symbols and left out.
+    """
+    if len(head) < _PREFIX.size + _METADATA_BYTES + _COUNT.size or not head.startswith(_MAGIC):
+        return []
+    _, version, size = _PREFIX.unpack_from(head)
+    metadata = head[_PREFIX.size : _PREFIX.size + size]
+    width = _SYMBOL_BYTES
+    if version > 1:
+        width = int.from_bytes(metadata[_WIDTH_AT : _WIDTH_AT + 2], "little")
+    at = _METADATA_BYTES + _COUNT.size  # behind the definition of a schema, which is empty
+    if width == 0 or len(metadata) < at + _COUNT.size:
+        return []
+    (count,) = _COUNT.unpack_from(metadata, at)
+    at += _COUNT.size
+    end = min(at + count * width, len(metadata))
+    names = [metadata[i : i + width].partition(b"\0")[0] for i in range(at, end, width)]
+    return [name.decode("ascii", "replace") for name in names if name and not name.isdigit()]
 
 
 class _Mbo(NamedTuple):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm import layout
+from gm._native import market as native
 from gm.calendars import NO_TIME
 from gm.layout import BookResetReason, QuarantineReason, RecordType, Side
 
@@ -142,6 +143,56 @@ class Events:
         if self._waiting:
             self._blocks.append(np.array(self._waiting, EVENT))
             self._waiting = []
+
+
+def refuse_late(events: Rows) -> Rows:
+    """Refuse what has a stamp that the lines of its kind behind it contradict.
+
+    Trades, quotes and changes of the book are looked at apart. A change that is refused is a hole:
+    the book is gapped from there.
+
+    Parameters
+    ----------
+    events : ndarray of EVENT, shape (n,)
+        In the order of the file; may be changed.
+
+    Returns
+    -------
+    ndarray of EVENT, shape (m,)
+        With QUARANTINE, reason FUTURE, in the place of each line refused.
+
+    Source
+    ------
+    SPEC §1, Quarantine: in a file, a jump of more than 10 days, or later than both next rows.
+    """
+    kinds = events["type"]
+    is_book = (kinds == RecordType.BOOK_LEVEL) | (kinds == RecordType.BOOK_RESET)
+    is_late = np.zeros(len(events), bool)
+    is_head = np.zeros(len(events), bool)
+    for is_kind in (kinds == RecordType.TRADE, kinds == RecordType.QUOTE, is_book):
+        at = np.flatnonzero(is_kind)
+        # One stamp a line: a change of the book is as many events as levels.
+        lines = events["line"][at]
+        is_end = np.ones(len(at), bool)
+        is_end[:-1] = lines[1:] != lines[:-1]
+        ends = np.flatnonzero(is_end)
+        reasons = np.zeros(len(ends), np.uint32)
+        native.check_stamps(np.asarray(events["ts_ns"][at[ends]]), reasons)
+        is_late[at] = np.repeat(reasons != 0, np.diff(ends, prepend=-1))
+        is_head[at] = np.roll(is_end, 1)
+    if not is_late.any():
+        return events
+    is_head &= is_late
+    holes = is_head & is_book
+    for name, value in {"type": RecordType.BOOK_RESET, "ts_ns": NO_TIME, "a": 0, "b": 0,
+                        "c": BookResetReason.GAP, "d": 0}.items():  # fmt: skip
+        events[name][holes] = value
+    refused = Events()
+    for line in events["line"][is_head].tolist():
+        refused.refuse(line, QuarantineReason.FUTURE)
+    behind = np.flatnonzero(is_head) + 1
+    kept = np.insert(~is_late | holes, behind, True)
+    return np.asarray(np.insert(events, behind, refused.rows())[kept])
 
 
 def refusals(events: Rows) -> list[tuple[int, str]]:

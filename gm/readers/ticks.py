@@ -14,6 +14,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from io import SEEK_END
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
@@ -28,8 +30,8 @@ from gm.errors import BadTape
 from gm.layout import BookResetReason, RecordType
 from gm.readers.binance import decode_binance
 from gm.readers.clock import ClockOffset, correct, estimate_offset
-from gm.readers.dbn import decode_dbn
-from gm.readers.events import Rows, refusals, to_tape
+from gm.readers.dbn import decode_dbn, symbols_of_dbn
+from gm.readers.events import Rows, refusals, refuse_late, to_tape
 from gm.readers.ibm import decode_ibm
 
 _CHUNK_BYTES = 1 << 20
@@ -41,7 +43,11 @@ _WINDOW_BYTES_MAX = 1 << 27  # what a zstandard frame may ask for
 _GZIP, _ZIP, _ZSTD, _DBN = b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"DBN"
 _RECORDED = re.compile(rb"\s*\d{16,19} \{")
 _HEAD_BYTES = 512
-_MEMBER = re.compile(r"(\d{8})_.*(trade|quote)", re.IGNORECASE)
+_MEMBER = re.compile(r"(\d{8})_(?:([a-z0-9.-]+)_)?.*(trade|quote)", re.IGNORECASE)
+# Behind the symbol of a future: a month and a year, or words for several of them.
+_CONTRACT = re.compile(r"[FGHJKMNQUVXZ]\d{1,2}|\.(FUT|[cnv]\.\d+)")
+_SKIPPABLE = range(0x184D2A50, 0x184D2A60)  # zstandard's frames without content
+_ZSTD_HEAD_BYTES, _ZSTD_REPEATED = 18, 1
 
 
 class TickResult(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -112,7 +118,7 @@ def read_ticks(path: str | PathLike[str], instrument: str | InstrumentConfig) ->
     Raises
     ------
     BadTape
-        If the file is damaged, or not one of these.
+        If the file is damaged, or not one of these, or names another instrument.
     UnknownInstrument, OSError
         If there is no such instrument or file.
 
@@ -131,9 +137,12 @@ def read_ticks(path: str | PathLike[str], instrument: str | InstrumentConfig) ->
         if kind == "zip":
             kind, events = _read_zip(path, config)
         elif kind == "dbn":
-            events = decode_dbn(_unpacked(path), *_sizes(config))
+            pieces = _unpacked(path)
+            head = next(pieces, b"")
+            _check_symbol(path, symbols_of_dbn(head), config.symbol)
+            events = refuse_late(decode_dbn(chain((head,), pieces), *_sizes(config)))
         else:
-            events = decode_binance(_unpacked(path), config.symbol, *_sizes(config))
+            events = refuse_late(decode_binance(_unpacked(path), config.symbol, *_sizes(config)))
             clock = _put_right(events)
     resets = events[events["type"] == RecordType.BOOK_RESET]
     return TickResult(
@@ -180,6 +189,7 @@ def _unpacked(path: Path) -> Iterator[bytes]:
         head = file.read(4)
         file.seek(0)
         if head == _ZSTD:
+            _check_zstd_end(file)
             yield from _unzstd(file)
         elif head.startswith(_GZIP):
             with gzip.GzipFile(fileobj=file) as packed:
@@ -192,6 +202,46 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
     unpack = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES_MAX)
     with unpack.stream_reader(file, read_across_frames=True) as stream:
         yield from _pieces(stream.read)
+
+
+def _check_zstd_end(file: IO[bytes]) -> None:
+    """Follow the sizes of frames and blocks: the decoder takes a file that is cut for a whole."""
+    size = file.seek(0, SEEK_END)
+    at = 0
+    while at < size:
+        at = _end_of_frame(file, at)
+    if at > size:
+        raise EOFError("zstandard file ends in the middle")
+    file.seek(0)
+
+
+def _end_of_frame(file: IO[bytes], at: int) -> int:
+    file.seek(at)
+    head = file.read(_ZSTD_HEAD_BYTES)
+    if int.from_bytes(head[:4], "little") in _SKIPPABLE:
+        return at + 8 + int.from_bytes(head[4:8], "little")
+    has_checksum = zstandard.get_frame_parameters(head).has_checksum
+    at += zstandard.frame_header_size(head)
+    is_last = False
+    while not is_last:
+        file.seek(at)
+        head = file.read(3)
+        if len(head) < 3:
+            raise EOFError("zstandard file ends in the middle")
+        block = int.from_bytes(head, "little")
+        is_last, kind = bool(block & 1), block >> 1 & 3
+        at += 3 + (1 if kind == _ZSTD_REPEATED else block >> 3)
+    return at + 4 * int(has_checksum)
+
+
+def _check_symbol(path: Path, named: list[str], symbol: str) -> None:
+    """Refuse a file that names instruments of which none is the one asked for."""
+    for name in named:
+        rest = name.removeprefix(symbol)
+        if name == symbol or (rest != name and _CONTRACT.fullmatch(rest)):
+            return
+    if named:
+        raise BadTape(f"{path}: holds {', '.join(named[:3])[:80]}, not {symbol}")
 
 
 def _read_zip(path: Path, config: InstrumentConfig) -> tuple[str, Rows]:
@@ -209,14 +259,15 @@ def _read_zip(path: Path, config: InstrumentConfig) -> tuple[str, Rows]:
             day = datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC)
         except ValueError as error:
             raise BadTape(f"{path}: {members[0].filename} names no day") from error
-        is_quotes = match[2].lower() == "quote"
+        _check_symbol(path, [match[2].upper()] if match[2] else [], config.symbol)
+        is_quotes = match[3].lower() == "quote"
         with archive.open(members[0]) as text:
             lines: Iterable[bytes] = _pieces(text.read)
             midnight_ns = int(day.timestamp()) * SECOND_NS
             events = decode_ibm(
                 lines, is_quotes, *_sizes(config), midnight_ns, config.exchange_zone
             )
-    return ("quotes" if is_quotes else "trades"), events
+    return ("quotes" if is_quotes else "trades"), refuse_late(events)
 
 
 def _put_right(events: Rows) -> ClockOffset | None:

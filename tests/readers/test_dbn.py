@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from gm._native.market import OrderBook
 from gm.layout import BookResetReason, RecordType
-from gm.readers.dbn import decode_dbn
+from gm.readers.dbn import decode_dbn, symbols_of_dbn
 from gm.readers.events import EVENT, refusals, to_tape
 
 TICK, LOT = 250_000_000, 10**9
@@ -194,3 +194,7 @@ def test_no_bytes_raise(data) -> None:
     assert decode_dbn(data, TICK, LOT).dtype == EVENT
     assert decode_dbn(file_of(CLEAR, data), TICK, LOT).dtype == EVENT
     assert decode_dbn(file_of(CLEAR, b"\x0e\xa0" + data), TICK, LOT).dtype == EVENT
+    for version in (1, 2):
+        assert isinstance(symbols_of_dbn(file_of(version=version, metadata=data)), list)
+        stretched = data[:44] + bytes(60) + data[44:]
+        assert isinstance(symbols_of_dbn(file_of(version=version, metadata=stretched)), list)

@@ -10,7 +10,7 @@ import zstandard
 
 from gm.config.instruments import instrument
 from gm.errors import BadArgument, BadTape
-from gm.layout import RecordType
+from gm.layout import BookResetReason, RecordType
 from gm.readers import aggregate_bars, kind_of_ticks, read_bars, read_ticks
 from gm.venue.tape import open_tape
 
@@ -122,6 +122,93 @@ def test_a_zip_must_hold_one_file_with_a_day_in_its_name(tmp_path) -> None:
         archive.writestr("more.csv", "")
     with pytest.raises(BadTape, match="must hold one file"):
         read_ticks(path, "IBM")
+
+
+def test_a_cut_zstandard_file_is_no_whole_one(write) -> None:
+    content = file_of(CLEAR, *[mbo("A", order) for order in range(1, 9_000)])
+    for options in ({}, {"write_checksum": True}, {"level": 1, "write_content_size": False}):
+        packed = zstandard.ZstdCompressor(**options).compress(content)
+        whole = read_ticks(write(packed), "ES")
+        assert whole.quarantine == []
+        assert len(whole.rows) == 9_000
+        for cut in (1, 4, len(packed) // 2, len(packed) - 5):
+            with pytest.raises(BadTape, match="damaged file"):
+                read_ticks(write(packed[:-cut]), "ES")
+    # Frames may be joined end to end, those without content among them.
+    half = [zstandard.compress(part) for part in (content[:3_000], content[3_000:])]
+    skipped = (0x184D2A53).to_bytes(4, "little") + (5).to_bytes(4, "little") + b"words"
+    joined = half[0] + skipped + half[1]
+    assert len(read_ticks(write(joined), "ES").rows) == 9_000
+    for cut in (joined[: len(half[0]) + 6], joined[: len(half[0]) + 10], joined[:-3]):
+        with pytest.raises(BadTape, match="damaged file"):
+            read_ticks(write(cut), "ES")
+
+
+def metadata_of(*symbols: str, version: int) -> bytes:
+    width = 22 if version == 1 else 71
+    fixed = bytearray(100)
+    if version > 1:
+        fixed[45:47] = width.to_bytes(2, "little")
+    names = b"".join(symbol.encode().ljust(width, b"\0") for symbol in symbols)
+    return bytes(fixed) + bytes(4) + len(symbols).to_bytes(4, "little") + names + bytes(12)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_file_that_names_another_instrument_is_refused(write, tmp_path, version) -> None:
+    def read(*symbols: str, instrument: str = "ES") -> int:
+        metadata = metadata_of(*symbols, version=version)
+        return len(read_ticks(write(file_of(CLEAR, version=version, metadata=metadata)),
+                              instrument).rows)  # fmt: skip
+
+    for symbols in (("ESH4",), ("ES",), ("ESZ24",), ("ES.FUT",), ("ES.c.0",), ("NQH4", "ESH4"),
+                    (), ("117077",)):  # fmt: skip
+        assert read(*symbols) == 1
+    for symbol in ("NQH4", "ESH4-ESM4", "ESX", "MESH4", "ESHH4"):
+        with pytest.raises(BadTape, match=f"holds {symbol}, not ES"):
+            read(symbol)
+    with pytest.raises(BadTape, match="holds IBM, not ES"):
+        read_ticks(write_zip(tmp_path / "t.zip", TRADES), "ES")
+    assert len(read_ticks(write_zip(tmp_path / "t.zip", TRADES, f"{DAY}_trade.csv"), "ES").rows) > 0
+
+
+def test_one_late_stamp_costs_its_line_and_not_the_rest(write, tmp_path) -> None:
+    lines = [f"{34_200_000 + second * 1_000},1815000,1,N,1,0\n" for second in range(1_800)]
+    lines[7] = "86399000,1815000,1,N,1,0\n"  # 23:59:59
+    path = write_zip(tmp_path / "t.zip", "".join(lines))
+    bars = read_bars(path, "IBM", bar_minutes=5)
+    assert bars.quarantine == [(8, "future")]
+    assert bars.bars["volume_lots"].tolist() == [299, 300, 300, 300, 300]
+    rows = read_ticks(path, "IBM").rows
+    assert np.flatnonzero(rows["type"] == RecordType.QUARANTINE).tolist() == [7]
+    assert (np.diff(rows["ts_ns"][8:].astype(np.int64)) == 10**9).all()
+
+    year_2100 = 4_102_444_800_000
+    recorded = [trade(T=T + at, E=T + at) for at in range(20)]
+    recorded[5] = trade(T=year_2100, E=year_2100)
+    late = read_ticks(write("".join(recorded)), "BTCUSDT")
+    assert late.quarantine == [(6, "future")]
+    assert late.clock is not None
+    assert late.rows["delay_us"].max() <= 20_000  # nor does it move the clock
+    good = read_ticks(write("".join(recorded[:5] + recorded[6:])), "BTCUSDT")
+    assert late.clock == good.clock
+
+
+def test_a_late_stamp_of_one_kind_says_nothing_of_another(write) -> None:
+    lines = [
+        snapshot(1, [["99.0", "1"]], [["101.0", "1"]]),
+        *[depth(at, at, at - 1, [["99.0", "2"], ["98.0", "1"]], T=T + at) for at in range(2, 9)],
+        *[ticker(at, T=T + at) for at in range(2, 9)],
+    ]
+    assert read_ticks(write("".join(lines)), "BTCUSDT").quarantine == []
+    lines[3] = depth(4, 4, 3, [["99.0", "2"], ["98.0", "1"]], T=T + 10**12)
+    lines[10] = ticker(5, T=T + 10**12)
+    late = read_ticks(write("".join(lines)), "BTCUSDT")
+    assert late.quarantine == [(4, "future"), (11, "future")]
+    assert late.gaps == 1  # a change that is refused is a hole in the book
+    of_line = late.events[late.events["line"] == 4]
+    assert of_line["type"].tolist() == [RecordType.BOOK_RESET, RecordType.QUARANTINE]
+    assert of_line["c"][0] == BookResetReason.GAP
+    assert (late.events["ts_ns"] < T * 10**6 + 10**9).all()
 
 
 def test_a_zip_bomb_of_one_line_is_refused_and_not_held(tmp_path) -> None:
