@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from gm.audit.views import Bars, Difference, View, first_difference
+from gm.audit.views import Bars, Difference, View, check_seed, first_difference
 
 SYNTHETIC = 1
 SPACING_BARS = 3
@@ -41,7 +41,7 @@ def check_lookahead(
     moments : int
         How many, at most n. With n of them every bar but the last has its successor poisoned.
     seed : int
-        Of moments and poison.
+        Of moments and poison, 0 to 2^64 - 1.
 
     Returns
     -------
@@ -51,12 +51,13 @@ def check_lookahead(
     Raises
     ------
     BadArgument, UnknownInstrument
-        As the view's batch function.
+        As the view's batch function; if the seed is out of range.
 
     Source
     ------
     Ours.
     """
+    check_seed(seed)
     random = np.random.default_rng(seed)
     matrices, ready = view.batch(bars, instrument)
     chosen = np.sort(random.choice(len(bars), min(moments, len(bars)), replace=False))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
-from gm.audit.views import Bars, Difference, View, first_difference
+from gm.audit.views import Bars, Difference, View, check_seed, first_difference
 
 
 class ParityReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,8 @@ class ParityReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def random_cuts(count: int, cuts: int = 50, seed: int = 1) -> list[int]:
-    """Bars before which a stream is cut, ascending."""
+    """Bars before which a stream is cut, ascending; ``BadArgument`` if the seed is not 64 bits."""
+    check_seed(seed)
     random = np.random.default_rng(seed)
     return sorted(random.choice(count, min(cuts, count), replace=False).tolist())
 

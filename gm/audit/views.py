@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm import features
+from gm.errors import BadArgument
 
 Bars = NDArray[np.void]
 Matrices = tuple[NDArray[np.float32], NDArray[np.bool_]]
@@ -115,3 +116,15 @@ def first_difference(
         bar=bar, bar_start_ts_ns=start, what=what, column="ready", row=-1,
         expected=float(expected[1]), found=float(found[1]),
     )  # fmt: skip
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed outside the range that every command has.
+
+    Raises
+    ------
+    BadArgument
+        Names the value and the range.
+    """
+    if not 0 <= seed < 2**64:
+        raise BadArgument(f"seed must be 0 to 2^64 - 1: {seed}")

@@ -67,7 +67,7 @@ def backtest(
     instrument : str, optional
         Symbol. Default: the one that the configuration trades.
     seed : int
-        Of the venue's dice: partial fills, rejects.
+        Of the venue's dice: partial fills, rejects; 0 to 2^64 - 1.
     run_dir : path, optional
         A new folder that gets settings, journal, database and ledger. Default: none is kept.
     progress : bool, optional
@@ -82,7 +82,7 @@ def backtest(
     Raises
     ------
     BadArgument
-        If the instrument or the size of the bars cannot be told.
+        If the instrument or the size of the bars cannot be told, or the seed is out of range.
     ConfigError
         If the configuration is refused, or ``run_dir`` holds the journal of another run.
     DataGap
@@ -94,6 +94,8 @@ def backtest(
     ------
     Ours; ARCHITECTURE §4.
     """
+    if not 0 <= seed < 2**64:
+        raise BadArgument(f"seed must be 0 to 2^64 - 1: {seed}")
     settings, config_path = _settings(config)
     table = config_path.parent / settings.instruments_file
     row = find_instrument(instrument or _only_symbol(settings), table)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from gm.audit.lookahead import check_lookahead
 from gm.audit.parity import check_parity, random_cuts
 from gm.audit.views import VIEWS, Bars, Matrices, View
+from gm.errors import BadArgument
 
 from .test_lookahead import walk
 
@@ -64,3 +66,12 @@ def test_cuts_are_drawn_from_the_seed() -> None:
     assert random_cuts(1000) == random_cuts(1000)
     assert random_cuts(1000, seed=1) != random_cuts(1000, seed=2)
     assert random_cuts(10, cuts=50) == list(range(10))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_out_of_range_is_refused(seed: int) -> None:
+    said = rf"seed must be 0 to 2\^64 - 1: {seed}"
+    with pytest.raises(BadArgument, match=said):
+        random_cuts(10, seed=seed)
+    with pytest.raises(BadArgument, match=said):
+        check_lookahead(VIEWS["tactical"], walk(10, 5), "BTC-PERP", seed=seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import gm
-from gm.errors import DataGap
+from gm.errors import BadArgument, DataGap
 
 from .. import runs
 from ..runs import CONFIG
@@ -42,3 +42,9 @@ def test_a_file_of_which_no_row_is_let_in_is_a_data_gap(tmp_path: Path) -> None:
             "backtest", file, "--instrument", SYMBOL, "--config", CONFIG
         )
         assert (code, printed) == (5, ""), complaint
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_out_of_range_is_refused(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(BadArgument, match=rf"seed must be 0 to 2\^64 - 1: {seed}"):
+        gm.backtest(CONFIG, tmp_path / "absent.csv", SYMBOL, seed=seed)
