@@ -67,6 +67,7 @@ void Engine::begin_live(std::uint32_t at, std::int64_t ts_ns) noexcept {
     desk.tactical.open();
     desk.synergies.open(desk.synergies.rules());
     kernels_.forget_bars(at);
+    prepare_again(at);
 }
 
 }  // namespace gm

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "gm/engine/engine.hpp"
 
@@ -225,6 +226,8 @@ void Kernels::apply(Desk& desk, std::uint32_t kernel, std::int64_t bar_start_ts_
     const std::int64_t bucket = bucket_of(bar_start_ts_ns);
     for (std::size_t row = 0; row < kStrategicRows; ++row) {
         if (desk.rows[row].start_ts_ns != bucket) continue;
+        const std::size_t next = row + 1 == kStrategicRows ? 0 : row + 1;
+        desk.is_rewritten = desk.is_rewritten || next != desk.next_row;
         set_column(desk, row, column, static_cast<float>(value));
         desk.rows[row].warm |= 1U << column;
         return;
@@ -248,6 +251,7 @@ void Kernels::forget(std::uint32_t kernel) noexcept {
             desk.rule = 0;
             continue;
         }
+        desk.is_rewritten = true;
         const std::size_t column = column_of_[kernel];
         desk.latest_values[column] = 0.0F;
         for (std::size_t row = 0; row < kStrategicRows; ++row) {
@@ -274,6 +278,11 @@ void Kernels::forget_bars(std::uint32_t at) noexcept {
     desk.latest = {};
     desk.rule = 0;
     desk.is_rule_warm = false;
+    desk.is_rewritten = true;
+}
+
+bool Kernels::take_rewritten(std::uint32_t at) noexcept {
+    return is_used() && std::exchange(desks_[at].is_rewritten, false);
 }
 
 // What a kernel waits for: its own window, and for a column one in each row of the matrix.
@@ -301,7 +310,7 @@ const float* Kernels::matrix(std::uint32_t at) const noexcept {
 bool Kernels::is_ready(std::uint32_t at) const noexcept {
     if (!is_used()) return true;
     const Desk& desk = desks_[at];
-    if (has_rule()) return desk.is_rule_warm;
+    if (has_rule()) return desk.is_rule_warm || !is_called(rule_);  // quarantined: it only holds
     return std::ranges::all_of(
         desk.rows, [&](const Row& row) { return (row.warm & needed_columns_) == needed_columns_; });
 }
@@ -312,13 +321,24 @@ bool Engine::next_kernel_call(KernelCall& out) const noexcept {
     return kernels_.next_call(out);
 }
 
+// The ensemble compares the borders of what was prepared only: what changes in between must be
+// said. Where a decision is due, that one computes the whole.
+void Engine::prepare_again(std::uint32_t at) noexcept {
+    if (!kernels_.take_rewritten(at)) return;
+    desks_[at].policy.is_prepared = false;
+    desks_[at].must_prepare = !desks_[at].must_decide;
+}
+
 void Engine::on_kernel_result(const KernelResult& result, Outputs& out) noexcept {
     const Kernels::Taken taken = kernels_.take(result);
     if (taken == Kernels::Taken::kNotAwaited) {
         ++totals_.bad_transitions;
         return;
     }
-    if (taken == Kernels::Taken::kTaken) return conclude(result.instrument, out);
+    if (taken == Kernels::Taken::kTaken) {
+        prepare_again(result.instrument);
+        return conclude(result.instrument, out);
+    }
     const KernelSettings& kernel = kernels_.settings(result.kernel);
     KernelState state{};
     std::memcpy(state.sha256, kernel.sha256, sizeof state.sha256);
@@ -331,6 +351,7 @@ void Engine::on_kernel_result(const KernelResult& result, Outputs& out) noexcept
         // Cancels only: what the desk would do next follows from a kernel that is not to be
         // trusted.
         if (kernel.policy == KernelPolicy::kHalt) desks_[at].level = KillLevel::kHalted;
+        prepare_again(at);
         conclude(at, out);
     }
 }

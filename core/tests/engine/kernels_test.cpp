@@ -327,6 +327,23 @@ TEST_CASE("with skip a failed rule only holds: exits go on") {
     CHECK(rig.records<NewOrder>(RecordType::kIntent).back().reason == OrderReason::kMaxHold);
 }
 
+TEST_CASE("with skip a rule that fails at its first call makes ready and holds") {
+    Rig rig(rule_settings(KernelPolicy::kSkip));
+    rig.connect();
+    for (int i = 0; i < 3; ++i) {
+        rig.bar(40'000, 40'010);
+        serve(rig, status_of(KernelStatus::kFailed));
+    }
+    CHECK(rig.engine->not_ready_reason(0) == NotReadyReason::kNone);
+    CHECK(rig.engine->bars_needed(0) == 0);
+    CHECK(rig.desk().was_ready);
+    rig.bar(40'000, 40'010);
+    const auto decisions = rig.records<Decision>(RecordType::kDecision);
+    REQUIRE(decisions.size() == 2);
+    for (const Decision& decision : decisions) CHECK(decision.acts == 0);
+    CHECK(rig.desk().position.lots == 0);
+}
+
 TEST_CASE("an agent sees a feature's column, and decides once it is warm in every row") {
     Settings settings = make_settings();
     settings.kernels = {kernel_row("f", KernelKind::kFeature, 200)};

@@ -145,6 +145,7 @@ class Engine {
                      Outputs& out) noexcept;
     void advance(std::uint32_t at, Outputs& out) noexcept;
     void conclude(std::uint32_t at, Outputs& out) noexcept;
+    void prepare_again(std::uint32_t at) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
     void on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept;

@@ -97,7 +97,10 @@ class Kernels {
 
     // Columns 13, 14, 15: 48 x 3, oldest row first, of the rows of the strategic matrix.
     [[nodiscard]] const float* matrix(std::uint32_t at) const noexcept;
-    // Every column that an agent looks at was warm in every row; with a rule: it was asked.
+    // A row behind the newest has changed since the last call: sums over it are of the past.
+    [[nodiscard]] bool take_rewritten(std::uint32_t at) noexcept;
+    // Every column that an agent looks at was warm in every row; with a rule: it was asked,
+    // or never will be.
     [[nodiscard]] bool is_ready(std::uint32_t at) const noexcept;
     // What the rule said of the newest bar: -1, 0 or 1.
     [[nodiscard]] int rule(std::uint32_t at) const noexcept { return desks_[at].rule; }
@@ -146,6 +149,7 @@ class Kernels {
         std::uint32_t waiting = 0;
         std::int32_t rule = 0;
         bool is_rule_warm = false;
+        bool is_rewritten = false;
         std::int64_t tick_e9 = 0;  // billionths of a price unit
         std::int64_t lot_e9 = 0;
     };
