@@ -7,6 +7,7 @@ import pytest
 
 from .audit.test_lookahead import walk, write_csv
 from .runs import gm
+from .tapes import write_trades
 
 
 @pytest.fixture(scope="module")
@@ -67,5 +68,40 @@ def test_a_moment_that_cannot_be_read_or_comes_too_early_is_refused(
 def test_half_hours_give_no_tactical_matrix(tmp_path: Path) -> None:
     file = write_csv(tmp_path / "half.csv", walk(300, 30))
     code, _, complaint = gm("features", file, "--instrument", "BTC-PERP", "--tactical")
-    assert code == 1
-    assert "minutes" in complaint
+    assert code == 2
+    assert complaint == f"gm: {file}: bars of 30 minutes do not fit into 5 minutes\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--timezone", "Mars"), "--timezone must be an IANA zone, e.g. UTC: 'Mars'"),
+        (("--at", "2024-01-10T12:00"), "--at names the matrix that --plot FILE draws"),
+        (("--seed", "-1"), "--seed must be 0 to 2^64 - 1: -1"),
+        (("--bar-minutes", "0"), "--bar-minutes must be within [1, 1440]: 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_their_own_words(
+    file: Path, options: tuple[str, str], said: str
+) -> None:
+    code, printed, complaint = gm("features", file, "--instrument", "BTC-PERP", *options)
+    assert (code, printed) == (2, "")
+    assert said in complaint
+
+
+def test_trades_want_the_option_by_its_name(tmp_path: Path) -> None:
+    trades = write_trades(tmp_path / "trades.csv", 50)
+    code, _, complaint = gm("features", trades, "--instrument", "BTC-PERP")
+    assert code == 2
+    assert "say --bar-minutes to make bars of them" in complaint
+
+
+def test_a_file_that_is_not_there_is_a_data_gap_and_a_page_that_cannot_be_is_not(
+    file: Path, tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent.csv"
+    code, _, complaint = gm("features", absent, "--instrument", "BTC-PERP")
+    assert (code, complaint) == (5, f"gm: {absent}: No such file or directory\n")
+    arguments = ("features", file, "--instrument", "BTC-PERP", "--tactical")
+    code, _, complaint = gm(*arguments, "--plot", tmp_path)
+    assert (code, "Traceback" in complaint) == (1, False)

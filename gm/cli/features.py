@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, validators
 
 from gm.cli.printing import PIPE_WIDTH
-from gm.errors import UsageError
+from gm.errors import BadArgument, DataGap, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from gm.audit import AuditReport, Difference
+    from gm.audit import AuditOptions, AuditReport, Difference
 
 Flag = Parameter(negative="")
 POINTS = validators.Number(gte=1, lte=10_000_000)
@@ -60,7 +60,14 @@ def features(
 
     Example: gm features bars.csv --instrument BTC-PERP --check-lookahead --plot matrix.html
     """
-    from gm.audit import AuditOptions, audit_features
+    from gm.audit import AuditOptions
+    from gm.venue.serving import check_reading
+
+    if at is not None and plot is None:
+        raise UsageError("--at names the matrix that --plot FILE draws, and there is no --plot")
+    if not 0 <= seed < 2**64:
+        raise UsageError(f"--seed must be 0 to 2^64 - 1: {seed}")
+    check_reading(timezone, None)
 
     options = AuditOptions(
         path=file,
@@ -76,7 +83,7 @@ def features(
         points=points,
         seed=seed,
     )
-    report = audit_features(options)
+    report = _audit(options)
     if json:
         import msgspec
 
@@ -85,6 +92,21 @@ def features(
         asked_for_more = check_lookahead or check_parity or plot is not None
         _print(report, has_table=describe or not asked_for_more)
     return 0 if report.is_clean else 1
+
+
+def _audit(options: "AuditOptions") -> "AuditReport":
+    """Audit a file; what is wrong with it is said in words of the command line."""
+    from gm.audit import audit_features
+    from gm.venue.serving import in_options
+
+    try:
+        return audit_features(options)
+    except BadArgument as error:
+        raise UsageError(in_options(str(error), options.path)) from error
+    except OSError as error:
+        if error.filename is None or Path(error.filename) != options.path:
+            raise  # the page, not the bars
+        raise DataGap(f"{options.path}: {error.strerror}") from error
 
 
 def _moment(text: str) -> int:

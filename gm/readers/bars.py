@@ -249,6 +249,8 @@ def aggregate_bars(
     if len(rows) == 0:
         return rows
     size = bar_minutes or _infer_minutes(np.asarray(rows["start_ts_ns"], np.int64))
+    if not 1 <= size <= minutes:
+        raise BadArgument(f"bars of {size} minutes do not fit into {minutes} minutes")
     return native.join_bars(rows, _tables(config, rows["start_ts_ns"]), size * MINUTE_NS, minutes)
 
 
