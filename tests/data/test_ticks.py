@@ -17,6 +17,7 @@ import zstandard
 import gm
 from gm import layout
 from gm._native.market import OrderBook
+from gm.errors import DataGap
 from gm.layout import BAR_OUT_OF_SESSION, BAR_SYNTHETIC, QuarantineReason, RecordType
 from gm.readers import TickResult, read_bars, read_ticks
 
@@ -253,5 +254,6 @@ def test_the_engine_takes_every_tick_and_refuses_crossed_and_locked_books() -> N
     assert refused_by_engine("ibm_trade_20131007.zip", "IBM") == {}
     # One auction before the open; what the quotes of eleven exchanges cross and lock in a day.
     assert refused_by_engine(DBN, "ES") == {"crossed_book": 1}
-    quotes = refused_by_engine("ibm_quote_20131007.zip", "IBM")
-    assert quotes == {"locked_book": 217, "crossed_book": 22}
+    # Quotes alone give neither a bar nor a trade: the run is no result, and says why.
+    with pytest.raises(DataGap, match=r"refused: crossed_book 22, locked_book 217, suspicious 1$"):
+        refused_by_engine("ibm_quote_20131007.zip", "IBM")
