@@ -1,5 +1,6 @@
 """Promise: `gm init` makes a folder in which the three commands of its page end in a report."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import gm
 from gm.errors import UsageError
-from gm.scaffold import write_desk
+from gm.report import SYNTHETIC_NOTE
+from gm.scaffold import INSTRUMENT, write_desk
 
 
 def test_the_three_commands_of_the_page_end_in_a_report(tmp_path: Path) -> None:
@@ -30,6 +33,11 @@ def test_the_three_commands_of_the_page_end_in_a_report(tmp_path: Path) -> None:
     report = (desk / "report.html").read_text()
     assert report.startswith("<!doctype html>") or "<html" in report
     assert len(report) > 10_000
+    assert f'<body><div class="note">{SYNTHETIC_NOTE}</div>' in report
+    assert done.stdout == "report.html\n"
+    assert json.loads((desk / "var/run/venue_ledger.json").read_text())["synthetic"] is True
+    stats = gm.backtest(desk / "gm.yaml", desk / "session.csv", INSTRUMENT).stats()
+    assert stats.note == SYNTHETIC_NOTE
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

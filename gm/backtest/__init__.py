@@ -33,6 +33,7 @@ from gm.store.follower import Follower
 from gm.supervisor.preparation import build_run, prepare_run, run_kernels
 from gm.venue.ledger import write_ledger
 from gm.venue.serving import venue_settings
+from gm.venue.synthetic import says_synthetic
 from gm.venue.tape import BAR_MINUTES_MAX, Tape, bars_tape, open_tape
 
 __all__ = ["EQUITY", "Run", "Stats", "backtest", "play_tape"]
@@ -217,10 +218,10 @@ def _tape(
 ) -> tuple[Tape, bool | None]:
     """Give the tape, and whether its data are synthetic, where that is known."""
     if isinstance(bars, BarsResult):
-        return _array_tape(bars.bars, bars.bar_minutes, instrument, seed), False
+        return _array_tape(bars.bars, bars.bar_minutes, instrument, seed), None
     if isinstance(bars, np.ndarray):
         return _array_tape(bars, _bar_minutes(bars["start_ts_ns"]), instrument, seed), None
-    return open_tape(Path(bars), instrument, seed), False
+    return open_tape(Path(bars), instrument, seed), says_synthetic(Path(bars))
 
 
 def _array_tape(bars: Rows, minutes: int, instrument: InstrumentConfig, seed: int) -> Tape:

@@ -11,6 +11,7 @@ from gm.config.instruments import InstrumentConfig, instrument as find_instrumen
 from gm.config.settings import load_settings
 from gm.errors import BadArgument, UsageError
 from gm.venue.serving import check_reading, in_options
+from gm.venue.synthetic import says_synthetic
 from gm.venue.tape import Tape, open_tape
 
 
@@ -63,7 +64,7 @@ def run_backtest(options: BacktestOptions) -> Stats:
         row,
         _tape(options, row),
         options.seed,
-        Origin(is_synthetic=False, run_dir=options.run_dir),
+        Origin(is_synthetic=says_synthetic(options.file), run_dir=options.run_dir),
         progress=False if options.as_json else None,
     )
     if options.report is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gm.config.instruments import InstrumentConfig, configs_folder, instrument as find_instrument
 from gm.errors import UsageError
-from gm.venue.synthetic import synthetic_session
+from gm.venue.synthetic import COLUMN, synthetic_session
 
 INSTRUMENT = "BTC-PERP"
 BARS = 2_880  # of 5 minutes: ten days
@@ -54,8 +54,8 @@ def _write_session(path: Path, instrument: InstrumentConfig) -> None:
     tick, lot = instrument.tick_size, instrument.volume_lot
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("Timestamp", "Open", "High", "Low", "Close", "Volume"))
+        writer.writerow(("Timestamp", "Open", "High", "Low", "Close", "Volume", COLUMN))
         for bar in bars:
             start = bar["start_ts_ns"].astype("datetime64[ns]").astype("datetime64[s]")
             prices = [int(bar[f"{name}_ticks"]) * tick for name in ("open", "high", "low", "close")]
-            writer.writerow((f"{start}Z", *prices, int(bar["volume_lots"]) * lot))
+            writer.writerow((f"{start}Z", *prices, int(bar["volume_lots"]) * lot, 1))

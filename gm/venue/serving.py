@@ -22,6 +22,7 @@ from gm.config.run_dir import LEDGER_FILE
 from gm.config.settings import VenueSection, load_settings
 from gm.errors import AlreadyRunning, BadArgument, ConfigError, UsageError
 from gm.venue.ledger import ledger_totals, write_ledger
+from gm.venue.synthetic import says_synthetic
 from gm.venue.tape import BAR_MINUTES_MAX, INSTRUMENT_NUMBER, Tape, open_tape, synthetic_tape
 
 ORDERS_MAX = 1 << 18
@@ -102,6 +103,7 @@ def run_venue(options: VenueOptions) -> int:
     instruments_file = options.config.parent / settings.instruments_file
     instrument = find_instrument(options.instrument, instruments_file)
     tape = _tape(options, instrument)
+    is_synthetic = options.bars is None or says_synthetic(options.bars)
     server = VenueServer(
         venue_settings(settings.venue, instrument, options.seed), instrument.to_row(), tape.rows
     )
@@ -123,7 +125,7 @@ def run_venue(options: VenueOptions) -> int:
         "instrument": instrument.symbol,
         "tape_id": tape.tape_id.hex(),
         "ended": has_ended,
-        "synthetic": options.bars is None,
+        "synthetic": is_synthetic,
     }
     path = options.run_dir / LEDGER_FILE
     # The engine of a directory that was traded before refuses this venue: those books stay.

@@ -3,6 +3,11 @@
 Integers only, drawn from PCG64: the same seed gives the same bars on every machine.
 """
 
+import contextlib
+import re
+import zlib
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +19,9 @@ BAR_MINUTES = 5
 START_NS = 1_704_067_200_000_000_000  # 2024-01-01
 FIRST_PRICE_TICKS = 40_000
 LOWEST_PRICE_TICKS = 4_000
+# A column of this name in a file of bars says that they are no market's.
+COLUMN = "Synthetic"
+_HEAD_BYTES = 4096
 
 _BAR_NS = BAR_MINUTES * 60 * 1_000_000_000
 _STEPS = 12  # price moves inside a bar
@@ -67,6 +75,38 @@ def synthetic_session(instrument: InstrumentConfig, seed: int, bars: int) -> Row
     travelled = np.abs(np.diff(path, axis=1)).sum(axis=1)
     session["volume_lots"] = (50 + travelled) * random.integers(20, 60, bars)
     return session
+
+
+def says_synthetic(path: Path) -> bool:
+    """Whether the header of a file of bars has the column ``Synthetic``.
+
+    Parameters
+    ----------
+    path : Path
+        CSV, plain or gzip; any other file says nothing.
+
+    Returns
+    -------
+    bool
+        False is no proof of a market: most files do not say.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+
+    Source
+    ------
+    Ours.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(b"\x1f\x8b"):
+        with contextlib.suppress(zlib.error):
+            head = zlib.decompressobj(wbits=31).decompress(head, _HEAD_BYTES)
+    header = head.decode("utf-8-sig", "replace").lstrip(" \t\r\n").partition("\n")[0]
+    names = {name.strip(' "\r').lower() for name in re.split("[,;\t]", header)}
+    return COLUMN.lower() in names
 
 
 def _steps(random: np.random.Generator, bars: int) -> Numbers:
