@@ -38,6 +38,22 @@ TEST_CASE("a tape that is replayed by the clock sets the time, and it goes on be
     CHECK(clock.of_frame(INT64_MIN, kWall + 2 * kSecond) == kTape + 61 * kSecond);
 }
 
+TEST_CASE("a frame that does not say the venue's time is taken at io's") {
+    gm::EngineClock lockstep;
+    CHECK(lockstep.of_frame(kTape, kWall) == kTape);
+    CHECK(lockstep.of_frame(0, kWall + kSecond) == kTape);
+    gm::EngineClock tape;
+    tape.set_lockstep(false);
+    CHECK(tape.of_frame(kTape, kWall) == kTape);
+    CHECK(tape.of_frame(0, kWall + kSecond) == kTape + kSecond);
+    CHECK(tape.of_frame(kTape + 2 * kSecond, kWall + kSecond) == kTape + 2 * kSecond);
+    gm::EngineClock silent;
+    silent.set_lockstep(false);
+    CHECK(silent.of_frame(0, kWall) == kWall);
+    CHECK(silent.of_frame(0, kWall + kSecond) == kWall + kSecond);
+    CHECK(silent.now(kWall + 2 * kSecond) == kWall + 2 * kSecond);
+}
+
 TEST_CASE("what io records before the first frame does not turn the clock to the wall's") {
     gm::EngineClock clock;
     clock.set_lockstep(false);

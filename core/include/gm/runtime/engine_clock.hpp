@@ -20,8 +20,14 @@ class EngineClock {
     }
 
     // A frame of a venue whose own time was venue_ts_ns when it sent it. Not the stamp of what it
-    // tells, which may be older than that, or absurd.
+    // tells, which may be older than that, or absurd. 0: the venue did not say, and io's clock is
+    // taken; a free-running venue that does not say it with its first frame is taken for a live
+    // one.
     [[nodiscard]] std::int64_t of_frame(std::int64_t venue_ts_ns, std::int64_t wall_ns) noexcept {
+        if (venue_ts_ns == 0) {
+            if (pace_ == Pace::kNotKnown) pace_ = Pace::kLive;
+            return now(wall_ns);
+        }
         if (pace_ == Pace::kLockstep) return reach(venue_ts_ns);
         std::int64_t ahead_ns = 0;
         const bool is_absurd = __builtin_sub_overflow(venue_ts_ns, wall_ns, &ahead_ns);

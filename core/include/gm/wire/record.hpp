@@ -84,6 +84,9 @@ enum class Source : std::uint16_t {
     kKernel = 7,  // user kernels: what they return enters as an input
 };
 
+// A frame's receive_ts_ns is the venue's own time when it sent it, and is required of every venue,
+// in lockstep and free-running alike; 0 says nothing, and io's clock is taken (gm/runtime's
+// EngineClock). source_ts_ns may be older than that, or absurd.
 struct RecordHeader {
     std::uint32_t magic;
     std::uint16_t schema;
@@ -93,7 +96,7 @@ struct RecordHeader {
     std::uint32_t epoch;           // of the writer: it grows with every start
     std::uint64_t first_sequence;  // per source, from 1
     std::int64_t source_ts_ns;     // when the writer says it happened
-    std::int64_t receive_ts_ns;    // when io took it in; on the wire, in lockstep: venue's time
+    std::int64_t receive_ts_ns;    // when io took it in; in a frame: venue's time, never 0
 };
 static_assert(sizeof(RecordHeader) == 40 && alignof(RecordHeader) == 8);
 static_assert(offsetof(RecordHeader, first_sequence) == 16);
