@@ -51,6 +51,7 @@ void Backfill::forget() noexcept {
 bool Backfill::next_request(FeedReplay& out) noexcept {
     if (stage_ != Stage::kAsk) return false;
     stage_ = Stage::kAnswer;
+    page_bars_ = 0;
     out = FeedReplay{};
     out.request = ++request_;
     out.cursor = cursor_;
@@ -62,8 +63,10 @@ bool Backfill::next_request(FeedReplay& out) noexcept {
     return true;
 }
 
-void Backfill::take(const Frame& frame) {
-    if (stage_ != Stage::kAnswer) return;
+bool Backfill::take(const Frame& frame) {
+    if (stage_ != Stage::kAnswer) return true;
+    if (frame.type() == RecordType::kReplayedBar) page_bars_ += frame.header.count;
+    if (page_bars_ > kFrameRecordsMax) return false;
     for (std::size_t i = 0; i < frame.header.count; ++i) {  // at most kFrameRecordsMax
         const Slot slot = frame.slot(i, 0);
         if (slot.type() == RecordType::kReplayEnd) {
@@ -72,6 +75,7 @@ void Backfill::take(const Frame& frame) {
             asked_.push_back(bar);
         }
     }
+    return true;
 }
 
 // A page that is empty, or bars beyond what was asked for, end the questions as well: a venue that

@@ -206,7 +206,10 @@ bool IoLoop::receive(Read read) {
         const FrameUse use = (session_.*read)(frame, first_new, now_ns_);
         if (use == FrameUse::kNothing) return true;
         if (use == FrameUse::kLost) return false;
-        if (use == FrameUse::kReplayed) backfill_.take(frame);
+        if (use == FrameUse::kReplayed && !backfill_.take(frame)) {
+            session_.lose(LossReason::kBadFrame);
+            return false;
+        }
         if (use == FrameUse::kIgnored || use == FrameUse::kReplayed) continue;
         decode_ticks_.record(ticks() - begin);
         owes_done_ = session_.is_lockstep();

@@ -45,7 +45,7 @@ struct Bench {
             frame.header.type = static_cast<std::uint16_t>(RecordType::kReplayedBar);
             frame.header.count = static_cast<std::uint16_t>(bars.size());
             frame.payloads = reinterpret_cast<const std::uint8_t*>(bars.data());
-            backfill.take(frame);
+            REQUIRE(backfill.take(frame));
         }
         ReplayEnd end{};
         end.request = request.request;
@@ -55,7 +55,7 @@ struct Bench {
         frame.header.type = static_cast<std::uint16_t>(RecordType::kReplayEnd);
         frame.header.count = 1;
         frame.payloads = reinterpret_cast<const std::uint8_t*>(&end);
-        backfill.take(frame);
+        REQUIRE(backfill.take(frame));
     }
     // Minutes of the bars that are handed over, up to `count` of them.
     std::vector<std::int64_t> taken(std::size_t count = SIZE_MAX) {
@@ -210,6 +210,28 @@ TEST_CASE("a venue that never ends its pages is not asked for ever") {
         CHECK(bench.taken().size() == pages * 512);
     }
     CHECK_FALSE(bench.backfill.is_running());
+}
+
+TEST_CASE("a venue that sends more than the page that was asked for is left") {
+    for (const std::uint32_t instrument : {0U, 1U}) {  // asked for or not: it is too much
+        Bench bench;
+        bench.begin(1);
+        (void)bench.asked();
+        const std::vector<BarClose> page(kFrameRecordsMax, bar(0, 1, instrument));
+        Frame frame{};
+        frame.header.type = static_cast<std::uint16_t>(RecordType::kReplayedBar);
+        frame.payloads = reinterpret_cast<const std::uint8_t*>(page.data());
+        frame.header.count = kFrameRecordsMax - 1;
+        CHECK(bench.backfill.take(frame));
+        frame.header.count = 1;
+        CHECK(bench.backfill.take(frame));
+        CHECK_FALSE(bench.backfill.take(frame));
+        bench.backfill.cancel();
+        // On the next connection the count begins again.
+        bench.begin(2);
+        bench.answer(bench.asked(), page);
+        CHECK(bench.taken().size() == (instrument == 0 ? kFrameRecordsMax : 0));
+    }
 }
 
 TEST_CASE("once something is live nothing is left of it") {

@@ -45,8 +45,9 @@ class Backfill {
 
     // What to ask the venue now. False: nothing, or an answer is waited for.
     [[nodiscard]] bool next_request(FeedReplay& out) noexcept;
-    // A frame that the session found to be kReplayed.
-    void take(const Frame& frame);
+    // A frame that the session found to be kReplayed. False: more bars than fit into the one page
+    // that was asked for; such a venue is to be left before it fills the memory.
+    [[nodiscard]] bool take(const Frame& frame);
     // The next input for the engine: each bar, then kBackfillEnd. False: there is none now.
     [[nodiscard]] bool next(std::int64_t engine_ts_ns, Slot& out) noexcept;
 
@@ -69,6 +70,7 @@ class Backfill {
     std::vector<BarClose> asked_;  // the venue's of the instrument that is being asked for
     std::vector<Found> found_;     // to hand over: all of instrument 0, then of 1, ...
     std::size_t next_ = 0;         // of them
+    std::size_t page_bars_ = 0;    // that came since the last request
     std::uint64_t request_ = 0;
     std::uint64_t cursor_ = 0;
     std::uint64_t venue_bars_ = 0;
