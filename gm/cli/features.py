@@ -61,13 +61,9 @@ def features(
     Example: gm features bars.csv --instrument BTC-PERP --check-lookahead --plot matrix.html
     """
     from gm.audit import AuditOptions
-    from gm.venue.serving import check_reading
 
     if at is not None and plot is None:
         raise UsageError("--at names the matrix that --plot FILE draws, and there is no --plot")
-    if not 0 <= seed < 2**64:
-        raise UsageError(f"--seed must be 0 to 2^64 - 1: {seed}")
-    check_reading(timezone, None)
 
     options = AuditOptions(
         path=file,
@@ -97,8 +93,11 @@ def features(
 def _audit(options: "AuditOptions") -> "AuditReport":
     """Audit a file; what is wrong with it is said in words of the command line."""
     from gm.audit import audit_features
-    from gm.venue.serving import in_options
+    from gm.venue.serving import check_reading, in_options
 
+    if not 0 <= options.seed < 2**64:
+        raise UsageError(f"--seed must be 0 to 2^64 - 1: {options.seed}")
+    check_reading(options.timezone, None)
     try:
         return audit_features(options)
     except BadArgument as error:
