@@ -148,12 +148,16 @@ def test_a_kernel_that_hangs_ends_the_process_and_the_next_one_does_not_call_it(
 ) -> None:
     source = RULE.format(trigger=trigger, failure="while close[-1] > 0.0: pass")
     here = desk(folder, f"hang-{driver}", source=source, hang_ms=200, on_failure="skip")
+    other = {"sha256": "ab" * 32, "name": "other", "reason": "hung"}  # of a former configuration
+    here.run_dir.mkdir(parents=True)
+    (here.run_dir / "kernels-quarantined.json").write_text(json.dumps([other]))
     with place(here.run_dir, here.tape, here.config) as running:
         venue = running.venue()
         engine = running.engine("--driver", driver)
         assert engine.finish() == KILLED
         assert "kernel turning has run for over 200 ms" in engine.errors()
-        (entry,) = json.loads((here.run_dir / "kernels-quarantined.json").read_text())
+        (known, entry) = json.loads((here.run_dir / "kernels-quarantined.json").read_text())
+        assert known == other
         assert (entry["name"], entry["reason"]) == ("turning", "hung")
         result = finish(running, running.engine("--driver", driver), venue)
     slots = records(here.run_dir)

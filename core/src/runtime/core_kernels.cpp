@@ -5,25 +5,18 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gm/base/sha256.hpp"
 #include "gm/runtime/core.hpp"
 #include "gm/runtime/durable_file.hpp"
+#include "gm/runtime/quarantine_file.hpp"
+#include "gm/runtime/replay.hpp"
 
 namespace gm {
 namespace {
 
 constexpr const char* kQuarantinedFile = "kernels-quarantined.json";
-
-std::string to_hex(std::span<const std::uint8_t> bytes) {
-    constexpr const char* kDigits = "0123456789abcdef";
-    std::string text;
-    for (const std::uint8_t byte : bytes) {
-        text += kDigits[byte >> 4];
-        text += kDigits[byte & 15];
-    }
-    return text;
-}
 
 }  // namespace
 
@@ -56,15 +49,11 @@ void Core::watch_kernels() {
     const std::optional<std::size_t> found = kernel_watch_->look();
     if (!found) return;
     const auto& kernels = engine_settings_.kernels;
-    std::string text;
-    for (std::size_t i = 0; i < kernels.size(); ++i) {  // at most kKernelsMax
-        if (i != *found && !kernel_host_.is_marked_hung(i)) continue;
-        text += std::string(text.empty() ? "[" : ",\n ") + R"({"sha256":")" +
-                to_hex(kernels[i].sha256) + R"(","name":")" + kernels[i].name +
-                R"(","reason":"hung"})";
-    }
-    text += "]\n";
     const std::string path = endpoints_.run_dir + "/" + kQuarantinedFile;
+    std::vector<std::uint8_t> known;
+    (void)read_file(path, known);  // there is none before the first kernel hangs
+    const std::string_view before{reinterpret_cast<const char*>(known.data()), known.size()};
+    const std::string text = with_quarantined(before, kernels[*found].sha256, kernels[*found].name);
     const auto* const bytes = reinterpret_cast<const std::uint8_t*>(text.data());
     const Failure written = write_durably(path, {bytes, text.size()});
     std::fprintf(

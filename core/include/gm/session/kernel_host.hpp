@@ -29,9 +29,6 @@ class KernelHost {
               std::int64_t budget_ns);
     // Cold. It hung in a former life: it is not called, and its next answer says so.
     void mark_hung(std::size_t kernel) noexcept { is_hung_[kernel] = true; }
-    [[nodiscard]] bool is_marked_hung(std::size_t kernel) const noexcept {
-        return is_hung_[kernel];
-    }
 
     // Driver's thread. Makes the calls that the last step left and hands each answer to `step`,
     // which gives it to the engine; returns when none is left or a step was not taken.
