@@ -2,7 +2,7 @@
 
 import struct
 
-from gm.readers.dbn import decode_dbn
+from gm.readers.dbn import decode_dbn, symbols_of_dbn
 from tests.fuzz.tape_checks import check_decoder
 
 HEADER = struct.pack("<3sBI", b"DBN", 2, 0)
@@ -10,4 +10,6 @@ HEADER = struct.pack("<3sBI", b"DBN", 2, 0)
 
 def check(data: bytes) -> None:
     head = HEADER if data[:1] != b"" and data[0] % 2 == 1 else b""
+    symbols = symbols_of_dbn(head + data[1:])
+    assert all(isinstance(symbol, str) for symbol in symbols)
     check_decoder(lambda pieces: decode_dbn(pieces, 250_000_000, 10**9), head + data[1:])

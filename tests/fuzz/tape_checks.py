@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from gm.layout import BookResetReason, RecordType
-from gm.readers.events import Rows, refusals, to_tape
+from gm.readers.events import Rows, refusals, refuse_late, to_tape
 
 KINDS = {
     RecordType.TRADE, RecordType.QUOTE, RecordType.BOOK_LEVEL, RecordType.BOOK_RESET,
@@ -36,7 +36,18 @@ def check_decoder(decode: Decode, data: bytes) -> Rows:
         assert "none" not in dict(refusals(events)).values()
         check_book(events)
         assert len(to_tape(events)) == len(events)
+        check_late(events)
     return events
+
+
+def check_late(events: Rows) -> None:
+    """A late stamp takes an event away and says so; it never adds or moves one."""
+    was_refused = events["type"] == RecordType.QUARANTINE
+    kept = refuse_late(events.copy())
+    is_refused = kept["type"] == RecordType.QUARANTINE
+    assert is_refused.sum() >= was_refused.sum()
+    good = kept[~is_refused & (kept["type"] != RecordType.BOOK_RESET)]
+    assert np.isin(good["line"], events["line"][~was_refused]).all()
 
 
 def check_book(events: Rows) -> None:
