@@ -1,11 +1,9 @@
 """G15: a backtest with orders and risk beside NautilusTrader, data only beside hftbacktest.
 
 Sketch: a trade or a level passes venue, check, bars and journal ring in 50-60 ns. A closed
-5-minute bar adds its tactical row, a window of 200 closes and the rule over it, 1 µs; one of 30
-minutes its row of 13 columns with all that is prepared for it, 6-8 µs: 60 ns a trade with one a
-second, 500 ns with one a minute. NautilusTrader pays some 4 µs a tick for objects and handlers,
-more with each bar and order: 5-7 µs and 20-30 µs. So the ratio is 60 to 120 on either tape, and 300
-is out of reach while every column is computed. hftbacktest takes 78 ns an event.
+5-minute bar adds its tactical row, a window of 200 closes and the rule over it, 1 us; one of 30
+minutes its row of 13 columns with all that is prepared for it, 6-8 us. NautilusTrader pays for
+objects and handlers at each tick, and more with each bar and order.
 Conditions: one core, peers in environments of their own (`make bench-peers`), blocks in turns.
 With orders: the cross of two exponential means on 5-minute bars made from trades, reversing by
 market order; on our side a user kernel (bench/ema_cross.py), the gate, risk and the matcher, on
