@@ -33,15 +33,7 @@ void BucketSide::close_bucket() noexcept {
     is_open_ = false;
 }
 
-// In the bucket that time has reached: what nearly every event is, found without a division.
-bool BucketSide::is_present(std::int64_t ts_ns) const noexcept {
-    const std::uint64_t since = static_cast<std::uint64_t>(ts_ns) -
-                                static_cast<std::uint64_t>(reached_ns_);  // wraps before it
-    return since < static_cast<std::uint64_t>(size_ns_);
-}
-
-void BucketSide::advance(std::int64_t ts_ns) noexcept {
-    if (is_present(ts_ns) || ts_ns < reached_ns_) return;
+void BucketSide::begin_bucket(std::int64_t ts_ns) noexcept {
     if (is_open_) close_bucket();
     reached_ns_ = floor_ns(ts_ns);
 }
@@ -124,11 +116,6 @@ ClosedBar BucketSide::take() noexcept {
 Failure BarBuilder::open() {
     if (Failure failure = five_.open(5); !failure.is_ok()) return failure;
     return thirty_.open(30);
-}
-
-void BarBuilder::advance(std::int64_t ts_ns) noexcept {
-    five_.advance(ts_ns);
-    thirty_.advance(ts_ns);
 }
 
 bool BarBuilder::add(const BarPart& part) noexcept {

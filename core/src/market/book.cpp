@@ -96,17 +96,4 @@ void Book::set(Half& half, Side side, const BookLevel& level) noexcept {
     at[-1] = {price, level.quantity_lots};
 }
 
-Quote Book::top() const noexcept {
-    Quote quote{};
-    if (const auto bids = levels(Side::kBuy); !bids.empty()) {
-        quote.bid_ticks = bids.back().price_ticks;
-        quote.bid_lots = bids.back().quantity_lots;
-    }
-    if (const auto asks = levels(Side::kSell); !asks.empty()) {
-        quote.ask_ticks = asks.back().price_ticks;
-        quote.ask_lots = asks.back().quantity_lots;
-    }
-    return quote;
-}
-
 }  // namespace gm

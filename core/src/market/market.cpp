@@ -40,28 +40,15 @@ Failure Market::open(const Instrument& instrument, std::span<const SessionInterv
     return ok();
 }
 
-void Market::note(std::int64_t price_ticks, std::int64_t ts_ns,
-                  std::int64_t engine_ts_ns) noexcept {
-    price_ticks_ = price_ticks;
-    price_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
-    if (sub_overflows(price_ts_ns_, ts_ns, lag_ns_)) lag_ns_ = 0;
-}
-
-// Time reached ts_ns. True inside a session; outside, the bars of the session before it close.
-bool Market::reach(std::int64_t ts_ns) noexcept {
-    is_in_session_ = ts_ns >= session_open_ns_ && ts_ns < session_close_ns_;
-    if (!is_in_session_) {
-        if (const SessionInterval* const session = calendar_.session_at(ts_ns)) {
-            session_open_ns_ = session->open_ts_ns;
-            session_close_ns_ = calendar_.close_of(*session);
-            is_in_session_ = true;
-        } else if (ts_ns >= session_close_ns_) {
-            builder_.end_session();
-        }
+// Not the session that was seen last: another, or none.
+bool Market::find_session(std::int64_t ts_ns) noexcept {
+    if (const SessionInterval* const session = calendar_.session_at(ts_ns)) {
+        session_open_ns_ = session->open_ts_ns;
+        session_close_ns_ = calendar_.close_of(*session);
+        return true;
     }
-    last_flags_ = is_in_session_ ? 0 : kBarOutOfSession;
-    if (is_in_session_) builder_.advance(ts_ns);
-    return is_in_session_;
+    if (ts_ns >= session_close_ns_) builder_.end_session();
+    return false;
 }
 
 void Market::enter(const BarPart& part) noexcept {
@@ -87,22 +74,6 @@ QuarantineReason Market::on_close(const BarClose& bar, std::int64_t engine_ts_ns
     enter({bar.start_ts_ns, end_ts_ns, bar.open_ticks, bar.high_ticks, bar.low_ticks,
            bar.close_ticks, bar.volume_lots, bar.flags});
     return fault;
-}
-
-QuarantineReason Market::on_trade(const Trade& trade, std::int64_t ts_ns,
-                                  std::int64_t engine_ts_ns) noexcept {
-    const QuarantineReason fault = check_.judge_trade(trade, ts_ns, engine_ts_ns);
-    if (fault != QuarantineReason::kNone) return fault;
-    is_tick_feed_ = true;
-    const std::int64_t price = trade.price_ticks;
-    note(price, ts_ns, engine_ts_ns);
-    enter({ts_ns, ts_ns, price, price, price, price, trade.quantity_lots, 0});
-    return fault;
-}
-
-void Market::believe(const Quote& top, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept {
-    top_ = top;
-    top_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
 }
 
 QuarantineReason Market::on_quote(const Quote& quote, std::int64_t ts_ns,
@@ -161,13 +132,6 @@ void Market::on_reader_refusal(QuarantineReason reason) noexcept {
 
 void Market::on_time(std::int64_t engine_ts_ns) noexcept {
     if (engine_ts_ns >= next_deadline_ns()) builder_.end_session();
-}
-
-std::int64_t Market::next_deadline_ns() const noexcept {
-    if (!builder_.has_open_bucket()) return INT64_MAX;
-    std::int64_t deadline = 0;
-    if (add_overflows(session_close_ns_ + kSessionEndGraceNs, lag_ns_, deadline)) return INT64_MAX;
-    return deadline;
 }
 
 bool Market::next_closed(ClosedBar& out) noexcept {

@@ -157,7 +157,24 @@ QuarantineReason BarCheck::settle(const Prices& row, QuarantineReason fault) noe
     refusals_in_row_ = 0;
     has_reference_ = true;
     reference_ticks_ = row.close;
+    move_near();
     return fault;
+}
+
+// A quarter of the band to both sides of the reference: two prices in there are half a band apart
+// at most, and the band around the lower one is not narrower than that as long as it is not wider
+// than twice the price. The reference may move in there without another look.
+void BarCheck::move_near() noexcept {
+    constexpr std::int64_t kWidestPpm = 2 * kPpm;
+    near_low_ticks_ = 1;
+    near_high_ticks_ = 0;
+    if (band_ppm_ < 0 || band_ppm_ > kWidestPpm || band_ticks_min_ < 0) return;
+    const Uint128 share = Uint128{magnitude(reference_ticks_)} * magnitude(band_ppm_) / kPpm;
+    const std::int64_t band = std::max(static_cast<std::int64_t>(share), band_ticks_min_);
+    const std::int64_t reach = std::min(band / 4, kUnitsMax);
+    near_low_ticks_ =
+        std::max({reference_ticks_ - reach, price_floor_ticks_ + 1, -price_ticks_max_});
+    near_high_ticks_ = std::min(reference_ticks_ + reach, price_ticks_max_);
 }
 
 QuarantineReason BarCheck::judge_open(const BarOpen& bar, std::int64_t clock_ns) noexcept {
@@ -187,8 +204,8 @@ QuarantineReason BarCheck::judge_close(const BarClose& bar, std::int64_t clock_n
     return fault;
 }
 
-QuarantineReason BarCheck::judge_trade(const Trade& trade, std::int64_t ts_ns,
-                                       std::int64_t clock_ns) noexcept {
+QuarantineReason BarCheck::judge_any_trade(const Trade& trade, std::int64_t ts_ns,
+                                           std::int64_t clock_ns) noexcept {
     const std::int64_t price = trade.price_ticks;
     const Prices row{ts_ns, price, price, price, price, true};
     QuarantineReason fault = judge_values(row, trade.quantity_lots, ts_ns, clock_ns);
@@ -226,22 +243,22 @@ QuarantineReason BarCheck::judge_spread(const Quote& top) const noexcept {
     return is_far ? QuarantineReason::kJumpBand : QuarantineReason::kNone;
 }
 
-QuarantineReason BarCheck::judge_top(const Quote& top) noexcept {
+QuarantineReason BarCheck::judge_any_top(const Quote& top) noexcept {
     QuarantineReason fault = judge_side(top.bid_ticks, top.bid_lots);
     if (fault == QuarantineReason::kNone) fault = judge_side(top.ask_ticks, top.ask_lots);
     if (fault == QuarantineReason::kNone) fault = judge_spread(top);
     return count_book_fault(fault);
 }
 
-QuarantineReason BarCheck::judge_level(const BookLevel& level) noexcept {
+QuarantineReason BarCheck::judge_any_level(const BookLevel& level) noexcept {
     if (level.side > Side::kSell) return count_book_fault(QuarantineReason::kMalformed);
     // A price that is taken away must be one that could have been there.
     const std::int64_t lots = level.quantity_lots == 0 ? 1 : level.quantity_lots;
     return count_book_fault(judge_side(level.price_ticks, lots));
 }
 
-QuarantineReason BarCheck::judge_book_time(std::int64_t ts_ns, std::int64_t after_ns,
-                                           std::int64_t clock_ns) noexcept {
+QuarantineReason BarCheck::judge_any_book_time(std::int64_t ts_ns, std::int64_t after_ns,
+                                               std::int64_t clock_ns) noexcept {
     if (!is_time(ts_ns)) return count_book_fault(QuarantineReason::kOverflow);
     if (is_future(ts_ns, clock_ns)) return count_book_fault(QuarantineReason::kFuture);
     const bool is_late = after_ns != kNoTime && ts_ns < after_ns;

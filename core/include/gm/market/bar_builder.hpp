@@ -6,9 +6,11 @@
 // they are asked for. Nothing allocates; the caller takes every closed bar before the next event.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
+#include "gm/base/checked.hpp"
 #include "gm/base/status.hpp"
 #include "gm/market/bar.hpp"
 #include "gm/market/calendar.hpp"
@@ -40,15 +42,34 @@ class BucketSide {
     Failure open(std::uint32_t minutes);
 
     // An event of this time was seen inside a session: earlier buckets are over.
-    void advance(std::int64_t ts_ns) noexcept;
+    void advance(std::int64_t ts_ns) noexcept {
+        if (!is_present(ts_ns) && ts_ns >= reached_ns_) begin_bucket(ts_ns);
+    }
     // Puts a part into its bucket, which advance() has reached. False, and nothing changes, if
     // that bucket was closed before, or if the part is longer than a bucket.
     bool add(const BarPart& part) noexcept;
+    // The same for a trade; nearly all lie in the open bucket.
+    bool add_trade(std::int64_t ts_ns, std::int64_t price_ticks, std::int64_t lots) noexcept {
+        std::int64_t volume_lots = 0;
+        if (!is_open_ || !is_present(ts_ns) ||
+            add_overflows(bucket_.volume_lots, lots, volume_lots)) {
+            return add({ts_ns, ts_ns, price_ticks, price_ticks, price_ticks, price_ticks, lots, 0});
+        }
+        bucket_.high_ticks = std::max(bucket_.high_ticks, price_ticks);
+        bucket_.low_ticks = std::min(bucket_.low_ticks, price_ticks);
+        bucket_.close_ticks = price_ticks;
+        bucket_.volume_lots = volume_lots;
+        return true;
+    }
     // The session of the open bucket is over.
     void end_session() noexcept;
     // Nothing before the bucket of ts_ns was ever seen: what closed is dropped, no hole is filled.
     void forget_before(std::int64_t ts_ns) noexcept;
 
+    // False: surely no closed bar waits.
+    [[nodiscard]] bool may_have_closed() const noexcept {
+        return finished_count_ > 0 || fill_ns_ < reached_ns_;
+    }
     // Start of the next closed bar, which stays; kNothingClosed: there is none.
     static constexpr std::int64_t kNothingClosed = INT64_MAX;
     [[nodiscard]] std::int64_t next_start_ns(const Calendar& calendar) noexcept;
@@ -62,7 +83,13 @@ class BucketSide {
 
  private:
     [[nodiscard]] std::int64_t floor_ns(std::int64_t ts_ns) const noexcept;
-    [[nodiscard]] bool is_present(std::int64_t ts_ns) const noexcept;
+    // In the bucket that time has reached: what nearly every event is, found without a division.
+    [[nodiscard]] bool is_present(std::int64_t ts_ns) const noexcept {
+        const std::uint64_t since = static_cast<std::uint64_t>(ts_ns) -
+                                    static_cast<std::uint64_t>(reached_ns_);  // wraps before it
+        return since < static_cast<std::uint64_t>(size_ns_);
+    }
+    void begin_bucket(std::int64_t ts_ns) noexcept;
     void close_bucket() noexcept;
     void skip_closed_market(const Calendar& calendar, std::int64_t limit_ns) noexcept;
 
@@ -86,15 +113,26 @@ class BarBuilder {
     // Cold.
     Failure open();
 
-    void advance(std::int64_t ts_ns) noexcept;
+    void advance(std::int64_t ts_ns) noexcept {
+        five_.advance(ts_ns);
+        thirty_.advance(ts_ns);
+    }
     // False if no bucket took it.
     bool add(const BarPart& part) noexcept;
+    bool add_trade(std::int64_t ts_ns, std::int64_t price_ticks, std::int64_t lots) noexcept {
+        const bool is_in_five = five_.add_trade(ts_ns, price_ticks, lots);
+        const bool is_in_thirty = thirty_.add_trade(ts_ns, price_ticks, lots);
+        return is_in_five || is_in_thirty;
+    }
     void end_session() noexcept;
     void forget_before(std::int64_t ts_ns) noexcept;
 
     // The next closed bar by time of its end, the 30-minute one first on a common boundary. False:
     // no more. One event closes at most BucketSide::kFilledNsMax of buckets.
     [[nodiscard]] bool next_closed(const Calendar& calendar, ClosedBar& out) noexcept;
+    [[nodiscard]] bool may_have_closed() const noexcept {
+        return five_.may_have_closed() || thirty_.may_have_closed();
+    }
 
     [[nodiscard]] bool has_open_bucket() const noexcept {
         return five_.is_open() || thirty_.is_open();

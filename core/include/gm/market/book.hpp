@@ -53,7 +53,18 @@ class Book {
         return {half.levels.data(), half.count};
     }
     // Best prices as a Quote; a side without an order has 0 lots and 0 ticks.
-    [[nodiscard]] Quote top() const noexcept;
+    [[nodiscard]] Quote top() const noexcept {
+        Quote quote{};
+        if (const auto bids = levels(Side::kBuy); !bids.empty()) {
+            quote.bid_ticks = bids.back().price_ticks;
+            quote.bid_lots = bids.back().quantity_lots;
+        }
+        if (const auto asks = levels(Side::kSell); !asks.empty()) {
+            quote.ask_ticks = asks.back().price_ticks;
+            quote.ask_lots = asks.back().quantity_lots;
+        }
+        return quote;
+    }
 
  private:
     struct Half {

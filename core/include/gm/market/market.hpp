@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "gm/base/checked.hpp"
 #include "gm/base/status.hpp"
 #include "gm/market/bar_builder.hpp"
 #include "gm/market/book.hpp"
@@ -36,7 +37,16 @@ class Market {
                                             std::int64_t engine_ts_ns = kNoClock) noexcept;
     // ts_ns: when the exchange says that it happened.
     [[nodiscard]] QuarantineReason on_trade(const Trade& trade, std::int64_t ts_ns,
-                                            std::int64_t engine_ts_ns = kNoClock) noexcept;
+                                            std::int64_t engine_ts_ns = kNoClock) noexcept {
+        const QuarantineReason fault = check_.judge_trade(trade, ts_ns, engine_ts_ns);
+        if (fault != QuarantineReason::kNone) return fault;
+        is_tick_feed_ = true;
+        note(trade.price_ticks, ts_ns, engine_ts_ns);
+        if (reach(ts_ns) && !builder_.add_trade(ts_ns, trade.price_ticks, trade.quantity_lots)) {
+            ++unplaced_events_;
+        }
+        return fault;
+    }
     // The best prices, as the exchange says them. A book event closes no bar: quotes and trades of
     // one exchange come in no common order, and a bar that a quote closed would lose trades.
     [[nodiscard]] QuarantineReason on_quote(const Quote& quote, std::int64_t ts_ns,
@@ -61,10 +71,18 @@ class Market {
     // The next closed bar: by time, the 30-minute bar first on a common boundary. Call until false
     // after each of the above. Bound: BucketSide::kFilledNsMax of missing buckets for one event.
     [[nodiscard]] bool next_closed(ClosedBar& out) noexcept;
+    // False: next_closed() would be.
+    [[nodiscard]] bool may_have_closed() const noexcept { return builder_.may_have_closed(); }
 
     // Engine time at which on_time() would close something; INT64_MAX: never. It lies after the
     // bell, so that a CLOSE stamped with the bell itself comes first.
-    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept;
+    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept {
+        std::int64_t deadline = 0;
+        const bool is_none =
+            !builder_.has_open_bucket() ||
+            add_overflows(session_close_ns_ + kSessionEndGraceNs, lag_ns_, deadline);
+        return is_none ? INT64_MAX : deadline;
+    }
 
     // Price of the last good event, OPEN included, and the engine time of it; kNoTime before it.
     [[nodiscard]] std::int64_t last_good_price_ticks() const noexcept { return price_ticks_; }
@@ -116,10 +134,25 @@ class Market {
     [[nodiscard]] std::uint64_t unplaced_events() const noexcept { return unplaced_events_; }
 
  private:
-    void note(std::int64_t price_ticks, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept;
-    [[nodiscard]] bool reach(std::int64_t ts_ns) noexcept;
+    void note(std::int64_t price_ticks, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept {
+        price_ticks_ = price_ticks;
+        price_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
+        if (sub_overflows(price_ts_ns_, ts_ns, lag_ns_)) lag_ns_ = 0;
+    }
+    // Time reached ts_ns. True inside a session; outside, the bars of the session before it close.
+    [[nodiscard]] bool reach(std::int64_t ts_ns) noexcept {
+        is_in_session_ =
+            (ts_ns >= session_open_ns_ && ts_ns < session_close_ns_) || find_session(ts_ns);
+        last_flags_ = is_in_session_ ? 0 : kBarOutOfSession;
+        if (is_in_session_) builder_.advance(ts_ns);
+        return is_in_session_;
+    }
+    [[nodiscard]] bool find_session(std::int64_t ts_ns) noexcept;
     void enter(const BarPart& part) noexcept;
-    void believe(const Quote& top, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept;
+    void believe(const Quote& top, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept {
+        top_ = top;
+        top_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
+    }
 
     Calendar calendar_;
     BarCheck check_;

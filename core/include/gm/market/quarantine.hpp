@@ -68,16 +68,39 @@ class BarCheck {
     [[nodiscard]] QuarantineReason judge_close(const BarClose& bar,
                                                std::int64_t clock_ns = kNoClock) noexcept;
     [[nodiscard]] QuarantineReason judge_trade(const Trade& trade, std::int64_t ts_ns,
-                                               std::int64_t clock_ns = kNoClock) noexcept;
+                                               std::int64_t clock_ns = kNoClock) noexcept {
+        const bool is_plain = is_near(trade.price_ticks) && is_quantity(trade.quantity_lots) &&
+                              ts_ns >= last_trade_ts_ns_ && last_trade_ts_ns_ != kNoTime &&
+                              is_timely(ts_ns, clock_ns);
+        if (!is_plain) return judge_any_trade(trade, ts_ns, clock_ns);
+        ++counts_[0];
+        jump_count_ = 0;
+        refusals_in_row_ = 0;
+        reference_ticks_ = trade.price_ticks;
+        last_trade_ts_ns_ = ts_ns;
+        return QuarantineReason::kNone;
+    }
     // Best prices: values, crossed or locked, and the jump band, which only a side that the last
     // good row lies outside of can break: an ask far above it is one that nobody pays. Counted by
     // reason, but neither a row nor one of five refusals: a book says itself when it is good again.
-    [[nodiscard]] QuarantineReason judge_top(const Quote& top) noexcept;
+    [[nodiscard]] QuarantineReason judge_top(const Quote& top) noexcept {
+        const bool is_plain = top.bid_ticks < top.ask_ticks && is_near(top.bid_ticks) &&
+                              is_near(top.ask_ticks) && top.bid_lots > 0 && top.ask_lots > 0 &&
+                              is_quantity(top.bid_lots) && is_quantity(top.ask_lots);
+        return is_plain ? QuarantineReason::kNone : judge_any_top(top);
+    }
     // One price of the book; counted likewise.
-    [[nodiscard]] QuarantineReason judge_level(const BookLevel& level) noexcept;
+    [[nodiscard]] QuarantineReason judge_level(const BookLevel& level) noexcept {
+        const bool is_plain = level.side <= Side::kSell && is_near(level.price_ticks) &&
+                              is_quantity(level.quantity_lots);
+        return is_plain ? QuarantineReason::kNone : judge_any_level(level);
+    }
     // The stamp of either, which must not be older than after_ns (kNoTime: nothing was before).
     [[nodiscard]] QuarantineReason judge_book_time(std::int64_t ts_ns, std::int64_t after_ns,
-                                                   std::int64_t clock_ns) noexcept;
+                                                   std::int64_t clock_ns) noexcept {
+        const bool is_plain = ts_ns >= after_ns && ts_ns > -kTimeMax && is_timely(ts_ns, clock_ns);
+        return is_plain ? QuarantineReason::kNone : judge_any_book_time(ts_ns, after_ns, clock_ns);
+    }
     // A row that never came: the reader refused it.
     void count_refused_row(QuarantineReason reason) noexcept;
     // For feeds of ticks, where a row is not a bar: a bucket closed without a fault.
@@ -99,6 +122,27 @@ class BarCheck {
         bool is_trade;
     };
 
+    // Nearly every event is good, and is found to be so by a few comparisons. What any of them
+    // does not hold for is judged by the rules themselves.
+    [[nodiscard]] bool is_near(std::int64_t price_ticks) const noexcept {
+        return price_ticks >= near_low_ticks_ && price_ticks <= near_high_ticks_;
+    }
+    [[nodiscard]] static bool is_quantity(std::int64_t lots) noexcept {
+        return lots >= 0 && lots <= kUnitsMax;
+    }
+    // Not of the future, and a time at all; the caller knows that it is not too old.
+    [[nodiscard]] static bool is_timely(std::int64_t ts_ns, std::int64_t clock_ns) noexcept {
+        if (clock_ns == kNoClock) return ts_ns < kTimeMax;
+        return ts_ns < kTimeMax && clock_ns > -kTimeMax && clock_ns < kTimeMax &&
+               ts_ns <= clock_ns + kFutureNsMax;
+    }
+    void move_near() noexcept;
+    [[nodiscard]] QuarantineReason judge_any_trade(const Trade& trade, std::int64_t ts_ns,
+                                                   std::int64_t clock_ns) noexcept;
+    [[nodiscard]] QuarantineReason judge_any_top(const Quote& top) noexcept;
+    [[nodiscard]] QuarantineReason judge_any_level(const BookLevel& level) noexcept;
+    [[nodiscard]] QuarantineReason judge_any_book_time(std::int64_t ts_ns, std::int64_t after_ns,
+                                                       std::int64_t clock_ns) noexcept;
     [[nodiscard]] bool fits(std::int64_t price_ticks) const noexcept;
     [[nodiscard]] bool is_within_band(std::int64_t price_ticks,
                                       std::int64_t of_ticks) const noexcept;
@@ -125,6 +169,9 @@ class BarCheck {
     std::uint32_t clean_bars_ = 0;
 
     std::int64_t reference_ticks_ = 0;
+    // Prices that are possible and of which each lies in the band around each: see move_near().
+    std::int64_t near_low_ticks_ = 1;
+    std::int64_t near_high_ticks_ = 0;        // below the low: none
     std::int64_t last_bar_ts_ns_ = kNoTime;   // start of the last good bar
     std::int64_t last_open_ts_ns_ = kNoTime;  // start of the last good OPEN
     std::int64_t last_trade_ts_ns_ = kNoTime;
