@@ -28,8 +28,9 @@ double clip(double value, double bound) noexcept {
 }  // namespace
 
 // Bytes, not members: padding is part of a snapshot and has to be the same each time.
-void StrategicFeatures::open() noexcept {
+void StrategicFeatures::open(std::uint32_t columns) noexcept {
     std::memset(static_cast<void*>(this), 0, sizeof *this);
+    columns_ = columns;
 }
 
 void StrategicFeatures::prepare() noexcept {
@@ -38,8 +39,8 @@ void StrategicFeatures::prepare() noexcept {
     deviation_.prepare();
     volatility_.prepare();
     prepare_clock((time_of_day_ns_ + kBarNs) % kDayNs);
-    mmd_.prepare();  // reads most: what the others leave in the cache stays there
-    profile_.prepare();
+    if (has_mmd()) mmd_.prepare();  // reads most: what the others leave in the cache stays there
+    if (has_profile()) profile_.prepare();
     mlmi_.prepare();
     is_prepared_ = 1;
 }
@@ -83,14 +84,14 @@ void StrategicFeatures::write_candle_columns(const ClosedBar& bar) noexcept {
 // Profile and MMD see real bars only, MMD those whose prices have a logarithm. A synthetic bar
 // shows what they were; the distance is from its own close.
 void StrategicFeatures::write_volume_columns(const ClosedBar& bar) noexcept {
-    if ((bar.flags & kBarSynthetic) == 0) {
-        profile_.update(bar.high_ticks, bar.low_ticks, bar.volume_lots);
-        if (bar.low_ticks > 0) {
-            mmd_.update(static_cast<double>(bar.high_ticks), static_cast<double>(bar.low_ticks),
-                        static_cast<double>(bar.close_ticks), static_cast<double>(bar.volume_lots));
-        }
+    const bool is_real = (bar.flags & kBarSynthetic) == 0;
+    if (has_mmd() && is_real && bar.low_ticks > 0) {
+        mmd_.update(static_cast<double>(bar.high_ticks), static_cast<double>(bar.low_ticks),
+                    static_cast<double>(bar.close_ticks), static_cast<double>(bar.volume_lots));
     }
     row_[kMmdScore] = mmd_.score();
+    if (!has_profile()) return;
+    if (is_real) profile_.update(bar.high_ticks, bar.low_ticks, bar.volume_lots);
     row_[kVolumeProfileSkew] = profile_.skew();
     const VolumeNode node = profile_.nearest_node(bar.close_ticks);
     if (node.strength == 0.0) return;
@@ -147,7 +148,8 @@ void StrategicFeatures::forget_returns() noexcept {
 
 bool StrategicFeatures::is_row_warm() const noexcept {
     return atr_.is_warm() && kernel_.is_slope_warm() && deviation_.is_warm() &&
-           momentum_50_.is_warm() && volatility_.is_warm() && mlmi_.is_warm() && profile_.is_warm();
+           momentum_50_.is_warm() && volatility_.is_warm() && mlmi_.is_warm() &&
+           (!has_profile() || profile_.is_warm());
 }
 
 double StrategicFeatures::nwrqk_slope() const noexcept {
@@ -164,7 +166,7 @@ std::int64_t StrategicFeatures::bars_needed() const noexcept {
     const std::int64_t before_deviation = std::max<std::int64_t>(kDeviationReturns - positive, 0);
     const std::int64_t to_warmth =
         std::max({kMomentumBars - positive, volatility_.values_needed() + before_deviation,
-                  mlmi_.bars_needed(), profile_.bars_needed()});
+                  mlmi_.bars_needed(), has_profile() ? profile_.bars_needed() : 0});
     const std::int64_t rows = to_warmth > 0 ? to_warmth - 1 + kRows
                                             : kRows - static_cast<std::int64_t>(rows_.warm_rows());
     const std::int64_t prices =

@@ -35,6 +35,8 @@ enum StrategicColumn : std::uint32_t {
     kVolumeProfileSkew = 12,
 };
 
+inline constexpr std::uint32_t kAllStrategicColumns = (1U << kStrategicColumns) - 1;
+
 inline constexpr std::size_t kTacticalRows = 60;
 inline constexpr std::size_t kTacticalColumns = 7;
 inline constexpr std::size_t kTacticalValues = kTacticalRows * kTacticalColumns;

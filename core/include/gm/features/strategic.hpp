@@ -32,8 +32,10 @@ namespace gm {
 
 class StrategicFeatures {
  public:
-    // Cold. Forgets everything.
-    void open() noexcept;
+    // Cold. Forgets everything. `columns`: bit c for each column that somebody reads. Profile and
+    // MMD, two thirds of a row's cost, are left out where none of theirs is read: those columns
+    // stay 0, and readiness does not wait for them. All others are computed in any case.
+    void open(std::uint32_t columns = kAllStrategicColumns) noexcept;
 
     // Optional: everything about the next row that the known bars alone decide. Called while
     // there is time; update() does it otherwise.
@@ -75,6 +77,9 @@ class StrategicFeatures {
 
  private:
     static constexpr std::size_t kRow = kStrategicColumns;
+    static constexpr std::uint32_t kProfileColumns =
+        1U << kLvnDistance | 1U << kLvnStrength | 1U << kVolumeProfileSkew;
+    static constexpr std::uint32_t kMmdColumns = 1U << kMmdScore;
 
     void write_candle_columns(const ClosedBar& bar) noexcept;
     void prepare_clock(std::int64_t time_of_day_ns) noexcept;
@@ -83,6 +88,8 @@ class StrategicFeatures {
     void write_return_columns(double close) noexcept;
     void forget_returns() noexcept;
     [[nodiscard]] bool is_row_warm() const noexcept;
+    [[nodiscard]] bool has_profile() const noexcept { return (columns_ & kProfileColumns) != 0; }
+    [[nodiscard]] bool has_mmd() const noexcept { return (columns_ & kMmdColumns) != 0; }
 
     HeikenAshi heiken_ashi_{};
     Atr atr_{};
@@ -104,6 +111,7 @@ class StrategicFeatures {
     RowWindow<kStrategicRows, kStrategicColumns> rows_{};
     PositiveBars<50, kStrategicRows> positive_bars_{};
     std::uint32_t is_out_of_session_ = 0;
+    std::uint32_t columns_ = 0;
     std::uint64_t is_prepared_ = 0;
 };
 static_assert(std::is_trivially_copyable_v<StrategicFeatures>);
