@@ -53,17 +53,15 @@ void Engine::on_backfill_end(Outputs& out) noexcept {
     become_ready_if_known(out);
 }
 
-// With the first good event of the live feed, whose bars are not taken yet.
-void Engine::begin_live(std::uint32_t at, std::int64_t ts_ns) noexcept {
+void Engine::begin_live_at(std::uint32_t at, std::int64_t ts_ns) noexcept {
     Desk& desk = desks_[at];
-    if (desk.is_live) return;
     desk.is_live = true;
     const std::int64_t until_ns = desk.backfilled_until_ts_ns;
     if (until_ns == kNoTime || !desk.market.is_open_longer_than(kHoleNsMax, until_ns, ts_ns)) {
         return;
     }
     desk.market.forget_bars_before(ts_ns);
-    desk.features.open();
+    desk.features.open(columns_read_);
     desk.tactical.open();
     desk.synergies.open(desk.synergies.rules());
     kernels_.forget_bars(at);

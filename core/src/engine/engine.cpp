@@ -56,6 +56,11 @@ Failure Engine::open(const Settings& settings) {
     if (Failure failure = load_agents(settings, ensemble_); !failure.is_ok()) return failure;
     if (Failure failure = kernels_.open(settings); !failure.is_ok()) return failure;
 
+    // A rule has its own windows; a synergy looks at columns that are computed in any case.
+    columns_read_ = 0;
+    for (const AgentSettings& agent : settings.agents) columns_read_ |= agent.column_mask;
+    if (kernels_.has_rule()) columns_read_ = 0;
+
     desks_ = std::vector<Desk>(count);
     for (std::size_t i = 0; i < count; ++i) {
         const Instrument& instrument = settings.instruments[i];
@@ -66,49 +71,30 @@ Failure Engine::open(const Settings& settings) {
         Failure failure = desks_[i].market.open(instrument, sessions, offsets,
                                                 settings.header.confirmed_clean_bars);
         if (!failure.is_ok()) return failure;
-        desks_[i].features.open();
+        desks_[i].features.open(columns_read_);
         desks_[i].tactical.open();
         desks_[i].synergies.open(synergy_rules(settings.header));
     }
     return ok();
 }
 
-void Engine::step(const Slot& input, Outputs& out) noexcept {
-#ifdef GM_MUTANT_P11
-    break_promise();
-#endif
-    if (is_consumed(input)) return;
-    if (times_ != nullptr) times_->begin();
-    ++stamp_.input_sequence;
-    // Engine time never runs backward: an input that claims so is taken at the time reached.
-    if (input.header.receive_ts_ns > stamp_.now_ns) stamp_.now_ns = input.header.receive_ts_ns;
-    out.write_input(input, stamp_.input_sequence);
-    dispatch(input, out);
-}
-
 // Inputs that change nothing are not journalled: numbers seen before, and timers with nothing due.
-bool Engine::is_consumed(const Slot& input) noexcept {
-    const std::uint64_t sequence = input.header.first_sequence;
+inline bool Engine::is_consumed(const Slot& input) noexcept {
+    std::uint64_t last = 0;
     switch (static_cast<Source>(input.header.source)) {
-        case Source::kVenueFeed:
-            if (sequence > last_feed_sequence_) return false;
-            ++totals_.duplicates;
-            return true;
-        case Source::kVenueOrders:
-            if (sequence > last_reply_sequence_) return false;
-            ++totals_.duplicates;
-            return true;
-        case Source::kKernel:
-            if (sequence > last_kernel_sequence_) return false;
-            ++totals_.duplicates;
-            return true;
+        case Source::kVenueFeed: last = last_feed_sequence_; break;
+        case Source::kVenueOrders: last = last_reply_sequence_; break;
+        case Source::kKernel: last = last_kernel_sequence_; break;
         default:
             return input.type() == RecordType::kTimer &&
                    input.header.receive_ts_ns < next_deadline_ns();
     }
+    if (input.header.first_sequence > last) return false;
+    ++totals_.duplicates;
+    return true;
 }
 
-void Engine::dispatch(const Slot& input, Outputs& out) noexcept {
+inline void Engine::dispatch(const Slot& input, Outputs& out) noexcept {
     const std::uint64_t sequence = input.header.first_sequence;
     switch (static_cast<Source>(input.header.source)) {
         case Source::kVenueFeed:
@@ -129,7 +115,7 @@ void Engine::dispatch(const Slot& input, Outputs& out) noexcept {
     is_gapped_ = true;
 }
 
-void Engine::on_feed(const Slot& input, Outputs& out) noexcept {
+inline void Engine::on_feed(const Slot& input, Outputs& out) noexcept {
     switch (input.type()) {
         case RecordType::kBarOpen: return on_bar_open(input.as<BarOpen>(), out);
         case RecordType::kBarClose: return on_bar_close(input.as<BarClose>(), out);
@@ -155,6 +141,19 @@ void Engine::on_feed(const Slot& input, Outputs& out) noexcept {
         case RecordType::kEnd: return on_end(out);
         default: return;  // a heartbeat moves the sequence and engine time, nothing else
     }
+}
+
+void Engine::step(const Slot& input, Outputs& out) noexcept {
+#ifdef GM_MUTANT_P11
+    break_promise();
+#endif
+    if (is_consumed(input)) return;
+    if (times_ != nullptr) times_->begin();
+    ++stamp_.input_sequence;
+    // Engine time never runs backward: an input that claims so is taken at the time reached.
+    if (input.header.receive_ts_ns > stamp_.now_ns) stamp_.now_ns = input.header.receive_ts_ns;
+    out.write_input(input, stamp_.input_sequence);
+    dispatch(input, out);
 }
 
 void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
@@ -189,7 +188,7 @@ bool Engine::is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept {
     return settings_.header.flat_at_session_end != 0 && !desks_[at].market.in_session(ts_ns);
 }
 
-void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept {
+inline void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept {
     if (!is_known(trade.instrument, ts_ns, out)) return;
     Market& market = desks_[trade.instrument].market;
     const QuarantineReason reason = market.on_trade(trade, ts_ns, stamp_.now_ns);
@@ -199,7 +198,7 @@ void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noex
 }
 
 // All that are not ours are one: a flood of symbols must not become a flood of labels.
-bool Engine::is_known(std::uint32_t at, std::int64_t start_ts_ns, Outputs& out) noexcept {
+inline bool Engine::is_known(std::uint32_t at, std::int64_t start_ts_ns, Outputs& out) noexcept {
     if (at < desks_.size()) return true;
     ++totals_.unknown_symbols;
     BarQuarantined refused{};
@@ -224,10 +223,10 @@ bool Engine::is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t 
     return true;
 }
 
-void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
-    take_closed_bars(at, out);
+inline void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
+    if (desks_[at].market.may_have_closed()) take_closed_bars(at, out);
     kernels_.ask(at, stamp_.input_sequence);
-    conclude(at, out);
+    if (desks_[at].must_decide) conclude(at, out);
 }
 
 // Once every kernel has answered: what do the closed bars mean?
@@ -264,15 +263,6 @@ void Engine::prepare() noexcept {
                            added == nullptr ? nullptr : added + kKernelColumnsMax},
                           desk.policy);
     }
-}
-
-std::int64_t Engine::next_deadline_ns() const noexcept {
-    std::int64_t earliest = orders_.next_deadline_ns();
-    for (const Desk& desk : desks_) {
-        const std::int64_t deadline = desk.market.next_deadline_ns();
-        earliest = deadline < earliest ? deadline : earliest;
-    }
-    return earliest;
 }
 
 void Engine::on_timer(Outputs& out) noexcept {

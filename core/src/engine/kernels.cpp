@@ -139,8 +139,7 @@ void Kernels::set_column(Desk& desk, std::size_t row, std::size_t column, float 
     first[0] = first[kStrategicRows * kKernelColumnsMax] = value;
 }
 
-void Kernels::ask(std::uint32_t at, std::uint64_t input_sequence) noexcept {
-    if (!is_used()) return;
+void Kernels::ask_now(std::uint32_t at, std::uint64_t input_sequence) noexcept {
     if (asked_in_ != input_sequence) {  // what the step before has left, nobody will answer
         abandoned_ += waiting_.size() - next_waiting_;
         for (Desk& desk : desks_) desk.waiting = 0;
@@ -170,7 +169,7 @@ void Kernels::ask_about(std::uint32_t at, std::size_t size) noexcept {
 }
 
 bool Kernels::next_call(KernelCall& out) const noexcept {
-    if (next_waiting_ == waiting_.size()) return false;
+    if (!has_call()) return false;
     const Waiting& call = waiting_[next_waiting_];
     const KernelSettings& kernel = settings_[call.kernel];
     const KernelBars& bars = desks_[call.instrument].bars[size_of(kernel.minutes)];
@@ -316,10 +315,6 @@ bool Kernels::is_ready(std::uint32_t at) const noexcept {
 }
 
 // ---- the engine's side
-
-bool Engine::next_kernel_call(KernelCall& out) const noexcept {
-    return kernels_.next_call(out);
-}
 
 // The ensemble compares the borders of what was prepared only: what changes in between must be
 // said. Where a decision is due, that one computes the whole.

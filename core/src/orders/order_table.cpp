@@ -120,15 +120,6 @@ Status OrderTable::apply_fill(Order& order, std::int64_t quantity_lots,
     return Status::kOk;
 }
 
-std::int64_t OrderTable::next_deadline_ns() const noexcept {
-    std::int64_t earliest = INT64_MAX;
-    for (std::size_t i = 0; i < open_count_; ++i) {
-        const std::int64_t deadline = orders_[open_[i]].deadline_ns;
-        earliest = deadline < earliest ? deadline : earliest;
-    }
-    return earliest;
-}
-
 void OrderTable::release(const Order& order, std::int64_t lots) noexcept {
     Exposure& exposure = exposure_[order.request.instrument];
     (order.request.side == Side::kBuy ? exposure.open_buy_lots : exposure.open_sell_lots) -= lots;

@@ -69,10 +69,6 @@ Failure Session::open_kernels(const Settings& settings, const SessionOptions& op
     return failure;
 }
 
-void Session::serve_kernels() noexcept {
-    kernels_.serve(*engine_, [this](const Slot& answer) { step(answer); });
-}
-
 Failure Session::open_journal(const SessionOptions& options) {
     SegmentSettings settings;
     settings.run_directory = options.run_directory;
@@ -102,6 +98,54 @@ Failure Session::run(std::uint64_t events_max) {
     return failure_;
 }
 
+inline void Session::make_room() noexcept {
+    if (!ring_.has_room(Engine::kStepRecordsMax)) drain();
+}
+
+inline void Session::serve_kernels() noexcept {
+    kernels_.serve(*engine_, [this](const Slot& answer) { step(answer); });
+}
+
+inline void Session::hand_over_orders() noexcept {
+    if (orders_.front() != nullptr) take_orders();
+}
+
+void Session::take_orders() noexcept {
+    for (const Slot* slot = orders_.front(); slot != nullptr; slot = orders_.front()) {
+        const Sender sender{slot->header.epoch, kConnection, venue_.now_ns()};
+        switch (slot->type()) {
+            case RecordType::kNewOrder: venue_.on_order(slot->as<NewOrder>(), sender); break;
+            case RecordType::kCancelOrder: venue_.on_cancel(slot->as<CancelOrder>(), sender); break;
+            case RecordType::kQueryOrder: venue_.on_query(slot->as<QueryOrder>(), sender); break;
+            default: break;  // READY: the venue has waited for nobody
+        }
+        orders_.pop();
+    }
+}
+
+// Stamped as io stamps a frame in lockstep: the venue's time when it sent it, not when it happened,
+// and never backward.
+inline void Session::step_venue(Slot& input) noexcept {
+    now_ns_ = std::max(now_ns_, input.header.receive_ts_ns);
+    if (input.header.receive_ts_ns != now_ns_) input.header.receive_ts_ns = now_ns_;
+    if (engine_->next_deadline_ns() >= now_ns_) [[likely]] {
+        engine_->step(input, *outputs_);
+    } else {
+        step_behind_timers(input);
+    }
+    serve_kernels();
+    hand_over_orders();
+}
+
+// By value: the timers take its place in the ring.
+void Session::step_behind_timers(Slot input) noexcept {
+    fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) {
+        step(timer);
+        serve_kernels();
+    });
+    step(input);
+}
+
 // An event and its consequences, until the venue has nothing more to say about it. Each record is
 // made in the journal's next place, so that the step need not copy it there. False: none is left.
 bool Session::play_event() noexcept {
@@ -116,26 +160,6 @@ bool Session::play_event() noexcept {
     }
 }
 
-// Stamped as io stamps a frame in lockstep: the venue's time when it sent it, not when it happened,
-// and never backward.
-void Session::step_venue(Slot& input) noexcept {
-    now_ns_ = std::max(now_ns_, input.header.receive_ts_ns);
-    if (input.header.receive_ts_ns != now_ns_) input.header.receive_ts_ns = now_ns_;
-    if (engine_->next_deadline_ns() >= now_ns_) {
-        engine_->step(input, *outputs_);
-        serve_kernels();
-    } else {
-        const Slot moved = input;  // the timers take its place
-        fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) {
-            step(timer);
-            serve_kernels();
-        });
-        step(moved);
-        serve_kernels();
-    }
-    hand_over_orders();
-}
-
 template <typename P>
 void Session::step_io(RecordType type, const P& payload) noexcept {
     step(make_slot(type, Source::kIo, 0, now_ns_, payload));
@@ -148,23 +172,6 @@ void Session::step(const Slot& input) noexcept {
     } else {
         engine_->step(input, *outputs_);
     }
-}
-
-void Session::hand_over_orders() noexcept {
-    for (const Slot* slot = orders_.front(); slot != nullptr; slot = orders_.front()) {
-        const Sender sender{slot->header.epoch, kConnection, venue_.now_ns()};
-        switch (slot->type()) {
-            case RecordType::kNewOrder: venue_.on_order(slot->as<NewOrder>(), sender); break;
-            case RecordType::kCancelOrder: venue_.on_cancel(slot->as<CancelOrder>(), sender); break;
-            case RecordType::kQueryOrder: venue_.on_query(slot->as<QueryOrder>(), sender); break;
-            default: break;  // READY: the venue has waited for nobody
-        }
-        orders_.pop();
-    }
-}
-
-void Session::make_room() noexcept {
-    if (!ring_.has_room(Engine::kStepRecordsMax)) drain();
 }
 
 void Session::drain() {

@@ -90,6 +90,29 @@ BarOpen open_of(const BarClose& bar) noexcept {
     return open;
 }
 
+struct FeedStamps {
+    std::int64_t source_ts_ns;
+    std::int64_t now_ns;
+};
+
+// Stamped with the venue's time, so that a bar with an absurd start moves nobody's clock; what is
+// no bar has no other place for its own stamp. Written in place, and once: a copy of what was just
+// written piece by piece would wait for the pieces (20 of 75 ns a trade).
+inline void write_feed(std::uint64_t sequence, RecordType type, const void* payload,
+                       const FeedStamps& stamps, Slot& out) noexcept {
+    out.header = {kMagic,
+                  kSchema,
+                  static_cast<std::uint16_t>(type),
+                  1,
+                  static_cast<std::uint16_t>(Source::kVenueFeed),
+                  0,
+                  sequence,
+                  stamps.source_ts_ns,
+                  stamps.now_ns};
+    std::memcpy(out.payload, payload, kPayloadSize);
+    out.trailer = {};
+}
+
 }  // namespace
 
 Failure Venue::open(const VenueSettings& settings, const Instrument& instrument,
@@ -175,11 +198,13 @@ std::int64_t Venue::next_feed_ts_ns() const noexcept {
 // ---- feed
 
 bool Venue::next_feed(Slot& out) noexcept {
-    // Each turn fills or expires one order.
-    for (std::size_t turns = 2 * working_.size() + 1; turns > 0 && match_next(); --turns) {
+    if (!working_.empty()) {
+        // Each turn fills or expires one order.
+        for (std::size_t turns = 2 * working_.size() + 1; turns > 0 && match_next(); --turns) {
+        }
+        forget_ended();
     }
     if (has_ended_ || status_ != Status::kOk) return false;
-    forget_ended();
     if (row_ == tape_.size()) {
         has_ended_ = true;
         publish(RecordType::kEnd, row_, out);
@@ -192,8 +217,7 @@ bool Venue::next_feed(Slot& out) noexcept {
         case RecordType::kBookLevel:
         case RecordType::kBookReset:
             pass_time(arrival_of(tape_[row_]));
-            publish(static_cast<RecordType>(tape_[row_].type), row_, out);
-            ++row_;
+            publish_row(out);
             break;
         default:
             check_.count_refused_row(
@@ -227,16 +251,16 @@ void Venue::publish_bar(Slot& out) noexcept {
 void Venue::publish_trade(Slot& out) noexcept {
     const TapeRow& row = tape_[row_];
     const auto trade = row.as<Trade>();
-    if (check_.judge_trade(trade, row.ts_ns) != QuarantineReason::kNone) {
+    const bool is_good = check_.judge_trade(trade, row.ts_ns) == QuarantineReason::kNone;
+    if (is_good) {
+        event_ = {MarketEventKind::kTrade, trade.price_ticks, trade.price_ticks, trade.price_ticks};
+        begin_event(MarketEventKind::kTrade, arrival_of(row));
+    } else {
         ++refused_rows_;
         pass_time(arrival_of(row));
-        publish(RecordType::kTrade, row_++, out);
-        if (!feed_.empty()) feed_.back().is_refused = true;
-        return;
     }
-    event_ = {MarketEventKind::kTrade, trade.price_ticks, trade.price_ticks, trade.price_ticks};
-    begin_event(MarketEventKind::kTrade, arrival_of(row));
-    publish(RecordType::kTrade, row_++, out);
+    publish_row(out);
+    if (!is_good && can_repeat_) feed_.back().is_refused = true;
 }
 
 // The engine holds a row's stamp against this time, so a refused row must move it like any other:
@@ -264,39 +288,34 @@ void Venue::publish(RecordType type, std::size_t row, Slot& out) noexcept {
     make_feed(++feed_sequence_, mark, out);
 }
 
-// Stamped with the venue's time, so that a bar with an absurd start moves nobody's clock; what is
-// no bar has no other place for its own stamp. Written in place, and once: a copy of what was just
-// written piece by piece would wait for the pieces (20 of 75 ns a trade).
+// A row that goes out as it came in: ticks.
+void Venue::publish_row(Slot& out) noexcept {
+    const TapeRow& row = tape_[row_];
+    const auto type = static_cast<RecordType>(row.type);
+    if (can_repeat_) feed_.push_back({now_ns_, static_cast<std::uint32_t>(row_), type});
+    write_feed(++feed_sequence_, type, row.payload, {row.ts_ns, now_ns_}, out);
+    ++row_;
+}
+
 void Venue::make_feed(std::uint64_t sequence, const FeedMark& mark, Slot& out) const noexcept {
-    const auto put = [&](const void* payload, std::int64_t source_ts_ns) {
-        out.header = {kMagic,
-                      kSchema,
-                      static_cast<std::uint16_t>(mark.type),
-                      1,
-                      static_cast<std::uint16_t>(Source::kVenueFeed),
-                      0,
-                      sequence,
-                      source_ts_ns,
-                      mark.now_ns};
-        std::memcpy(out.payload, payload, kPayloadSize);
-        out.trailer = {};
-    };
+    const FeedStamps now{mark.now_ns, mark.now_ns};
     if (mark.type == RecordType::kEnd) {
         End end{};
         end.last_feed_sequence = sequence;
-        return put(&end, mark.now_ns);
+        return write_feed(sequence, mark.type, &end, now, out);
     }
     const TapeRow& row = tape_[mark.row];
     switch (mark.type) {
         case RecordType::kBarOpen: {
             const BarOpen open = open_of(row.as<BarClose>());
-            return put(&open, mark.now_ns);
+            return write_feed(sequence, mark.type, &open, now, out);
         }
         case RecordType::kTrade:
         case RecordType::kQuote:
         case RecordType::kBookLevel:
-        case RecordType::kBookReset: return put(row.payload, row.ts_ns);
-        default: return put(row.payload, mark.now_ns);
+        case RecordType::kBookReset:
+            return write_feed(sequence, mark.type, row.payload, {row.ts_ns, mark.now_ns}, out);
+        default: return write_feed(sequence, mark.type, row.payload, now, out);
     }
 }
 
@@ -312,7 +331,7 @@ bool Venue::reply(std::uint64_t sequence, Slot& out) const noexcept {
     return true;
 }
 
-bool Venue::next_reply(std::uint64_t after, Slot& out) noexcept {
+bool Venue::match_reply(std::uint64_t after, Slot& out) noexcept {
     // Each turn writes a reply or ends the event.
     while (after >= replies_.size()) {
         if (!match_next()) return false;

@@ -6,6 +6,7 @@
 // and replay. After open() nothing here allocates, locks, logs or calls the system.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -84,14 +85,22 @@ class Engine {
 
     // The user kernel that must be called before the next input, with a kKernelResult of number
     // last_kernel_sequence() + 1 as its answer; false: none.
-    [[nodiscard]] bool next_kernel_call(KernelCall& out) const noexcept;
+    [[nodiscard]] bool next_kernel_call(KernelCall& out) const noexcept {
+        return kernels_.has_call() && kernels_.next_call(out);
+    }
     [[nodiscard]] std::uint64_t last_kernel_sequence() const noexcept {
         return last_kernel_sequence_;
     }
     [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
 
     // Engine time at which a TIMER would do something; INT64_MAX: never.
-    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept;
+    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept {
+        std::int64_t earliest = orders_.next_deadline_ns();
+        for (const Desk& desk : desks_) {
+            earliest = std::min(earliest, desk.market.next_deadline_ns());
+        }
+        return earliest;
+    }
     [[nodiscard]] std::uint64_t last_feed_sequence() const noexcept { return last_feed_sequence_; }
     [[nodiscard]] std::uint64_t last_reply_sequence() const noexcept {
         return last_reply_sequence_;
@@ -150,7 +159,11 @@ class Engine {
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
     void on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept;
     void on_backfill_end(Outputs& out) noexcept;
-    void begin_live(std::uint32_t at, std::int64_t ts_ns) noexcept;
+    void begin_live_at(std::uint32_t at, std::int64_t ts_ns) noexcept;
+    // With the first good event of the live feed, whose bars are not taken yet.
+    void begin_live(std::uint32_t at, std::int64_t ts_ns) noexcept {
+        if (!desks_[at].is_live) begin_live_at(at, ts_ns);
+    }
     [[nodiscard]] PolicyContext context_of(const Desk& desk) const noexcept;
 
     // decision -> target -> order
@@ -195,6 +208,7 @@ class Engine {
     std::uint64_t last_reply_sequence_ = 0;
     std::uint64_t last_kernel_sequence_ = 0;
     std::uint64_t order_counter_ = 0;
+    std::uint32_t columns_read_ = 0;  // of the strategic matrix
     std::uint32_t connection_ = 0;
     std::uint32_t awaiting_queries_ = 0;
     EngineState state_ = EngineState::kRecovering;

@@ -83,8 +83,13 @@ class Kernels {
 
     // Each closed bar of a step, then once what shall be asked about them.
     void on_bar(std::uint32_t at, const ClosedBar& bar) noexcept;
-    void ask(std::uint32_t at, std::uint64_t input_sequence) noexcept;
+    void ask(std::uint32_t at, std::uint64_t input_sequence) noexcept {
+        if (!is_used()) return;
+        const auto& fresh = desks_[at].fresh;
+        if ((fresh[0] | fresh[1]) != 0 || !waiting_.empty()) ask_now(at, input_sequence);
+    }
 
+    [[nodiscard]] bool has_call() const noexcept { return next_waiting_ != waiting_.size(); }
     // The call whose answer must come next; false: none is waited for.
     [[nodiscard]] bool next_call(KernelCall& out) const noexcept;
     [[nodiscard]] bool is_waiting(std::uint32_t at) const noexcept {
@@ -120,6 +125,8 @@ class Kernels {
     [[nodiscard]] std::uint64_t abandoned() const noexcept { return abandoned_; }
 
  private:
+    void ask_now(std::uint32_t at, std::uint64_t input_sequence) noexcept;
+
     static constexpr std::uint32_t kNone = 0xffffffff;
     static constexpr std::size_t kSizes = kKernelBarsMax.size();
 

@@ -6,6 +6,7 @@
 // "Order states" (PENDING_REPLACE and ORPHAN come with the orders issue).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -90,7 +91,13 @@ class OrderTable {
         return unknown_by_instrument_[instrument] > 0;
     }
     [[nodiscard]] std::size_t open_count() const noexcept { return open_count_; }
-    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept;
+    [[nodiscard]] std::int64_t next_deadline_ns() const noexcept {
+        std::int64_t earliest = INT64_MAX;
+        for (std::size_t i = 0; i < open_count_; ++i) {
+            earliest = std::min(earliest, orders_[open_[i]].deadline_ns);
+        }
+        return earliest;
+    }
 
  private:
     static constexpr std::size_t kPlaces = 2 * kOpenOrdersMax;

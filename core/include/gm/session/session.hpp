@@ -74,7 +74,9 @@ class Session {
     void step(const Slot& input) noexcept;
     void serve_kernels() noexcept;
     void step_venue(Slot& input) noexcept;
+    void step_behind_timers(Slot input) noexcept;
     void hand_over_orders() noexcept;
+    void take_orders() noexcept;
     [[nodiscard]] bool play_event() noexcept;
     void make_room() noexcept;
     void drain();

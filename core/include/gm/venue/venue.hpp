@@ -65,7 +65,10 @@ class Venue {
     // the event before is matched first, if the driver did not ask for it.
     [[nodiscard]] bool next_feed(Slot& out) noexcept;
     // The reply after number `after`. Goes on matching the event when all replies were given.
-    [[nodiscard]] bool next_reply(std::uint64_t after, Slot& out) noexcept;
+    [[nodiscard]] bool next_reply(std::uint64_t after, Slot& out) noexcept {
+        // Without an open order no event has anything to say.
+        return (after < replies_.size() || !working_.empty()) && match_reply(after, out);
+    }
 
     // A feed event or a reply once more. False: there was none of that number.
     [[nodiscard]] bool feed(std::uint64_t sequence, Slot& out) const noexcept;
@@ -120,10 +123,12 @@ class Venue {
     void pass_time(std::int64_t ts_ns) noexcept;
     void begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept;
     void publish(RecordType type, std::size_t row, Slot& out) noexcept;
+    void publish_row(Slot& out) noexcept;
     void make_feed(std::uint64_t sequence, const FeedMark& mark, Slot& out) const noexcept;
     void publish_bar(Slot& out) noexcept;
     void publish_trade(Slot& out) noexcept;
 
+    [[nodiscard]] bool match_reply(std::uint64_t after, Slot& out) noexcept;
     [[nodiscard]] bool match_next() noexcept;
     [[nodiscard]] bool expire_next() noexcept;
     [[nodiscard]] bool may_meet(const Working& working) const noexcept;
