@@ -67,13 +67,45 @@ void sha256_compress_portable(std::uint32_t* state, const std::uint8_t* blocks,
     }
 }
 
+void sha256_compress_two_portable(std::uint32_t* const (&states)[2],
+                                  const std::uint8_t* const (&blocks)[2],
+                                  std::size_t block_count) noexcept {
+    for (int i = 0; i < 2; ++i) sha256_compress_portable(states[i], blocks[i], block_count);
+}
+
 }  // namespace detail
 
 Sha256::Sha256(Sha256Path path) noexcept
-    : compress_(path == Sha256Path::kFastest && detail::sha256_has_instructions()
-                    ? detail::sha256_compress_instructions
-                    : detail::sha256_compress_portable) {
+    : has_instructions_(path == Sha256Path::kFastest && detail::sha256_has_instructions()) {
     restart();
+}
+
+void Sha256::compress(const std::uint8_t* blocks, std::size_t block_count) noexcept {
+    (has_instructions_ ? detail::sha256_compress_instructions : detail::sha256_compress_portable)(
+        state_.data(), blocks, block_count);
+}
+
+void Sha256::update_two(Sha256& first, const void* first_data, Sha256& second,
+                        const void* second_data, std::size_t size) noexcept {
+    const auto* a = static_cast<const std::uint8_t*>(first_data);
+    const auto* b = static_cast<const std::uint8_t*>(second_data);
+    const std::size_t filled = first.size_ % kBlockSize;
+    const std::size_t head = std::min(size, filled == 0 ? 0 : kBlockSize - filled);
+    const bool are_alike =
+        second.size_ % kBlockSize == filled && second.has_instructions_ == first.has_instructions_;
+    const std::size_t blocks = are_alike ? (size - head) / kBlockSize : 0;
+    first.update(a, head);
+    second.update(b, head);
+    if (blocks > 0) {
+        (first.has_instructions_ ? detail::sha256_compress_two_instructions
+                                 : detail::sha256_compress_two_portable)(
+            {first.state_.data(), second.state_.data()}, {a + head, b + head}, blocks);
+        first.size_ += blocks * kBlockSize;
+        second.size_ += blocks * kBlockSize;
+    }
+    const std::size_t done = head + blocks * kBlockSize;
+    first.update(a + done, size - done);
+    second.update(b + done, size - done);
 }
 
 void Sha256::restart() noexcept {
@@ -93,10 +125,10 @@ void Sha256::update(const void* data, std::size_t size) noexcept {
         bytes += taken;
         size -= taken;
         if (filled + taken < kBlockSize) return;
-        compress_(state_.data(), partial_.data(), 1);
+        compress(partial_.data(), 1);
     }
     const std::size_t whole_blocks = size / kBlockSize;
-    if (whole_blocks > 0) compress_(state_.data(), bytes, whole_blocks);
+    if (whole_blocks > 0) compress(bytes, whole_blocks);
     const std::size_t rest = size % kBlockSize;
     if (rest > 0) std::memcpy(partial_.data(), bytes + whole_blocks * kBlockSize, rest);
 }

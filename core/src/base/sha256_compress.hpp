@@ -1,4 +1,4 @@
-// The two ways through one SHA-256 block, private to the sources of sha256.
+// The two ways through SHA-256 blocks, private to the sources of sha256.
 #pragma once
 
 #include <cstddef>
@@ -19,10 +19,17 @@ alignas(16) inline constexpr std::uint32_t kSha256Rounds[64] = {
 
 void sha256_compress_portable(std::uint32_t* state, const std::uint8_t* blocks,
                               std::size_t block_count) noexcept;
+// The same for two messages at once.
+void sha256_compress_two_portable(std::uint32_t* const (&states)[2],
+                                  const std::uint8_t* const (&blocks)[2],
+                                  std::size_t block_count) noexcept;
 
 // Call only where sha256_has_instructions().
 void sha256_compress_instructions(std::uint32_t* state, const std::uint8_t* blocks,
                                   std::size_t block_count) noexcept;
+void sha256_compress_two_instructions(std::uint32_t* const (&states)[2],
+                                      const std::uint8_t* const (&blocks)[2],
+                                      std::size_t block_count) noexcept;
 
 [[nodiscard]] bool sha256_has_instructions() noexcept;
 

@@ -42,37 +42,80 @@ bool sha256_has_instructions() noexcept {
     return (ebx & (1U << 29)) != 0;  // SHA; ssse3 and sse4.1 are in the x86-64-v2 baseline
 }
 
+namespace {
+
+// One message on its way. The instructions want the state as ABEF and CDGH.
+struct Stream {
+    __m128i abef;
+    __m128i cdgh;
+    __m128i w[4];
+
+    GM_TARGET_SHA void load(const std::uint32_t* state) noexcept {
+        const auto* halves = reinterpret_cast<const __m128i*>(state);
+        const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(halves), 0xb1);
+        const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(halves + 1), 0x1b);
+        abef = _mm_alignr_epi8(cdab, efgh, 8);
+        cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
+    }
+    GM_TARGET_SHA void store(std::uint32_t* state) const noexcept {
+        auto* halves = reinterpret_cast<__m128i*>(state);
+        const __m128i feba = _mm_shuffle_epi32(abef, 0x1b);
+        const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xb1);
+        _mm_storeu_si128(halves, _mm_blend_epi16(feba, dchg, 0xf0));
+        _mm_storeu_si128(halves + 1, _mm_alignr_epi8(dchg, feba, 8));
+    }
+};
+
+// As many messages side by side as there are states: the rounds of one wait for each other, those
+// of two do not, and fill the unit twice as well.
+template <std::size_t Count>
+GM_TARGET_SHA inline void compress(std::uint32_t* const (&states)[Count],
+                                   const std::uint8_t* const (&blocks)[Count],
+                                   std::size_t block_count) noexcept {
+    const __m128i to_big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    Stream streams[Count];
+#pragma GCC unroll 2
+    for (std::size_t i = 0; i < Count; ++i) streams[i].load(states[i]);
+    for (std::size_t n = 0; n < block_count; ++n) {
+        __m128i before[Count][2];
+#pragma GCC unroll 2
+        for (std::size_t i = 0; i < Count; ++i) {
+            before[i][0] = streams[i].abef;
+            before[i][1] = streams[i].cdgh;
+        }
+#pragma GCC unroll 16
+        for (int group = 0; group < 16; ++group) {  // unrolled: w lies in registers
+#pragma GCC unroll 2
+            for (std::size_t i = 0; i < Count; ++i) {
+                Stream& at = streams[i];
+                const auto* source = reinterpret_cast<const __m128i*>(blocks[i] + 64 * n) + group;
+                at.w[group & 3] = group < 4
+                                      ? _mm_shuffle_epi8(_mm_loadu_si128(source), to_big_endian)
+                                      : next_words(at.w, group);
+                four_rounds(at.abef, at.cdgh, at.w[group & 3], group);
+            }
+        }
+#pragma GCC unroll 2
+        for (std::size_t i = 0; i < Count; ++i) {
+            streams[i].abef = _mm_add_epi32(streams[i].abef, before[i][0]);
+            streams[i].cdgh = _mm_add_epi32(streams[i].cdgh, before[i][1]);
+        }
+    }
+#pragma GCC unroll 2
+    for (std::size_t i = 0; i < Count; ++i) streams[i].store(states[i]);
+}
+
+}  // namespace
+
 GM_TARGET_SHA void sha256_compress_instructions(std::uint32_t* state, const std::uint8_t* blocks,
                                                 std::size_t block_count) noexcept {
-    const __m128i to_big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    auto* halves = reinterpret_cast<__m128i*>(state);
-    // The instructions want the state as ABEF and CDGH.
-    const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(halves), 0xb1);
-    const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(halves + 1), 0x1b);
-    __m128i abef = _mm_alignr_epi8(cdab, efgh, 8);
-    __m128i cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
+    compress<1>({state}, {blocks}, block_count);
+}
 
-    for (std::size_t n = 0; n < block_count; ++n, blocks += 64) {
-        const __m128i abef_before = abef;
-        const __m128i cdgh_before = cdgh;
-        __m128i w[4];
-        for (int group = 0; group < 4; ++group) {
-            const auto* source = reinterpret_cast<const __m128i*>(blocks) + group;
-            w[group] = _mm_shuffle_epi8(_mm_loadu_si128(source), to_big_endian);
-            four_rounds(abef, cdgh, w[group], group);
-        }
-        for (int group = 4; group < 16; ++group) {
-            w[group & 3] = next_words(w, group);
-            four_rounds(abef, cdgh, w[group & 3], group);
-        }
-        abef = _mm_add_epi32(abef, abef_before);
-        cdgh = _mm_add_epi32(cdgh, cdgh_before);
-    }
-
-    const __m128i feba = _mm_shuffle_epi32(abef, 0x1b);
-    const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xb1);
-    _mm_storeu_si128(halves, _mm_blend_epi16(feba, dchg, 0xf0));
-    _mm_storeu_si128(halves + 1, _mm_alignr_epi8(dchg, feba, 8));
+GM_TARGET_SHA void sha256_compress_two_instructions(std::uint32_t* const (&states)[2],
+                                                    const std::uint8_t* const (&blocks)[2],
+                                                    std::size_t block_count) noexcept {
+    compress<2>(states, blocks, block_count);
 }
 
 }  // namespace gm::detail
@@ -88,6 +131,12 @@ bool sha256_has_instructions() noexcept {
 void sha256_compress_instructions(std::uint32_t* state, const std::uint8_t* blocks,
                                   std::size_t block_count) noexcept {
     sha256_compress_portable(state, blocks, block_count);
+}
+
+void sha256_compress_two_instructions(std::uint32_t* const (&states)[2],
+                                      const std::uint8_t* const (&blocks)[2],
+                                      std::size_t block_count) noexcept {
+    sha256_compress_two_portable(states, blocks, block_count);
 }
 
 }  // namespace gm::detail

@@ -153,7 +153,7 @@ Failure SegmentWriter::restore_open_block(const JournalEnd& end) {
 
 void SegmentWriter::begin_block() noexcept {
     open_slots_ = 0;
-    hash_ = Sha256{};
+    hash_.restart();
     hash_.update(digest_.data(), digest_.size());
 }
 

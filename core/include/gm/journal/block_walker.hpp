@@ -99,7 +99,8 @@ class BlockWalker {
     void adopt_header(const SegmentHeader& header);
     Outcome at_record(const Slot& slot);
     Outcome at_chain_record(const Slot& slot);
-    [[nodiscard]] std::string chain_complaint(const BlockDigest& payload, const Slot& slot) const;
+    [[nodiscard]] std::string chain_complaint(const BlockDigest& payload, const Slot& slot);
+    [[nodiscard]] Sha256Digest digest_of_block(const BlockDigest& payload);
     Outcome at_invalid();
     Outcome at_segment_end();
     Outcome at_journal_end();
@@ -124,6 +125,13 @@ class BlockWalker {
     std::size_t filled_ = 0;       // slots in the buffer
     std::size_t cursor_ = 0;       // the next one to look at; end_.slot is its place in the file
     std::size_t block_begin_ = 0;  // first record of the block at hand
+
+    // Of the block at hand, and of the whole one behind it, if the buffer holds that: two take
+    // little more time than one.
+    Sha256 hash_;
+    Sha256 hash_ahead_;
+    Sha256Digest digest_ahead_{};
+    std::uint64_t slot_ahead_ = 0;  // where in the segment the block begins that it is of; 0: none
 
     std::uint64_t expected_ = 1;      // sequence of the next record
     std::uint64_t slack_ = 0;         // invalid slots since the last whole one: perhaps records
