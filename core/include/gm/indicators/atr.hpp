@@ -15,20 +15,21 @@ class Atr {
  public:
     void update(double high, double low, double close) noexcept {
         double range = high - low;
-        if (count_ > 0) {
-            const double up = std::abs(high - close_before_);
-            const double down = std::abs(low - close_before_);
+        const double up = std::abs(high - close_before_);
+        const double down = std::abs(low - close_before_);
+        close_before_ = close;
+        if (is_warm()) [[likely]] {
+            range = up > range ? up : range;
+            range = down > range ? down : range;
+            accumulated_ = accumulated_ * kKept + range * kTaken;
+            return;
+        }
+        if (count_ > 0) {  // the first bar has no close before it
             range = up > range ? up : range;
             range = down > range ? down : range;
         }
-        close_before_ = close;
-        if (count_ < kAtrBars) {
-            ++count_;
-            accumulated_ += range;
-            if (count_ == kAtrBars) accumulated_ *= kTaken;
-        } else {
-            accumulated_ = accumulated_ * kKept + range * kTaken;
-        }
+        accumulated_ += range;
+        if (++count_ == kAtrBars) accumulated_ *= kTaken;
     }
 
     [[nodiscard]] bool is_warm() const noexcept { return count_ == kAtrBars; }

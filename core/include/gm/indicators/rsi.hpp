@@ -16,22 +16,17 @@ class Rsi {
     void update(double x) noexcept {
         const double change = x - before_;
         before_ = x;
-        if (count_ == 0) {
-            count_ = 1;
-            return;
-        }
-        // Exact, and no branch: the sign of a change is a coin.
-        const double gain = 0.5 * (std::abs(change) + change);
-        const double loss = gain - change;
-        if (count_ <= N) {
-            ++count_;
-            gain_ += gain * kTaken;
-            loss_ += loss * kTaken;
-        } else {
+        const double gain = change > 0.0 ? change : 0.0;  // a maximum, no branch
+        const double loss = gain - change;                // exact
+        if (is_warm()) [[likely]] {
             gain_ = gain_ * kKept + gain * kTaken;
             loss_ = loss_ * kKept + loss * kTaken;
+        } else {
+            if (count_++ == 0) return;  // no change yet
+            gain_ += gain * kTaken;
+            loss_ += loss * kTaken;
+            if (!is_warm()) return;
         }
-        if (!is_warm()) return;
         const double both = gain_ + loss_;
         value_ = both > 0.0 ? 100.0 * (gain_ / both) : 50.0;
     }
