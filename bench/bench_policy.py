@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.bench_row import build_native
+from bench.build import build_native
 
 ROUNDS, ROUNDS_SMOKE, BLOCK = 9, 1, 4000
 DIFFERENCE_MAX = 2e-5

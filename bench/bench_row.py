@@ -10,8 +10,8 @@ engine's timing contains the reading of its timer (the probe beside it shows how
 as quiet if the processor was not away for a microsecond in the waits before and after it. Values of
 both sides are compared before anything is timed, and in every round.
 
-Beside it: cost a bar back to back with all preparation, after 10,000 and after 1,000,000 bars; the
-longest preparation.
+Beside it: the longest preparation, and what a bar costs back to back with all preparation, by one
+process that has seen 10,000 bars and one that has seen a million, in turns.
 
     python -m bench.bench_row [--json] [--smoke]
 """
@@ -29,14 +29,15 @@ from typing import TypeVar
 
 import numpy as np
 
+from bench import rig
 from bench.peers.numpy_row import COLUMNS, NumpyRow
 
 T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[1]
 GAP_NS = 20_000
 WARM_BARS, ROUNDS, ROUNDS_SMOKE, BLOCK = 1000, 9, 1, 1000
 PAUSE_NS_MAX = 1000.0  # a longer one is the machine's
-HISTORY, HISTORY_SMOKE, HISTORY_PART = 1_000_000, 40_000, 10_000  # bars
+HISTORIES, HISTORIES_SMOKE = (10_000, 1_000_000), (10_000, 40_000)  # bars
+HISTORY_BLOCK, HISTORY_ROUNDS = 1000, 15
 BAR_NS = 1_800_000_000_000
 INPUT = np.dtype(
     [(name, "<i8") for name in ("start", "open", "high", "low", "close", "volume")]
@@ -65,26 +66,6 @@ def synthetic_bars(count: int, seed: int = 20200629) -> np.ndarray:
     bars["volume"] = np.rint(1000.0 * np.exp(random.normal(0.0, 0.6, count)))
     bars["minutes"], bars["local_offset_ns"] = 30, -4 * 3600 * 10**9
     return bars
-
-
-def build_native(name: str) -> Path:
-    """Build one program of bench/native in build/core and return its path."""
-    folder = ROOT / "build" / "core"
-    tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    if not (folder / "build.ninja").exists():
-        subprocess.run(
-            ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja"],
-            check=True,
-            env=tools,
-            stdout=subprocess.DEVNULL,
-        )
-    subprocess.run(
-        ["cmake", "--build", folder, "--target", name],
-        check=True,
-        env=tools,
-        stdout=subprocess.DEVNULL,
-    )
-    return folder / name
 
 
 class NativeRow:
@@ -171,17 +152,31 @@ def measure(program: Path, rounds_wanted: int) -> dict[str, object]:
     return with_program(program, bars, rounds_of)
 
 
-def measure_history(program: Path, count: int) -> dict[str, float]:
-    """Cost of a bar back to back, early and late in a long history, ns."""
+def measure_history(program: Path, counts: tuple[int, int]) -> dict[str, dict[str, float]]:
+    """Cost of a bar back to back after a short and after a long history."""
+    short, long = counts
+    bars = synthetic_bars(long + HISTORY_ROUNDS * HISTORY_BLOCK)
 
-    def parts(native: NativeRow) -> dict[str, float]:
-        native.run(0, HISTORY_PART)
-        early = native.run(HISTORY_PART, HISTORY_PART)
-        whole = native.run(2 * HISTORY_PART, count - 3 * HISTORY_PART)
-        late = native.run(count - HISTORY_PART, HISTORY_PART)
-        return {"bars": count, "early": early, "between": whole, "late": late}
+    def blocks(early: NativeRow, late: NativeRow) -> list[tuple[float, float]]:
+        early.run(0, short)
+        late.run(0, long)
+        offsets = range(0, HISTORY_ROUNDS * HISTORY_BLOCK, HISTORY_BLOCK)
+        return [
+            (early.run(short + i, HISTORY_BLOCK), late.run(long + i, HISTORY_BLOCK))
+            for i in offsets
+        ]
 
-    return with_program(program, synthetic_bars(count), parts)
+    found = with_program(
+        program, bars, lambda early: with_program(program, bars, lambda late: blocks(early, late))
+    )
+    ratios = [after / before for before, after in found]
+    return {
+        "back_to_back_ns": {
+            f"after_{count}": float(np.median([block[i] for block in found]))
+            for i, count in enumerate(counts)
+        },
+        "history_growth": rig.spread(ratios),
+    }
 
 
 def is_quiet(ours: np.ndarray) -> np.ndarray:
@@ -192,9 +187,6 @@ def is_quiet(ours: np.ndarray) -> np.ndarray:
 
 
 def summarise(rounds: list[tuple[np.ndarray, np.ndarray]], worst: float) -> dict[str, object]:
-    def spread(values: list[float]) -> dict[str, float]:
-        return {"median": float(np.median(values)), "min": min(values), "max": max(values)}
-
     def percentiles(values: np.ndarray) -> dict[str, float]:
         return {f"p{p}": float(np.percentile(values, p)) for p in (50, 99)}
 
@@ -206,14 +198,14 @@ def summarise(rounds: list[tuple[np.ndarray, np.ndarray]], worst: float) -> dict
         "rounds": len(rounds),
         "bars_per_round": BLOCK,
         "worst_difference": worst,
-        "ratio_p50": spread([float(np.median(p) / np.median(n["update"])) for n, p in rounds]),
-        "ratio_p99": spread(
+        "ratio_p50": rig.spread([float(np.median(p) / np.median(n["update"])) for n, p in rounds]),
+        "ratio_p99": rig.spread(
             [float(np.percentile(p, 99) / np.percentile(n["update"], 99)) for n, p in rounds]
         ),
-        "ratio_p50_preparation_counted": spread(
+        "ratio_p50_preparation_counted": rig.spread(
             [float(np.median(p) / np.median(n["update"] + n["prepare"])) for n, p in rounds]
         ),
-        "p99_to_p50_quiet": spread(
+        "p99_to_p50_quiet": rig.spread(
             [float(np.percentile(bars, 99) / np.median(bars)) for bars in quiet]
         ),
         "quiet_share": float(np.mean([len(bars) / BLOCK for bars in quiet])),
@@ -232,13 +224,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument("--smoke", action="store_true", help="one round: shows that it runs")
     options = parser.parse_args()
-    program = build_native("row_update")
+    program = rig.build_native("row_update")
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the child inherits it
     rounds = ROUNDS_SMOKE if options.smoke else ROUNDS
     result = measure(program, rounds)
-    result["back_to_back_ns"] = measure_history(
-        program, HISTORY_SMOKE if options.smoke else HISTORY
-    )
+    result |= measure_history(program, HISTORIES_SMOKE if options.smoke else HISTORIES)
     if options.json:
         print(json.dumps(result))
         return
@@ -247,7 +237,7 @@ def main() -> None:
     )
     for name in (key for key in result if key.endswith("_ns")):
         print(f"  {name:32s} " + "  ".join(f"{k} {v:9,.0f}" for k, v in result[name].items()))
-    for name in (key for key in result if key.startswith(("ratio", "p99_to"))):
+    for name in (key for key in result if key.startswith(("ratio", "p99_to", "history"))):
         print(f"  {name:32s} " + "  ".join(f"{k} {v:6.1f}" for k, v in result[name].items()))
     print(f"  quiet bars {result['quiet_share']:.1%}")
     print(f"  worst difference {result['worst_difference']:.2g} (limit 1e-9)")

@@ -12,14 +12,13 @@ import json
 import math
 import os
 import platform
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
 from bench.bench_policy import network
+from bench.build import ROOT, build_native
 from bench.peers.numpy_row import NumpyRow
 from bench.peers.python_engine import Rules
 from gm import layout
@@ -28,7 +27,6 @@ from gm.config.block import Agents, Desk, build_block
 from gm.config.instruments import load_instruments
 from gm.config.settings import load_settings
 
-ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "var" / "bench"
 SYMBOL = "BTC-PERP"
 BAR_NS = 1_800_000_000_000
@@ -39,19 +37,6 @@ TEMPERATURE, THRESHOLD = 0.1, 0.4
 AGENTS = 3
 WARM_BARS = 1000
 FADE = 0.9  # of the first layer's weights, a row
-
-
-def build_native(name: str) -> Path:
-    """Build one target of bench/native in build/core and return its path."""
-    folder = ROOT / "build" / "core"
-    tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    if not (folder / "build.ninja").exists():
-        configure = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja"]
-        subprocess.run(configure, check=True, env=tools, stdout=subprocess.DEVNULL)
-    build = ["cmake", "--build", folder, "--target", name]
-    subprocess.run(build, check=True, env=tools, stdout=subprocess.DEVNULL)
-    program = folder / name
-    return program if program.exists() else folder / f"{name}.so"
 
 
 def networks(seed: int = 7) -> tuple[bytes, ...]:
