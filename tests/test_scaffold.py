@@ -34,6 +34,10 @@ def test_the_three_commands_of_the_page_end_in_a_report(tmp_path: Path) -> None:
     assert report.startswith("<!doctype html>") or "<html" in report
     assert len(report) > 10_000
     assert f'<body><div class="note">{SYNTHETIC_NOTE}</div>' in report
+    # The rule decided, not the networks of the bundle: they have no votes to show.
+    assert "<h1>GrandModel: BTC-PERP, rule breakout</h1>" in report
+    assert "<h2>Decisions</h2>" in report
+    assert "nwrqk" not in report
     assert done.stdout == "report.html\n"
     assert json.loads((desk / "var/run/venue_ledger.json").read_text())["synthetic"] is True
     stats = gm.backtest(desk / "gm.yaml", desk / "session.csv", INSTRUMENT).stats()

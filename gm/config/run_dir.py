@@ -31,6 +31,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bundle_sha256: str
     agents: tuple[str, ...]
     kernels: tuple[str, ...] = ()
+    rule: str = ""  # of them the one that decides in place of the agents
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,9 +96,10 @@ def write_page(source: ReportSource, path: Path) -> Path:
             manifest.instruments, manifest.tick_sizes, source.candles, strict=True
         )
     ]
+    policy = f"rule {manifest.rule}" if manifest.rule else f"policy {manifest.bundle_label}"
     text = page(
         note=source.note,
-        title=f"GrandModel: {', '.join(manifest.instruments)}, policy {manifest.bundle_label}",
+        title=f"GrandModel: {', '.join(manifest.instruments)}, {policy}",
         facts=[
             ("from", _day(instruments, first=True)),
             ("to", _day(instruments, first=False)),
@@ -109,7 +110,7 @@ def write_page(source: ReportSource, path: Path) -> Path:
         ],
         instruments=instruments,
         currencies=manifest.currencies,
-        agents=manifest.agents,
+        agents=() if manifest.rule else manifest.agents,
         stages=source.stages,
         kernels=source.summary.kernels_quarantined,
     )

@@ -76,7 +76,7 @@ def page(
     currencies : sequence of str
         Of the instruments.
     agents : sequence of str
-        Names of the agents, in the order of their votes.
+        Names of the agents, in the order of their votes; none: a rule decided.
     stages : sequence of dict
         Stage times: name, count, p50_ns, p99_ns, max_ns, buckets [(upper_ns, count)].
     kernels : mapping, optional
@@ -188,12 +188,13 @@ def _decisions(data: InstrumentData, agents: Sequence[str]) -> str:
     if not data.shares:
         return '<h2>Decisions</h2><p class="muted">none: the features were never ready</p>'
     times = [ts for ts, _ in data.shares]
+    decider = "ensemble" if agents else "rule"
     bands = svg.probability_bands(
-        times, [share for _, share in data.shares], height=140, label="ensemble probabilities"
+        times, [share for _, share in data.shares], height=140, label=f"{decider} probabilities"
     )
     mean = "mean " if data.decision_count > len(data.shares) else ""
     key = (
-        f'<p class="key muted">{mean}ensemble probability of <i class="v0"></i>long'
+        f'<p class="key muted">{mean}{decider} probability of <i class="v0"></i>long'
         '<i class="v1"></i>neutral<i class="v2"></i>short</p>'
     )
     rows = [
@@ -206,9 +207,9 @@ def _decisions(data: InstrumentData, agents: Sequence[str]) -> str:
         ]
         for row in data.decisions
     ]
-    head = ["bar (UTC)", "action", "ensemble", "confidence", *agents]
+    head = ["bar (UTC)", "action", decider, "confidence", *agents]
     return (
-        "<h2>Decisions and votes</h2>"
+        f"<h2>Decisions{' and votes' if agents else ''}</h2>"
         + _card(bands + key)
         + _card(_table(head, rows, "no decisions"))
     )

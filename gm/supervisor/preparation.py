@@ -137,6 +137,7 @@ def _check_columns(bundle: Bundle, kernels: Rows) -> None:
 def _build(settings: Settings, parts: _Parts) -> tuple[bytes, RunManifest]:
     table, bundle = parts.table, parts.bundle
     desks = [_desk(row) for row in table]
+    rules = parts.kernels[parts.kernels["kind"] == KernelKind.RULE]
     block = build_block(settings, desks, _agents(bundle), parts.kernels)
     manifest = RunManifest(
         config_sha256=_config_hash(settings, parts),
@@ -150,6 +151,7 @@ def _build(settings: Settings, parts: _Parts) -> tuple[bytes, RunManifest]:
         bundle_sha256=bundle.sha256,
         agents=tuple(agent.name for agent in bundle.manifest.agents),
         kernels=tuple(name.decode() for name in parts.kernels["name"]),
+        rule=rules["name"][0].decode() if len(rules) else "",
     )
     return block, manifest
 
