@@ -322,3 +322,70 @@ TEST_CASE("what is forgotten closes no bar and leaves no hole") {
     open.builder.forget_before(kMonday + 60 * kMin);
     CHECK(open.feed(part(kMonday + 60 * kMin, 30)) == "30@60");
 }
+
+TEST_CASE("a trade fills the buckets that a part without length fills") {
+    std::size_t closed = 0;
+    std::size_t refused = 0;
+    for (unsigned seed = 0; seed < 40; ++seed) {
+        std::mt19937_64 random(seed);
+        const auto below = [&](std::int64_t count) {
+            return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(count));
+        };
+        Bench parts(days_until_17());
+        Bench trades(days_until_17());
+        std::int64_t ts = kMonday;
+        for (int i = 0; i < 4'000; ++i) {
+            // Often on a boundary, or one before it; sometimes older than the open bucket.
+            ts += below(4) > 0 ? below(kMin) : below(3) == 0 ? below(kHourNs) : 0;
+            if (below(8) == 0) ts += 5 * kMin - ts % (5 * kMin) - below(2);
+            const std::int64_t at = below(10) == 0 ? ts - below(40 * kMin) : ts;
+            const std::int64_t price = below(2'000) - 1'000;
+            const std::int64_t lots = below(200) == 0 ? INT64_MAX - below(3) : below(9);
+            // A trade that nobody announced is of a bucket that time has not reached.
+            const bool is_announced = below(50) > 0;
+            const bool has_length = below(20) == 0;
+            BarPart event{at, at, price, price, price, price, lots, 0};
+            if (has_length) {
+                event.end_ts_ns += kMin - at % kMin;
+                event.flags = kBarNoVolume;
+            }
+            for (Bench* bench : {&parts, &trades}) {
+                if (is_announced) bench->builder.advance(at);
+                if (has_length) (void)bench->builder.add(event);
+            }
+            if (!has_length) {
+                const bool is_taken = parts.builder.add(event);
+                REQUIRE(trades.builder.add_trade(at, price, lots) == is_taken);
+                refused += is_taken ? 0 : 1;
+            }
+            const int end = static_cast<int>(below(300));
+            for (Bench* bench : {&parts, &trades}) {
+                if (end == 0) bench->builder.end_session();
+                if (end == 1) bench->builder.forget_before(at);
+                const bool may_have_closed = bench->builder.may_have_closed();
+                REQUIRE((bench->drain().empty() || may_have_closed));
+            }
+            REQUIRE(trades.builder.has_open_bucket() == parts.builder.has_open_bucket());
+            REQUIRE(trades.builder.is_stale() == parts.builder.is_stale());
+        }
+        REQUIRE(trades.taken.size() == parts.taken.size());
+        for (std::size_t i = 0; i < parts.taken.size(); ++i) {
+            REQUIRE(same(trades.taken[i], parts.taken[i]));
+        }
+        closed += parts.taken.size();
+    }
+    CHECK(closed > 10'000);
+    CHECK(refused > 1'000);
+}
+
+TEST_CASE("the volume of trades that no int64 holds stays at the most it holds") {
+    Bench bench(always());
+    bench.builder.advance(kMonday);
+    CHECK(bench.builder.add_trade(kMonday, 100, INT64_MAX - 1));
+    CHECK(bench.builder.add_trade(kMonday + 1, 90, 1));
+    CHECK(bench.builder.add_trade(kMonday + 2, 110, 5));
+    CHECK(bench.builder.add_trade(kMonday + 3, 105, 0));
+    bench.builder.advance(kMonday + 5 * kMin);
+    CHECK(bench.drain() == "5@0");
+    CHECK(same(bench.taken[0], {kMonday, 100, 110, 90, 105, INT64_MAX, 5, 0}));
+}

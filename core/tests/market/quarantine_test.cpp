@@ -5,11 +5,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <random>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "market/edge_walk.hpp"
 #include "market/fixtures.hpp"
+#include "market/slow_bar_check.hpp"
 
 using namespace gm;
 using namespace gm::test;
@@ -341,4 +345,128 @@ TEST_CASE("a jump of more than ten days is refused and does not poison what foll
 
 TEST_CASE("a stamp from the past does not make the row after it a jump") {
     CHECK(judged({300, 301, 0, 302, 303}) == ".....");  // 0 is backward: BarCheck refuses it
+}
+
+TEST_CASE("the first trade behind bars needs a time like any other") {
+    for (const std::int64_t ts : {INT64_MIN, -kTimeMax, kTimeMax}) {
+        BarCheck check = warm();
+        CHECK(check.judge_trade(trade(10'000), ts) == Reason::kOverflow);
+        CHECK(check.judge_trade(trade(10'000), 1 - kTimeMax) == Reason::kNone);
+    }
+}
+
+TEST_CASE("the band goes with the price of the last trade, however short its step was") {
+    const auto last_of = [](std::int64_t first, std::int64_t second, std::int64_t third) {
+        BarCheck check = fresh();
+        CHECK(check.judge_trade(trade(first), 1) == Reason::kNone);
+        CHECK(check.judge_trade(trade(second), 2) == Reason::kNone);
+        CHECK(check.reference_ticks() == second);
+        return check.judge_trade(trade(third), 3);
+    };
+    CHECK(last_of(10'000, 9'500, 11'400) == Reason::kNone);  // 20 % of 9,500
+    CHECK(last_of(10'000, 9'500, 11'401) == Reason::kJumpBand);
+    CHECK(last_of(10'000, 10'500, 8'400) == Reason::kNone);
+    CHECK(last_of(10'000, 10'500, 8'399) == Reason::kJumpBand);
+    CHECK(last_of(100, 76, 176) == Reason::kNone);  // 100 ticks are more than 20 %
+    CHECK(last_of(100, 76, 177) == Reason::kJumpBand);
+    CHECK(last_of(20, 1, 0) == Reason::kBelowFloor);
+}
+
+namespace {
+
+// One event of any kind to both: whether they answer alike.
+bool answer_alike(BarCheck& check, SlowBarCheck& slow, EdgeWalk& walk) {
+    const std::int64_t reference = slow.reference_ticks();
+    const std::int64_t kind = walk.below(100);
+    if (kind < 65) {
+        const Trade event = trade(walk.price(reference), walk.lots());
+        const std::int64_t ts = walk.stamp();
+        const std::int64_t clock = walk.clock();
+        return check.judge_trade(event, ts, clock) == slow.judge_trade(event, ts, clock);
+    }
+    if (kind < 75) {
+        const BarClose event = walk.close(reference);
+        const std::int64_t clock = walk.clock();
+        return check.judge_close(event, clock) == slow.judge_close(event, clock);
+    }
+    if (kind < 79) {
+        const BarOpen event = opening(walk.stamp(), 5, walk.price(reference));
+        const std::int64_t clock = walk.clock();
+        return check.judge_open(event, clock) == slow.judge_open(event, clock);
+    }
+    if (kind < 88) {
+        const std::int64_t bid = walk.price(reference);
+        Quote event = quote(bid, walk.below(3) == 0 ? bid + walk.below(3) : walk.price(reference));
+        if (walk.below(2) == 0) event.bid_lots = walk.lots();
+        if (walk.below(2) == 0) event.ask_lots = walk.lots();
+        return check.judge_top(event) == slow.judge_top(event);
+    }
+    if (kind < 94) {
+        const auto side = static_cast<Side>(walk.below(20) == 0 ? 2 : walk.below(2));
+        const BookLevel event = book_level(side, walk.price(reference), walk.lots());
+        return check.judge_level(event) == slow.judge_level(event);
+    }
+    if (kind < 99) {
+        const std::int64_t after = walk.below(4) == 0 ? kNoTime : walk.stamp();
+        const std::int64_t ts = walk.stamp();
+        const std::int64_t clock = walk.clock();
+        return check.judge_book_time(ts, after, clock) == slow.judge_book_time(ts, after, clock);
+    }
+    check.count_refused_row(Reason::kOffGrid);
+    slow.count_refused_row(Reason::kOffGrid);
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("events on every edge are judged as the slow rules judge them, for every band") {
+    struct Place {
+        std::int64_t band_ticks_min, floor, home, tick_value_micros;
+    };
+    const std::vector<Place> places = {
+        {100, 0, 10'000, 10'000},
+        {1, 0, 100'000, 10'000},
+        {0, 0, 7, 10'000},
+        {100, 0, 60, 10'000},  // the floor lies within the band
+        {5, -10'000, 20, 10'000},
+        {100, -10'000, -9'950, 10'000},
+        {2, -1'000'000, 900'000, 10'000'000'000'000},  // so does the highest price, 922,337
+        {2, -1'000'000, -900'000, 10'000'000'000'000},
+        {1, 0, BarCheck::kUnitsMax - 1'000, 1},
+    };
+    std::array<std::uint64_t, kQuarantineReasons> total{};
+    std::uint64_t seed = 0;
+    for (const std::int64_t band_ppm : {0, 1, 100'000, 2'000'000, 3'000'000}) {
+        std::uint64_t believed = 0;
+        for (const Place& place : places) {
+            Instrument row = instrument();
+            row.band_ppm = band_ppm;
+            row.band_ticks_min = place.band_ticks_min;
+            row.price_floor_ticks = place.floor;
+            row.tick_value_micros = place.tick_value_micros;
+            BarCheck check;
+            check.open(row, 3);
+            SlowBarCheck slow(row, 3);
+            EdgeWalk walk(row, place.home, ++seed);
+            for (int i = 0; i < 20'000; ++i) {
+                CAPTURE(seed);
+                CAPTURE(i);
+                REQUIRE(answer_alike(check, slow, walk));
+                REQUIRE(check.counts() == slow.counts());
+                REQUIRE(check.reference_ticks() == slow.reference_ticks());
+                REQUIRE(check.is_clean() == slow.is_clean());
+            }
+            REQUIRE(check.has_reference() == slow.has_reference());
+            believed += slow.believed_jumps();
+            for (std::size_t at = 0; at < total.size(); ++at) total[at] += slow.counts()[at];
+        }
+        CHECK(believed > 1'000);
+    }
+    for (const Reason reason :
+         {Reason::kNone, Reason::kBelowFloor, Reason::kNegativeVolume, Reason::kContradiction,
+          Reason::kOverflow, Reason::kBackwardTime, Reason::kDuplicateTime, Reason::kFuture,
+          Reason::kJumpBand, Reason::kCrossedBook, Reason::kLockedBook, Reason::kMalformed}) {
+        CAPTURE(name_of(reason));
+        CHECK(total[static_cast<std::size_t>(reason)] > 1'000);
+    }
 }
