@@ -2,8 +2,10 @@
 #include "gm/journal/verify.hpp"
 
 #include <algorithm>
+#include <random>
 
 #include "gm/journal/anchor.hpp"
+#include "journal/edited_journal.hpp"
 #include "journal/journal_fixture.hpp"
 
 using namespace gm;
@@ -334,4 +336,110 @@ TEST_CASE("random bytes in place of a segment are faults and never more") {
         }
         CHECK(reader.failure().status == Status::kJournalCorrupt);
     }
+}
+
+TEST_CASE("an edit that only the chain can see is found in its block, however many are in memory") {
+    TemporaryFolder run;
+    // Eight full blocks are read at once, and hashed by twos.
+    std::vector<std::uint64_t> sizes(13, kBlockSlots);
+    sizes.push_back(100);
+    EditedJournal journal(run.path(), 1U << 20, sizes);
+    REQUIRE(journal.blocks().size() == 14);
+    REQUIRE(journal.faults_of_walk().empty());
+    for (std::size_t block = 0; block < 14; ++block) {
+        CAPTURE(block);
+        const std::size_t last = journal.blocks()[block].count - 1;
+        for (const std::size_t at : {std::size_t{0}, last / 2, last}) {
+            edit_behind_checksum(journal.record(block, at), block);
+            journal.save();
+            CHECK(journal.faults_of_walk() ==
+                  std::vector<ExpectedFault>{{FaultKind::kChain, block + 1}});
+            journal.restore();
+        }
+        // What a chain record claims is what the next block goes on from.
+        edit_behind_checksum(journal.chain_record(block), 31);
+        journal.save();
+        const ExpectedFault next = block == 13 ? ExpectedFault{FaultKind::kAnchor, 0}
+                                               : ExpectedFault{FaultKind::kChain, block + 2};
+        CHECK(journal.faults_of_walk() ==
+              std::vector<ExpectedFault>{{FaultKind::kChain, block + 1}, next});
+        journal.restore();
+    }
+    // Two in one pair, and two of which each is the other half of a pair.
+    for (const std::size_t block : {2U, 3U, 6U, 7U}) {
+        edit_behind_checksum(journal.record(block, 5), 0);
+        edit_behind_checksum(journal.record(block + 1, 5), 0);
+        journal.save();
+        CHECK(journal.faults_of_walk() ==
+              std::vector<ExpectedFault>{{FaultKind::kChain, block + 1},
+                                         {FaultKind::kChain, block + 2}});
+        journal.restore();
+    }
+}
+
+TEST_CASE("faults are those of blocks looked at one by one, whatever their sizes") {
+    std::size_t chains = 0;
+    for (unsigned seed = 0; seed < 6; ++seed) {
+        std::mt19937_64 random(seed);
+        // Behind a full block: two whose chain record is where that of one full block would be.
+        std::vector<std::uint64_t> sizes = {512, 200, 311, 512, 512, 512, 1, 510};
+        for (int i = 0; i < 12; ++i) sizes.push_back(random() % 4 > 0 ? 512 : 1 + random() % 511);
+        TemporaryFolder run;
+        // One segment, several of seven full blocks and one cut short, many of two and one.
+        const std::uint64_t bytes = seed == 0 ? 2U << 20 : seed < 4 ? 1U << 19 : 163'840;
+        EditedJournal journal(run.path(), bytes, sizes);
+        REQUIRE(journal.faults_of_walk().empty());
+        for (int round = 0; round < 40; ++round) {
+            for (std::size_t block = 0; block < journal.blocks().size(); ++block) {
+                Slot& record = journal.record(block, random() % journal.blocks()[block].count);
+                switch (random() % 10) {
+                    case 0: edit_behind_checksum(record, random() % 64); break;
+                    case 1: edit_behind_checksum(journal.chain_record(block), random() % 32); break;
+                    case 2:  // of the last block it might be the last record: a cut tail too
+                        if (block + 1 < journal.blocks().size()) {
+                            record.payload[random() % 64] ^= 1;
+                        }
+                        break;
+                    default: break;
+                }
+            }
+            journal.save();
+            const auto expected = journal.faults_of_model();
+            REQUIRE(journal.faults_of_walk() == expected);
+            chains += static_cast<std::size_t>(
+                std::count_if(expected.begin(), expected.end(),
+                              [](const auto& fault) { return fault.kind == FaultKind::kChain; }));
+            journal.restore();
+        }
+    }
+    CHECK(chains > 500);
+}
+
+TEST_CASE("what was hashed ahead of a damaged block is not taken for one of the next segment") {
+    TemporaryFolder run;
+    // Segments of 1056 slots: two full blocks and one of 28. The last one is read again at a fault.
+    EditedJournal journal(run.path(), 135'168, {512, 512, 28, 512, 512, 28, 512});
+    REQUIRE(journal.blocks()[4].segment == 1);
+    REQUIRE(journal.blocks()[6].segment == 2);
+    REQUIRE(journal.blocks()[4].slot == journal.blocks()[1].slot);
+    for (const std::size_t block : {1U, 2U, 3U}) journal.record(block, 9).payload[0] ^= 1;
+    journal.save();
+    CHECK(journal.faults_of_walk() == std::vector<ExpectedFault>{{FaultKind::kRecord, 2},
+                                                                 {FaultKind::kRecord, 3},
+                                                                 {FaultKind::kRecord, 4}});
+}
+
+TEST_CASE("a record that is written while the walk is before it is no fault") {
+    TemporaryFolder run;
+    EditedJournal journal(run.path(), 1U << 20, {512, 512, 512});
+    journal.record(1, 100) = Slot{};
+    journal.save();
+    BlockWalker walker;
+    require_ok(walker.open({journal_folder(run.path()), true, false}));
+    REQUIRE(walker.next() == BlockWalker::Step::kBlock);
+    journal.restore();
+    journal.save();
+    CHECK(walker.next() == BlockWalker::Step::kBlock);
+    CHECK(walker.next() == BlockWalker::Step::kBlock);
+    CHECK(walker.next() == BlockWalker::Step::kEnd);
 }
