@@ -11,51 +11,21 @@
 #include <string>
 #include <vector>
 
+#include "features/strategic_fixture.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace {
 
+using namespace gm::test;
 using gm::ClosedBar;
 using gm::NotReadyReason;
 using gm::StrategicFeatures;
-
-constexpr std::int64_t kBarNs = 1'800'000'000'000;
-constexpr std::int64_t kHourNs = 2 * kBarNs;
-
-// A random walk around a wave of eight bars, so that MLMI has its 20 samples by bar 130.
-std::vector<ClosedBar> walk(std::size_t count, std::uint64_t seed, std::int64_t price = 40'000) {
-    std::mt19937_64 random(seed);
-    std::uniform_int_distribution<std::int64_t> step(-60, 60);
-    std::uniform_int_distribution<std::int64_t> wick(0, 30);
-    std::uniform_int_distribution<std::int64_t> volume(1, 400);
-    std::vector<ClosedBar> bars;
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::int64_t open = price;
-        price = std::max<std::int64_t>(100, price + step(random) + (i % 8 < 4 ? 200 : -200));
-        bars.push_back({static_cast<std::int64_t>(i) * kBarNs, open,
-                        std::max(open, price) + wick(random), std::min(open, price) - wick(random),
-                        price, volume(random), 30, 0});
-    }
-    return bars;
-}
-
-std::unique_ptr<StrategicFeatures> opened() {
-    auto features = std::make_unique<StrategicFeatures>();
-    features->open();
-    return features;
-}
 
 bool is_finite(const StrategicFeatures& features) {
     for (std::size_t i = 0; i < gm::kStrategicValues; ++i) {
         if (!(std::abs(features.matrix()[i]) <= 1.0F)) return false;
     }
     return true;
-}
-
-std::vector<std::uint8_t> snapshot_of(StrategicFeatures& features) {
-    std::vector<std::uint8_t> bytes(StrategicFeatures::snapshot_size());
-    REQUIRE(features.snapshot(bytes) == gm::Status::kOk);
-    return bytes;
 }
 
 }  // namespace
