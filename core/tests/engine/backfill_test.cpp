@@ -453,3 +453,22 @@ TEST_CASE("user kernels are asked about the newest bars once something is live")
         CHECK(rig.engine->totals().decisions == 1);
     }
 }
+
+TEST_CASE("behind a hole profile and MMD are computed for those who read them, as before it") {
+    for (const std::uint32_t mask :
+         {1U << kLvnStrength | 1U << kVolumeProfileSkew, 1U << kMomentum20 | 1U << kMomentum50}) {
+        Settings settings = test::make_settings();
+        settings.agents[0].column_mask = mask;
+        Rig rig(settings);
+        join(rig, 0);
+        for (std::int64_t i = 0; i < 100; ++i) backfill(rig, bar_of(i, 30));
+        end_backfill(rig);
+        const double* const columns = rig.desk().features.row_f64();
+        const bool is_read = (mask & 1U << kVolumeProfileSkew) != 0;
+        CHECK((columns[kVolumeProfileSkew] != 0.0) == is_read);
+        for (std::int64_t i = 200; i < 260; ++i) live(rig, bar_of(i, 30));
+        CHECK(rig.desk().features.bars() == 60);  // it began again
+        CHECK((columns[kVolumeProfileSkew] != 0.0) == is_read);
+        CHECK(columns[kMomentum20] != 0.0);
+    }
+}

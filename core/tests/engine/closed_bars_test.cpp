@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "engine/kernel_fixture.hpp"
 #include "engine/rig.hpp"
 #include "gm/engine/engine.hpp"
 
@@ -187,4 +188,29 @@ TEST_CASE("bars of 30 minutes alone make no tactical row and no synergy") {
     for (int i = 0; i < 600; ++i) rig.wave_bar();
     CHECK(rig.desk().tactical.bars() == 0);
     CHECK(rig.records<Synergy>(RecordType::kSynergy).empty());
+}
+
+TEST_CASE("profile and MMD are computed where an agent reads them, and nowhere else") {
+    struct Case {
+        std::uint32_t mask;
+        bool has_rule;
+    };
+    constexpr std::uint32_t kVolume = 1U << kLvnStrength | 1U << kMmdScore;
+    for (const Case& row : {Case{kVolume, false}, Case{kVolume, true},
+                            Case{1U << kMomentum20 | 1U << kMomentum50, false}}) {
+        Settings settings = gm::test::make_settings();
+        settings.agents[0].column_mask = row.mask;
+        if (row.has_rule) {
+            settings.header.profile = static_cast<std::uint32_t>(Profile::kRule);
+            settings.kernels = {gm::test::kernel_row("rule", KernelKind::kRule, 3)};
+        }
+        Rig rig(settings);
+        rig.connect();
+        for (int i = 0; i < 900; ++i) rig.wave_bar();
+        const double* const columns = rig.desk().features.row_f64();
+        const bool is_read = row.mask == kVolume && !row.has_rule;
+        CHECK((columns[kVolumeProfileSkew] != 0.0) == is_read);
+        CHECK((columns[kMmdScore] != 0.0) == is_read);
+        CHECK(columns[kMomentum20] != 0.0);
+    }
 }
