@@ -110,7 +110,7 @@ format: $(INSTALLED)
 	git ls-files '*.hpp' '*.cpp' | xargs -r $(BIN)/clang-format -i
 
 bench: native core
-	$(BIN)/python -m bench
+	GM_DATA="$(GM_DATA)" $(BIN)/python -m bench
 
 # The peers that want other versions than we do, each in an environment of its own; 1.6 GB. What is
 # not installed, make bench reports as not measured.

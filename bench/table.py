@@ -40,6 +40,18 @@ TIMES = (
     ("CLOSE frame to NEW_ORDER frame, Python engine", "zmq", "python_ns"),
     ("empty measurement", "engine", "probe_ns"),
 )
+RATES = (
+    ("Strategic matrices of a file, core", "batch", "strategic_rows_per_s"),
+    ("Strategic matrices of a file, NumPy reference", "batch", "strategic_reference_rows_per_s"),
+    ("Tactical matrices of a file, core", "batch", "tactical_rows_per_s"),
+    ("Tactical matrices of a file, NumPy reference", "batch", "tactical_reference_rows_per_s"),
+    ("Backtest with orders, a trade a second", "backtest", "native_second_per_s"),
+    ("NautilusTrader with orders, a trade a second", "backtest", "nautilus_second_per_s"),
+    ("Backtest with orders, a trade a minute", "backtest", "native_minute_per_s"),
+    ("NautilusTrader with orders, a trade a minute", "backtest", "nautilus_minute_per_s"),
+    ("Backtest, data only", "backtest", "native_data_per_s"),
+    ("hftbacktest, data only", "backtest", "hftbacktest_data_per_s"),
+)
 
 
 def runs_of(name: str) -> list[Figures]:
@@ -73,6 +85,11 @@ def time_row(title: str, name: str, key: str) -> str:
     return f"| {title} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |"
 
 
+def rate_row(title: str, name: str, key: str) -> str:
+    found = [run[key]["median"] for run in runs_of(name) if key in run]
+    return f"| {title} | {np.median(found):,.0f} |" if found else f"| {title} | not measured |"
+
+
 def main() -> None:
     machines = {run["machine"]["processor"] for row in ROWS for run in runs_of(row[1])}
     print(f"Measured on {', '.join(sorted(machines)) or 'nothing'}; ratios inside one run.\n")
@@ -80,6 +97,8 @@ def main() -> None:
     print("\n".join(score_row(*row) for row in ROWS))
     print("\n| Time in us | p50 | p99 | p99.9 |\n|---|---|---|---|")
     print("\n".join(time_row(*row) for row in TIMES))
+    print("\n| Bars, trades or events a second | Median |\n|---|---|")
+    print("\n".join(rate_row(*row) for row in RATES))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,17 @@ void Engine::on_quote(const Quote& quote, std::int64_t ts_ns, Outputs& out) noex
     Market& market = desks_[quote.instrument].market;
     const QuarantineReason before = market.quote_fault();
     const QuarantineReason fault = market.on_quote(quote, ts_ns, stamp_.now_ns);
-    if (fault != before) (void)is_refused(quote.instrument, fault, ts_ns, out);
+    if (fault != before) is_refused(quote.instrument, fault, ts_ns, out);
 }
 
-void Engine::on_book_level(const BookLevel& level, std::int64_t ts_ns, Outputs& out) noexcept {
+void Engine::on_book_level(const Slot& input, Outputs& out) noexcept {
+    const auto level = input.as<BookLevel>();
+    const std::int64_t ts_ns = input.header.source_ts_ns;
     if (level.instrument >= desks_.size()) return;
     Market& market = desks_[level.instrument].market;
     const QuarantineReason before = market.level_fault();
     const QuarantineReason fault = market.on_book_level(level, ts_ns, stamp_.now_ns);
-    if (fault != before) (void)is_refused(level.instrument, fault, ts_ns, out);
+    if (fault != before) is_refused(level.instrument, fault, ts_ns, out);
 }
 
 void Engine::on_book_reset(const BookReset& reset) noexcept {

@@ -119,15 +119,11 @@ inline void Engine::on_feed(const Slot& input, Outputs& out) noexcept {
     switch (input.type()) {
         case RecordType::kBarOpen: return on_bar_open(input.as<BarOpen>(), out);
         case RecordType::kBarClose: return on_bar_close(input.as<BarClose>(), out);
-        case RecordType::kTrade: {
-            return on_trade(input.as<Trade>(), input.header.source_ts_ns, out);
-        }
+        case RecordType::kTrade: return on_trade(input, out);
         case RecordType::kQuote: {
             return on_quote(input.as<Quote>(), input.header.source_ts_ns, out);
         }
-        case RecordType::kBookLevel: {
-            return on_book_level(input.as<BookLevel>(), input.header.source_ts_ns, out);
-        }
+        case RecordType::kBookLevel: return on_book_level(input, out);
         case RecordType::kBookReset: return on_book_reset(input.as<BookReset>());
         case RecordType::kQuarantine: {
             const auto refused = input.as<Quarantine>();
@@ -188,10 +184,12 @@ bool Engine::is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept {
     return settings_.header.flat_at_session_end != 0 && !desks_[at].market.in_session(ts_ns);
 }
 
-inline void Engine::on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept {
+void Engine::on_trade(const Slot& input, Outputs& out) noexcept {
+    const auto trade = input.as<Trade>();
+    const std::int64_t ts_ns = input.header.source_ts_ns;
     if (!is_known(trade.instrument, ts_ns, out)) return;
-    Market& market = desks_[trade.instrument].market;
-    const QuarantineReason reason = market.on_trade(trade, ts_ns, stamp_.now_ns);
+    const QuarantineReason reason =
+        desks_[trade.instrument].market.on_trade(trade, ts_ns, stamp_.now_ns);
     if (is_refused(trade.instrument, reason, ts_ns, out)) return;
     begin_live(trade.instrument, ts_ns);
     advance(trade.instrument, out);
@@ -210,9 +208,8 @@ inline bool Engine::is_known(std::uint32_t at, std::int64_t start_ts_ns, Outputs
     return false;
 }
 
-bool Engine::is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t start_ts_ns,
-                        Outputs& out) noexcept {
-    if (reason == QuarantineReason::kNone) return false;
+void Engine::write_refusal(std::uint32_t at, QuarantineReason reason, std::int64_t start_ts_ns,
+                           Outputs& out) noexcept {
     ++desks_[at].quarantined;
     BarQuarantined refused{};
     refused.start_ts_ns = start_ts_ns;
@@ -220,7 +217,6 @@ bool Engine::is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t 
     refused.instrument = at;
     refused.reason = static_cast<std::uint32_t>(reason);
     out.write(stamp_, RecordType::kBarQuarantined, refused);
-    return true;
 }
 
 inline void Engine::advance(std::uint32_t at, Outputs& out) noexcept {

@@ -49,22 +49,6 @@ void Book::reset(BookResetReason reason) noexcept {
     state_ = reason == BookResetReason::kSnapshot ? BookState::kFilling : BookState::kGapped;
 }
 
-bool Book::apply(const BookLevel& level) noexcept {
-    // Changes of a book that was never seen whole do not make one.
-    if (state_ == BookState::kSilent) state_ = BookState::kGapped;
-    if (state_ == BookState::kGapped) return level.is_last != 0;
-    Half& half = halves_[static_cast<std::size_t>(level.side)];
-    set(half, level.side, level);
-    if (level.is_last == 0) return false;
-    const auto is_exhausted = [](const Half& one) { return one.is_cut && one.count == 0; };
-    if (is_exhausted(halves_[0]) || is_exhausted(halves_[1])) {
-        reset(BookResetReason::kGap);
-    } else {
-        state_ = BookState::kWhole;
-    }
-    return true;
-}
-
 void Book::set(Half& half, Side side, const BookLevel& level) noexcept {
     const std::int64_t price = level.price_ticks;
     if (half.is_cut && !is_better(side, price, half.cut_ticks)) return;

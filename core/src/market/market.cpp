@@ -90,22 +90,6 @@ QuarantineReason Market::on_quote(const Quote& quote, std::int64_t ts_ns,
     return fault;
 }
 
-QuarantineReason Market::on_book_level(const BookLevel& level, std::int64_t ts_ns,
-                                       std::int64_t engine_ts_ns) noexcept {
-    // Levels are in the order of the exchange, whatever their stamps say.
-    QuarantineReason fault = check_.judge_book_time(ts_ns, kNoTime, engine_ts_ns);
-    if (fault == QuarantineReason::kNone) fault = check_.judge_level(level);
-    if (fault != QuarantineReason::kNone) {
-        book_.reset(BookResetReason::kGap);
-        return fault;
-    }
-    if (!book_.apply(level) || book_.state() != BookState::kWhole) return fault;
-    const Quote top = book_.top();
-    level_fault_ = check_.judge_top(top);
-    if (level_fault_ == QuarantineReason::kNone) believe(top, ts_ns, engine_ts_ns);
-    return level_fault_;
-}
-
 void Market::on_book_reset(const BookReset& reset) noexcept {
     const bool is_snapshot = reset.reason == BookResetReason::kSnapshot;
     book_.reset(is_snapshot ? BookResetReason::kSnapshot : BookResetReason::kGap);

@@ -84,25 +84,15 @@ Failure Session::open_journal(const SessionOptions& options) {
     return failure;
 }
 
-Failure Session::run(std::uint64_t events_max) {
-    for (std::uint64_t i = 0; i < events_max && !is_over_ && failure_.is_ok(); ++i) {
-        if (!play_event()) break;
-        is_over_ = venue_.is_ended();
-        if (is_over_) failure_ = finish();
-    }
-    if (failure_.is_ok()) failure_ = venue_.failure();
-    if (failure_.is_ok() && outputs_->unsent() > 0) {
-        failure_ = fail(Status::kRingFull, "one step made more orders than the ring holds: " +
-                                               std::to_string(orders_.capacity()));
-    }
-    return failure_;
-}
-
 inline void Session::make_room() noexcept {
     if (!ring_.has_room(Engine::kStepRecordsMax)) drain();
 }
 
 inline void Session::serve_kernels() noexcept {
+    if (engine_->kernels().has_call()) call_kernels();
+}
+
+void Session::call_kernels() noexcept {
     kernels_.serve(*engine_, [this](const Slot& answer) { step(answer); });
 }
 
@@ -137,27 +127,48 @@ inline void Session::step_venue(Slot& input) noexcept {
     hand_over_orders();
 }
 
-// By value: the timers take its place in the ring.
-void Session::step_behind_timers(Slot input) noexcept {
+void Session::step_behind_timers(const Slot& input) noexcept {
+    const Slot moved = input;  // the timers take its place
     fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) {
         step(timer);
         serve_kernels();
     });
-    step(input);
+    step(moved);
 }
 
 // An event and its consequences, until the venue has nothing more to say about it. Each record is
 // made in the journal's next place, so that the step need not copy it there. False: none is left.
-bool Session::play_event() noexcept {
+inline bool Session::play_event() noexcept {
     make_room();
-    if (!venue_.next_feed(ring_.next_place())) return false;
-    step_venue(ring_.next_place());
-    // Bounded by the orders: each is answered, and filled or ended, a number of times.
+    Slot& event = ring_.next_place();
+    if (!venue_.next_feed(event)) return false;
+    step_venue(event);
+    if (venue_.may_reply(engine_->last_reply_sequence())) play_replies();
+    return true;
+}
+
+// Bounded by the orders: each is answered, and filled or ended, a number of times.
+void Session::play_replies() noexcept {
     for (;;) {
         make_room();
-        if (!venue_.next_reply(engine_->last_reply_sequence(), ring_.next_place())) return true;
-        step_venue(ring_.next_place());
+        Slot& reply = ring_.next_place();
+        if (!venue_.next_reply(engine_->last_reply_sequence(), reply)) return;
+        step_venue(reply);
     }
+}
+
+Failure Session::run(std::uint64_t events_max) {
+    for (std::uint64_t i = 0; i < events_max && !is_over_ && failure_.is_ok(); ++i) {
+        if (!play_event()) break;
+        is_over_ = venue_.is_ended();
+        if (is_over_) failure_ = finish();
+    }
+    if (failure_.is_ok()) failure_ = venue_.failure();
+    if (failure_.is_ok() && outputs_->unsent() > 0) {
+        failure_ = fail(Status::kRingFull, "one step made more orders than the ring holds: " +
+                                               std::to_string(orders_.capacity()));
+    }
+    return failure_;
 }
 
 template <typename P>

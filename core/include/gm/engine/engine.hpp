@@ -140,13 +140,19 @@ class Engine {
     // market, features, policy
     void on_bar_open(const BarOpen& bar, Outputs& out) noexcept;
     void on_bar_close(const BarClose& bar, Outputs& out) noexcept;
-    void on_trade(const Trade& trade, std::int64_t ts_ns, Outputs& out) noexcept;
+    void on_trade(const Slot& input, Outputs& out) noexcept;
     void on_quote(const Quote& quote, std::int64_t ts_ns, Outputs& out) noexcept;
-    void on_book_level(const BookLevel& level, std::int64_t ts_ns, Outputs& out) noexcept;
+    void on_book_level(const Slot& input, Outputs& out) noexcept;
     void on_book_reset(const BookReset& reset) noexcept;
     [[nodiscard]] bool is_known(std::uint32_t at, std::int64_t start_ts_ns, Outputs& out) noexcept;
-    [[nodiscard]] bool is_refused(std::uint32_t at, QuarantineReason reason,
-                                  std::int64_t start_ts_ns, Outputs& out) noexcept;
+    bool is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t start_ts_ns,
+                    Outputs& out) noexcept {
+        if (reason == QuarantineReason::kNone) return false;
+        write_refusal(at, reason, start_ts_ns, out);
+        return true;
+    }
+    void write_refusal(std::uint32_t at, QuarantineReason reason, std::int64_t start_ts_ns,
+                       Outputs& out) noexcept;
     void take_closed_bars(std::uint32_t at, Outputs& out) noexcept;
     void take_strategic_bar(std::uint32_t at, const ClosedBar& bar, Outputs& out) noexcept;
     void take_tactical_bar(std::uint32_t at, const ClosedBar& bar, Outputs& out) noexcept;

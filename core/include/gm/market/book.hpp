@@ -44,7 +44,19 @@ class Book {
     // A snapshot begins, or something is missing.
     void reset(BookResetReason reason) noexcept;
     // The caller has checked price, quantity and side. True: the event is complete.
-    bool apply(const BookLevel& level) noexcept;
+    bool apply(const BookLevel& level) noexcept {
+        // Changes of a book that was never seen whole do not make one.
+        if (state_ == BookState::kSilent) state_ = BookState::kGapped;
+        if (state_ == BookState::kGapped) return level.is_last != 0;
+        set(halves_[static_cast<std::size_t>(level.side)], level.side, level);
+        if (level.is_last == 0) return false;
+        if (halves_[0].is_exhausted() || halves_[1].is_exhausted()) {
+            reset(BookResetReason::kGap);
+        } else {
+            state_ = BookState::kWhole;
+        }
+        return true;
+    }
 
     [[nodiscard]] BookState state() const noexcept { return state_; }
     // Worst first, best last.
@@ -72,6 +84,8 @@ class Book {
         std::size_t count = 0;
         bool is_cut = false;  // levels were dropped: nothing is known from cut_ticks on
         std::int64_t cut_ticks = 0;
+
+        [[nodiscard]] bool is_exhausted() const noexcept { return is_cut && count == 0; }
     };
 
     void set(Half& half, Side side, const BookLevel& level) noexcept;

@@ -54,7 +54,20 @@ class Market {
     // One change of the book, which is looked at when its event is complete. A level that is
     // refused leaves a hole: gapped.
     [[nodiscard]] QuarantineReason on_book_level(const BookLevel& level, std::int64_t ts_ns,
-                                                 std::int64_t engine_ts_ns = kNoClock) noexcept;
+                                                 std::int64_t engine_ts_ns = kNoClock) noexcept {
+        // Levels are in the order of the exchange, whatever their stamps say.
+        QuarantineReason fault = check_.judge_book_time(ts_ns, kNoTime, engine_ts_ns);
+        if (fault == QuarantineReason::kNone) fault = check_.judge_level(level);
+        if (fault != QuarantineReason::kNone) {
+            book_.reset(BookResetReason::kGap);
+            return fault;
+        }
+        if (!book_.apply(level) || book_.state() != BookState::kWhole) return fault;
+        const Quote top = book_.top();
+        level_fault_ = check_.judge_top(top);
+        if (level_fault_ == QuarantineReason::kNone) believe(top, ts_ns, engine_ts_ns);
+        return level_fault_;
+    }
     void on_book_reset(const BookReset& reset) noexcept;
     // A bar from before the live feed. It enters its buckets like any other, and is neither price,
     // nor time, nor flag of the last event. Refused as of the future unless it ended by

@@ -34,9 +34,8 @@ class KernelHost {
     // which gives it to the engine; returns when none is left or a step was not taken.
     template <typename Step>
     void serve(const Engine& engine, Step step) noexcept {
-        if (count_ == 0 || !engine.kernels().has_call()) return;
         KernelCall call{};
-        while (engine.next_kernel_call(call)) {  // bounded: see Kernels::ask
+        while (count_ > 0 && engine.next_kernel_call(call)) {  // bounded: see Kernels::ask
             const std::uint64_t sequence = engine.last_kernel_sequence() + 1;
             Slot answer = make_slot(RecordType::kKernelResult, Source::kKernel, sequence,
                                     engine.now_ns(), make_call(call));

@@ -66,8 +66,11 @@ class Venue {
     [[nodiscard]] bool next_feed(Slot& out) noexcept;
     // The reply after number `after`. Goes on matching the event when all replies were given.
     [[nodiscard]] bool next_reply(std::uint64_t after, Slot& out) noexcept {
-        // Without an open order no event has anything to say.
-        return (after < replies_.size() || !working_.empty()) && match_reply(after, out);
+        return may_reply(after) && match_reply(after, out);
+    }
+    // False: next_reply() would be. Without an open order no event has anything to say.
+    [[nodiscard]] bool may_reply(std::uint64_t after) const noexcept {
+        return after < replies_.size() || !working_.empty();
     }
 
     // A feed event or a reply once more. False: there was none of that number.
