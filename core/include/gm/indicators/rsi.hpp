@@ -14,10 +14,10 @@ template <std::int32_t N>
 class Rsi {
  public:
     void update(double x) noexcept {
-        const double change = x - before_;
+        const double higher = x > before_ ? x : before_;  // no branch: a coin toss
+        const double gain = higher - before_;
+        const double loss = higher - x;
         before_ = x;
-        const double gain = change > 0.0 ? change : 0.0;  // a maximum, no branch
-        const double loss = gain - change;                // exact
         if (is_warm()) [[likely]] {
             gain_ = gain_ * kKept + gain * kTaken;
             loss_ = loss_ * kKept + loss * kTaken;
