@@ -30,7 +30,7 @@ double clip(double value, double bound) noexcept {
 // Bytes, not members: padding is part of a snapshot and has to be the same each time.
 void StrategicFeatures::open(std::uint32_t columns) noexcept {
     std::memset(static_cast<void*>(this), 0, sizeof *this);
-    columns_ = columns;
+    left_out_ = kAllStrategicColumns & ~columns;
 }
 
 void StrategicFeatures::prepare() noexcept {

@@ -202,9 +202,9 @@ bool Venue::next_feed(Slot& out) noexcept {
         // Each turn fills or expires one order.
         for (std::size_t turns = 2 * working_.size() + 1; turns > 0 && match_next(); --turns) {
         }
-        forget_ended();
     }
     if (has_ended_ || status_ != Status::kOk) return false;
+    if (!working_.empty()) forget_ended();
     if (row_ == tape_.size()) {
         has_ended_ = true;
         publish(RecordType::kEnd, row_, out);

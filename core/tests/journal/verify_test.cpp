@@ -340,7 +340,7 @@ TEST_CASE("random bytes in place of a segment are faults and never more") {
 
 TEST_CASE("an edit that only the chain can see is found in its block, however many are in memory") {
     TemporaryFolder run;
-    // Eight full blocks are read at once, and hashed by twos.
+    // Eight blocks are read at once, and hashed by twos.
     std::vector<std::uint64_t> sizes(13, kBlockSlots);
     sizes.push_back(100);
     EditedJournal journal(run.path(), 1U << 20, sizes);

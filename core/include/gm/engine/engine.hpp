@@ -131,9 +131,10 @@ class Engine {
     void end_stage(Stage stage) noexcept {
         if (times_ != nullptr) times_->end(stage);
     }
-    [[nodiscard]] bool is_consumed(const Slot& input) noexcept;
-    void dispatch(const Slot& input, Outputs& out) noexcept;
-    void on_feed(const Slot& input, Outputs& out) noexcept;
+    // inline: where step() is, for step() alone.
+    [[nodiscard]] inline bool is_consumed(const Slot& input) noexcept;
+    inline void dispatch(const Slot& input, Outputs& out) noexcept;
+    inline void on_feed(const Slot& input, Outputs& out) noexcept;
     void on_reply(const Slot& input, Outputs& out) noexcept;
     void on_session(const Slot& input, Outputs& out) noexcept;
 
@@ -144,7 +145,8 @@ class Engine {
     void on_quote(const Quote& quote, std::int64_t ts_ns, Outputs& out) noexcept;
     void on_book_level(const Slot& input, Outputs& out) noexcept;
     void on_book_reset(const BookReset& reset) noexcept;
-    [[nodiscard]] bool is_known(std::uint32_t at, std::int64_t start_ts_ns, Outputs& out) noexcept;
+    [[nodiscard]] inline bool is_known(std::uint32_t at, std::int64_t start_ts_ns,
+                                       Outputs& out) noexcept;
     bool is_refused(std::uint32_t at, QuarantineReason reason, std::int64_t start_ts_ns,
                     Outputs& out) noexcept {
         if (reason == QuarantineReason::kNone) return false;
@@ -158,7 +160,7 @@ class Engine {
     void take_tactical_bar(std::uint32_t at, const ClosedBar& bar, Outputs& out) noexcept;
     void take_signal(std::uint32_t at, const ClosedBar& bar, const Signal& signal,
                      Outputs& out) noexcept;
-    void advance(std::uint32_t at, Outputs& out) noexcept;
+    inline void advance(std::uint32_t at, Outputs& out) noexcept;
     void conclude(std::uint32_t at, Outputs& out) noexcept;
     void prepare_again(std::uint32_t at) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;

@@ -85,6 +85,7 @@ class Kernels {
     void on_bar(std::uint32_t at, const ClosedBar& bar) noexcept;
     void ask(std::uint32_t at, std::uint64_t input_sequence) noexcept {
         if (!is_used()) return;
+        static_assert(kSizes == 2);
         const auto& fresh = desks_[at].fresh;
         if ((fresh[0] | fresh[1]) != 0 || !waiting_.empty()) ask_now(at, input_sequence);
     }

@@ -2,9 +2,9 @@
 //
 // A row is appended on a closed bar and at no other time. No value is ever NaN: what is not warm or
 // not defined is 0. The matrix is ready when each of its 48 rows was appended with every feature
-// but MMD warm (SPEC §3: bar 177 and 20 MLMI samples at the earliest). All state is plain memory,
-// nothing allocates, and the same bars give the same bits whether or not prepare() was called in
-// time.
+// warm but MMD and what open() leaves out (SPEC §3: bar 177 and 20 MLMI samples at the earliest).
+// All state is plain memory, nothing allocates, and the same bars give the same bits whether or not
+// prepare() was called in time.
 #pragma once
 
 #include <array>
@@ -88,8 +88,10 @@ class StrategicFeatures {
     void write_return_columns(double close) noexcept;
     void forget_returns() noexcept;
     [[nodiscard]] bool is_row_warm() const noexcept;
-    [[nodiscard]] bool has_profile() const noexcept { return (columns_ & kProfileColumns) != 0; }
-    [[nodiscard]] bool has_mmd() const noexcept { return (columns_ & kMmdColumns) != 0; }
+    [[nodiscard]] bool has_profile() const noexcept {
+        return (left_out_ & kProfileColumns) != kProfileColumns;
+    }
+    [[nodiscard]] bool has_mmd() const noexcept { return (left_out_ & kMmdColumns) != kMmdColumns; }
 
     HeikenAshi heiken_ashi_{};
     Atr atr_{};
@@ -111,7 +113,7 @@ class StrategicFeatures {
     RowWindow<kStrategicRows, kStrategicColumns> rows_{};
     PositiveBars<50, kStrategicRows> positive_bars_{};
     std::uint32_t is_out_of_session_ = 0;
-    std::uint32_t columns_ = 0;
+    std::uint32_t left_out_ = 0;  // bit c: nobody reads column c; 0 in snapshots of old
     std::uint64_t is_prepared_ = 0;
 };
 static_assert(std::is_trivially_copyable_v<StrategicFeatures>);

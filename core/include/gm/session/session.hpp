@@ -72,15 +72,15 @@ class Session {
     template <typename P>
     void step_io(RecordType type, const P& payload) noexcept;
     void step(const Slot& input) noexcept;
-    void serve_kernels() noexcept;
+    inline void serve_kernels() noexcept;
     void call_kernels() noexcept;
-    void step_venue(Slot& input) noexcept;
+    inline void step_venue(Slot& input) noexcept;
     void step_behind_timers(const Slot& input) noexcept;
-    void hand_over_orders() noexcept;
+    inline void hand_over_orders() noexcept;
     void take_orders() noexcept;
-    [[nodiscard]] bool play_event() noexcept;
+    [[nodiscard]] inline bool play_event() noexcept;
     void play_replies() noexcept;
-    void make_room() noexcept;
+    inline void make_room() noexcept;
     void drain();
     Failure finish();
 
