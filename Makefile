@@ -14,6 +14,8 @@ SANITIZE ?=
 # Empty, or the id of one promise to break: make test-core MUTANT=P11
 MUTANT ?=
 GM_DATA ?= ../shared/data
+# ON: warnings are errors. CI sets it, so that lint and tests share one build of the core.
+GM_STRICT ?= OFF
 # More arguments for pytest: make test PYTEST="-k layout -x"
 PYTEST ?=
 
@@ -54,7 +56,8 @@ demo: native
 	$(BIN)/gm demo
 
 $(CORE)/build.ninja: CMakeLists.txt | $(INSTALLED)
-	$(CMAKE) -S . -B $(CORE) -DGM_SANITIZE=$(SANITIZE) -DGM_MUTANT=$(MUTANT)
+	$(CMAKE) -S . -B $(CORE) -DGM_SANITIZE=$(SANITIZE) -DGM_MUTANT=$(MUTANT) \
+	    -DGM_STRICT=$(if $(SANITIZE),OFF,$(GM_STRICT))
 
 # C++ tests and native harness.
 core: $(INSTALLED) $(CORE)/build.ninja
