@@ -1,4 +1,4 @@
-"""The rule of bench_backtest.py: long while the mean of 10 bars is not below that of 20.
+"""The rule of bench_backtest.py: long while the mean of 10 bars is above that of 20, else short.
 
 A window holds the last WINDOW closes, so each mean begins anew from the oldest: what came before
 weighs (19/21)^199, 2e-9 of a price, and no cross is as near as that. A mean that begins anew is a
