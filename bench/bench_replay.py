@@ -1,10 +1,10 @@
 """E4: replay of a day of ticks, as recovery and `gm replay` do it.
 
-Sketch: a record is 128 bytes, 64 SHA instructions that wait 4 cycles for each other: 256 cycles.
-Two blocks side by side take 128 cycles a record where the unit begins one every second cycle, and
-still 240 where it begins one every fourth (Intel's of 2023): 35 ns at 3.7 GHz, 100 at 2.4. CRC32C,
-reading and copying 25-55 ns. So one core checks 6-16 million a second. A step with bars takes 25-50
-ns and runs on another core meanwhile: checking is the limit.
+Sketch: SHA-256 of sixteen blocks at once in AVX-512 is 1,620 instructions for 1 KiB, two a
+cycle: 100 cycles a record, 40 ns at 2.4 GHz. (Two blocks by SHA instructions: 128 to 240 cycles,
+by how often the unit takes one.) Copying the file 25 ns, CRC32C 10, handing over 10: one core
+checks some 10 million a second. A step with bars takes 50-70 ns on another core meanwhile:
+checking is the limit.
 Conditions: two threads, nothing else; the journal in memory (tmpfs); 4.32 million trades, 50 a
 second, so that nothing is decided; every record that the engine makes is compared with the journal.
 There is no peer: the floor is a number of ticks a second. Memory must not grow while it runs.

@@ -67,16 +67,11 @@ void sha256_compress_portable(std::uint32_t* state, const std::uint8_t* blocks,
     }
 }
 
-void sha256_compress_two_portable(std::uint32_t* const (&states)[2],
-                                  const std::uint8_t* const (&blocks)[2],
-                                  std::size_t block_count) noexcept {
-    for (int i = 0; i < 2; ++i) sha256_compress_portable(states[i], blocks[i], block_count);
-}
-
 }  // namespace detail
 
 Sha256::Sha256(Sha256Path path) noexcept
-    : has_instructions_(path == Sha256Path::kFastest && detail::sha256_has_instructions()) {
+    : has_instructions_(path == Sha256Path::kFastest && detail::sha256_has_instructions()),
+      has_lanes_(path == Sha256Path::kFastest && detail::sha256_has_lanes()) {
     restart();
 }
 
@@ -85,27 +80,51 @@ void Sha256::compress(const std::uint8_t* blocks, std::size_t block_count) noexc
         state_.data(), blocks, block_count);
 }
 
-void Sha256::update_two(Sha256& first, const void* first_data, Sha256& second,
-                        const void* second_data, std::size_t size) noexcept {
-    const auto* a = static_cast<const std::uint8_t*>(first_data);
-    const auto* b = static_cast<const std::uint8_t*>(second_data);
-    const std::size_t filled = first.size_ % kBlockSize;
-    const std::size_t head = std::min(size, filled == 0 ? 0 : kBlockSize - filled);
-    const bool are_alike =
-        second.size_ % kBlockSize == filled && second.has_instructions_ == first.has_instructions_;
-    const std::size_t blocks = are_alike ? (size - head) / kBlockSize : 0;
-    first.update(a, head);
-    second.update(b, head);
-    if (blocks > 0) {
-        (first.has_instructions_ ? detail::sha256_compress_two_instructions
-                                 : detail::sha256_compress_two_portable)(
-            {first.state_.data(), second.state_.data()}, {a + head, b + head}, blocks);
-        first.size_ += blocks * kBlockSize;
-        second.size_ += blocks * kBlockSize;
+// False, and nothing done: these cannot go side by side.
+template <std::size_t Count>
+bool Sha256::update_side_by_side(Sha256* hashes, const void* const* data,
+                                 std::size_t size) noexcept {
+    const std::size_t filled = hashes[0].size_ % kBlockSize;
+    const std::size_t head = filled == 0 ? 0 : kBlockSize - filled;
+    if (size < head + kBlockSize) return false;
+    const std::size_t block_count = (size - head) / kBlockSize;
+    const std::size_t done = head + block_count * kBlockSize;
+    std::uint32_t* states[Count];
+    const std::uint8_t* blocks[Count];
+    for (std::size_t i = 0; i < Count; ++i) {
+        Sha256& hash = hashes[i];
+        const bool is_fast = Count == kManyMost ? hash.has_lanes_ : hash.has_instructions_;
+        if (!is_fast || hash.size_ % kBlockSize != filled) return false;
+        states[i] = hash.state_.data();
+        blocks[i] = static_cast<const std::uint8_t*>(data[i]) + head;
     }
-    const std::size_t done = head + blocks * kBlockSize;
-    first.update(a + done, size - done);
-    second.update(b + done, size - done);
+    for (std::size_t i = 0; i < Count; ++i) hashes[i].update(data[i], head);
+    if constexpr (Count == kManyMost) {
+        detail::sha256_compress_lanes(states, blocks, block_count);
+    } else {
+        detail::sha256_compress_two_instructions(states, blocks, block_count);
+    }
+    for (std::size_t i = 0; i < Count; ++i) {
+        hashes[i].size_ += block_count * kBlockSize;
+        hashes[i].update(static_cast<const std::uint8_t*>(data[i]) + done, size - done);
+    }
+    return true;
+}
+
+void Sha256::update_many(std::span<Sha256> hashes, std::span<const void* const> data,
+                         std::size_t size) noexcept {
+    std::size_t i = 0;
+    while (i < hashes.size()) {
+        const std::size_t left = hashes.size() - i;
+        if (left >= kManyMost && update_side_by_side<kManyMost>(&hashes[i], &data[i], size)) {
+            i += kManyMost;
+        } else if (left >= 2 && update_side_by_side<2>(&hashes[i], &data[i], size)) {
+            i += 2;
+        } else {
+            hashes[i].update(data[i], size);
+            i += 1;
+        }
+    }
 }
 
 void Sha256::restart() noexcept {

@@ -1,8 +1,10 @@
-// The two ways through SHA-256 blocks, private to the sources of sha256.
+// The three ways through SHA-256 blocks, private to the sources of sha256.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "gm/base/sha256.hpp"
 
 namespace gm::detail {
 
@@ -19,18 +21,23 @@ alignas(16) inline constexpr std::uint32_t kSha256Rounds[64] = {
 
 void sha256_compress_portable(std::uint32_t* state, const std::uint8_t* blocks,
                               std::size_t block_count) noexcept;
-// The same for two messages at once.
-void sha256_compress_two_portable(std::uint32_t* const (&states)[2],
-                                  const std::uint8_t* const (&blocks)[2],
-                                  std::size_t block_count) noexcept;
 
 // Call only where sha256_has_instructions().
 void sha256_compress_instructions(std::uint32_t* state, const std::uint8_t* blocks,
                                   std::size_t block_count) noexcept;
+// The same for two messages at once.
 void sha256_compress_two_instructions(std::uint32_t* const (&states)[2],
                                       const std::uint8_t* const (&blocks)[2],
                                       std::size_t block_count) noexcept;
 
 [[nodiscard]] bool sha256_has_instructions() noexcept;
+
+// Sixteen messages at once. Call only where sha256_has_lanes().
+inline constexpr std::size_t kSha256Lanes = Sha256::kManyMost;
+void sha256_compress_lanes(std::uint32_t* const (&states)[kSha256Lanes],
+                           const std::uint8_t* const (&blocks)[kSha256Lanes],
+                           std::size_t block_count) noexcept;
+
+[[nodiscard]] bool sha256_has_lanes() noexcept;
 
 }  // namespace gm::detail

@@ -34,12 +34,15 @@ GM_TARGET_SHA inline __m128i next_words(const __m128i (&w)[4], int group) {
 }  // namespace
 
 bool sha256_has_instructions() noexcept {
-    unsigned eax = 0;
-    unsigned ebx = 0;
-    unsigned ecx = 0;
-    unsigned edx = 0;
-    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-    return (ebx & (1U << 29)) != 0;  // SHA; ssse3 and sse4.1 are in the x86-64-v2 baseline
+    static const bool has_them = [] {  // asked once: a virtual machine answers slowly
+        unsigned eax = 0;
+        unsigned ebx = 0;
+        unsigned ecx = 0;
+        unsigned edx = 0;
+        if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+        return (ebx & (1U << 29)) != 0;  // SHA; ssse3 and sse4.1 are in the x86-64-v2 baseline
+    }();
+    return has_them;
 }
 
 namespace {
@@ -136,7 +139,7 @@ void sha256_compress_instructions(std::uint32_t* state, const std::uint8_t* bloc
 void sha256_compress_two_instructions(std::uint32_t* const (&states)[2],
                                       const std::uint8_t* const (&blocks)[2],
                                       std::size_t block_count) noexcept {
-    sha256_compress_two_portable(states, blocks, block_count);
+    for (int i = 0; i < 2; ++i) sha256_compress_portable(states[i], blocks[i], block_count);
 }
 
 }  // namespace gm::detail

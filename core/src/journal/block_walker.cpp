@@ -11,10 +11,9 @@ namespace gm {
 
 namespace {
 
-// Eight blocks with their chain records, an even number: they are hashed by twos. 513 KiB, in most
-// machines' L2.
-constexpr std::size_t kBufferSlots = 8 * (kBlockSlots + 1);
-static_assert(kBufferSlots >= 2 * (kBlockSlots + 1));
+constexpr std::size_t kBlockStride = kBlockSlots + 1;  // with its chain record
+// As many blocks as are hashed at once: 1 MiB.
+constexpr std::size_t kBufferSlots = Sha256::kManyMost * kBlockStride;
 
 std::string text_of(std::uint64_t number) {
     return std::to_string(number);
@@ -124,37 +123,52 @@ std::string BlockWalker::chain_complaint(const BlockDigest& payload, const Slot&
                " to " + text_of(expected_ - 1);
     }
     if (!settings_.checks_chain) return "";
-    const Sha256Digest digest = digest_of_block(payload);
+    const Sha256Digest digest = digest_of_block();
     if (std::memcmp(digest.data(), payload.sha256, digest.size()) == 0) return "";
     return "does not have the SHA-256 of its chain record";
 }
 
-// Of the digest before it and the records of the block at hand. The chain goes on from the digest
-// that a chain record claims, right or wrong, so the block behind a full one can be hashed now.
-Sha256Digest BlockWalker::digest_of_block(const BlockDigest& payload) {
+// Of the digest before it and the records of the block at hand.
+Sha256Digest BlockWalker::digest_of_block() {
     const std::size_t count = cursor_ - block_begin_;
     const std::uint64_t first_slot = end_.slot - count;
-    const Slot* const records = buffer_.get() + block_begin_;
-    if (slot_ahead_ == first_slot && count == kBlockSlots) {
-        slot_ahead_ = 0;
-        return digest_ahead_;
+    const std::size_t index = (first_slot - ahead_slot_) / kBlockStride;
+    const bool is_hashed = count == kBlockSlots && first_slot >= ahead_slot_ &&
+                           (first_slot - ahead_slot_) % kBlockStride == 0 && index < ahead_count_ &&
+                           ahead_[index].previous == end_.digest;
+    if (is_hashed) return ahead_[index].digest;
+    ahead_slot_ = first_slot;
+    hash_blocks(buffer_.get() + block_begin_, count);
+    return ahead_[0].digest;
+}
+
+// Fills ahead_: the block of `slots` slots at `first`, and if that is full, the full ones behind it
+// in the buffer. The chain goes on from the digest that a chain record claims, right or wrong, so
+// they need not wait for each other.
+void BlockWalker::hash_blocks(const Slot* first, std::size_t slots) {
+    const Slot* const end = buffer_.get() + filled_;
+    std::array<const void*, Sha256::kManyMost> blocks;
+    ahead_[0].previous = end_.digest;
+    blocks[0] = first;
+    ahead_count_ = 1;
+    const Slot* chain_record = first + slots;
+    while (slots == kBlockSlots && ahead_count_ < ahead_.size() &&
+           end - chain_record > static_cast<std::ptrdiff_t>(kBlockStride) &&
+           chain_record[kBlockStride].type() == RecordType::kBlockDigest) {
+        const auto claimed = chain_record->as<BlockDigest>();
+        Ahead& block = ahead_[ahead_count_];
+        std::memcpy(block.previous.data(), claimed.sha256, block.previous.size());
+        blocks[ahead_count_] = chain_record + 1;
+        ahead_count_ += 1;
+        chain_record += kBlockStride;
     }
-    slot_ahead_ = 0;
-    hash_.restart();
-    hash_.update(end_.digest.data(), end_.digest.size());
-    const bool has_next = count == kBlockSlots && cursor_ + 1 + kBlockSlots < filled_ &&
-                          records[2 * kBlockSlots + 1].type() == RecordType::kBlockDigest;
-    if (!has_next) {
-        hash_.update(records, count * sizeof(Slot));
-        return hash_.finish();
+    const std::span<Sha256> hashes(hashes_.data(), ahead_count_);
+    for (std::size_t i = 0; i < ahead_count_; ++i) {
+        hashes[i].restart();
+        hashes[i].update(ahead_[i].previous.data(), ahead_[i].previous.size());
     }
-    hash_ahead_.restart();
-    hash_ahead_.update(payload.sha256, sizeof payload.sha256);
-    Sha256::update_two(hash_, records, hash_ahead_, records + kBlockSlots + 1,
-                       kBlockSlots * sizeof(Slot));
-    digest_ahead_ = hash_ahead_.finish();
-    slot_ahead_ = end_.slot + 1;
-    return hash_.finish();
+    Sha256::update_many(hashes, blocks, slots * sizeof(Slot));
+    for (std::size_t i = 0; i < ahead_count_; ++i) ahead_[i].digest = hashes[i].finish();
 }
 
 BlockWalker::Outcome BlockWalker::at_invalid() {
@@ -236,7 +250,7 @@ BlockWalker::Outcome BlockWalker::open_segment() {
     end_.segment_slots = std::min(file_bytes, kSegmentBytesMax) / sizeof(Slot);
     end_.slot = 1;
     filled_ = cursor_ = 0;
-    slot_ahead_ = 0;
+    ahead_count_ = 0;
     searched_ = false;
     last_whole_ = last_used_ = 0;
     const bool lost_the_head = lost_slots_;  // perhaps the chain record of the segment before
@@ -340,7 +354,7 @@ bool BlockWalker::fill() {
 // Reads again from the cursor on. True when the slot there is whole by now.
 bool BlockWalker::reread() {
     filled_ = cursor_;
-    slot_ahead_ = 0;
+    ahead_count_ = 0;
     return fill() && is_whole(buffer_[cursor_]);
 }
 

@@ -89,72 +89,69 @@ TEST_CASE("finishing starts over and a look at the digest does not") {
     CHECK(hash.finish() == expected);
 }
 
-TEST_CASE("two messages side by side have the digests that they have one after the other") {
+TEST_CASE("messages side by side have the digests that they have one after the other") {
     std::mt19937_64 random(7);
-    std::string first(1'000, '\0');
-    std::string second(1'000, '\0');
-    for (char& c : first) c = static_cast<char>(random());
-    for (char& c : second) c = static_cast<char>(random());
-    constexpr std::array<std::size_t, 8> kTaken = {0, 1, 31, 32, 63, 64, 65, 127};
-    constexpr std::array kPaths = {Sha256Path::kFastest, Sha256Path::kPortable};
-    for (const Sha256Path first_path : kPaths) {
-        for (const Sha256Path second_path : kPaths) {
-            // Used again and again: making one is slow.
-            Sha256 a(first_path);
-            Sha256 b(second_path);
-            const auto check = [&](std::size_t a_taken, std::size_t b_taken, std::size_t size,
-                                   std::size_t rest) {
-                a.update(first.data(), a_taken);
-                b.update(second.data(), b_taken);
-                Sha256 a_alone = a;
-                Sha256 b_alone = b;
-                a_alone.update(first.data() + a_taken, size + rest);
-                b_alone.update(second.data() + b_taken, size + rest);
-                Sha256::update_two(a, first.data() + a_taken, b, second.data() + b_taken, size);
-                a.update(first.data() + a_taken + size, rest);
-                b.update(second.data() + b_taken + size, rest);
-                CAPTURE(a_taken);
-                CAPTURE(b_taken);
+    std::string data(20'000, '\0');
+    for (char& c : data) c = static_cast<char>(random());
+    // Up to two groups of sixteen, one of two, and one message alone.
+    for (std::size_t count = 0; count <= 35; ++count) {
+        for (const std::size_t taken : {0, 1, 31, 32, 63, 64, 65, 127}) {
+            for (const std::size_t size : {0, 1, 31, 63, 64, 65, 95, 96, 127, 128, 129, 513}) {
+                std::vector<Sha256> hashes(count);
+                std::vector<const void*> sources(count);
+                std::vector<std::string> messages(count);
+                const auto take = [&](std::size_t i, std::size_t bytes) {
+                    const std::size_t at = random() % 19'000;
+                    hashes[i].update(&data[at], bytes);
+                    messages[i] += data.substr(at, bytes);
+                };
+                for (std::size_t i = 0; i < count; ++i) {
+                    take(i, taken);
+                    const std::size_t at = random() % 19'000;
+                    sources[i] = &data[at];
+                    messages[i] += data.substr(at, size);
+                }
+                Sha256::update_many(hashes, sources, size);
+                CAPTURE(count);
+                CAPTURE(taken);
                 CAPTURE(size);
-                REQUIRE(a.digest_so_far() == a_alone.finish());
-                REQUIRE(b.finish() == b_alone.finish());
-                a.restart();
-            };
-            for (const std::size_t a_taken : kTaken) {
-                for (const std::size_t b_taken : kTaken) {
-                    for (std::size_t size = 0; size < 200; ++size) {
-                        check(a_taken, b_taken, size, random() % 70);
-                    }
-                    for (std::size_t size = 511; size < 514; ++size) {
-                        check(a_taken, b_taken, size, 0);
-                    }
+                for (std::size_t i = 0; i < count; ++i) {
+                    take(i, random() % 70);
+                    REQUIRE(hashes[i].finish() ==
+                            gm::sha256(messages[i].data(), messages[i].size()));
                 }
             }
         }
     }
 }
 
-TEST_CASE("two updates side by side go on from two before them") {
+TEST_CASE("messages that cannot go side by side are taken one by one") {
     std::mt19937_64 random(8);
     std::string data(4'000, '\0');
     for (char& c : data) c = static_cast<char>(random());
     for (int round = 0; round < 200; ++round) {
-        Sha256 a(round % 2 == 0 ? Sha256Path::kFastest : Sha256Path::kPortable);
-        Sha256 b(round % 4 < 2 ? Sha256Path::kFastest : Sha256Path::kPortable);
-        std::string a_taken;
-        std::string b_taken;
+        const std::size_t count = 1 + random() % 20;
+        std::vector<Sha256> hashes;
+        for (std::size_t i = 0; i < count; ++i) {
+            hashes.emplace_back(random() % 8 == 0 ? Sha256Path::kPortable : Sha256Path::kFastest);
+        }
+        std::vector<std::string> taken(count);
         for (int step = 0; step < 12; ++step) {
             const std::size_t size = random() % 300;
-            const std::size_t a_at = random() % 3'000;
-            const std::size_t b_at = random() % 3'000;
-            Sha256::update_two(a, &data[a_at], b, &data[b_at], size);
-            a_taken += data.substr(a_at, size);
-            b_taken += data.substr(b_at, size);
+            std::vector<const void*> sources(count);
+            for (std::size_t i = 0; i < count; ++i) {
+                const std::size_t at = random() % 3'000;
+                sources[i] = &data[at];
+                taken[i] += data.substr(at, size);
+            }
+            Sha256::update_many(hashes, sources, size);
             if (random() % 4 > 0) continue;  // one alone: from now on they differ
-            a.update(&data[b_at], size % 64);
-            a_taken += data.substr(b_at, size % 64);
+            const std::size_t i = random() % count;
+            hashes[i].update(data.data(), size % 64);
+            taken[i] += data.substr(0, size % 64);
         }
-        REQUIRE(a.finish() == gm::sha256(a_taken.data(), a_taken.size()));
-        REQUIRE(b.finish() == gm::sha256(b_taken.data(), b_taken.size()));
+        for (std::size_t i = 0; i < count; ++i) {
+            REQUIRE(hashes[i].finish() == gm::sha256(taken[i].data(), taken[i].size()));
+        }
     }
 }

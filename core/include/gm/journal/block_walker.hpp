@@ -7,6 +7,7 @@
 // A journal that is being written may be walked: it ends where its last whole record is.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -100,7 +101,8 @@ class BlockWalker {
     Outcome at_record(const Slot& slot);
     Outcome at_chain_record(const Slot& slot);
     [[nodiscard]] std::string chain_complaint(const BlockDigest& payload, const Slot& slot);
-    [[nodiscard]] Sha256Digest digest_of_block(const BlockDigest& payload);
+    [[nodiscard]] Sha256Digest digest_of_block();
+    void hash_blocks(const Slot* first, std::size_t slots);
     Outcome at_invalid();
     Outcome at_segment_end();
     Outcome at_journal_end();
@@ -126,12 +128,15 @@ class BlockWalker {
     std::size_t cursor_ = 0;       // the next one to look at; end_.slot is its place in the file
     std::size_t block_begin_ = 0;  // first record of the block at hand
 
-    // Of the block at hand, and of the whole one behind it, if the buffer holds that: two take
-    // little more time than one.
-    Sha256 hash_;
-    Sha256 hash_ahead_;
-    Sha256Digest digest_ahead_{};
-    std::uint64_t slot_ahead_ = 0;  // where in the segment the block begins that it is of; 0: none
+    // Full blocks in the buffer are hashed side by side, the one at hand and those behind it.
+    struct Ahead {
+        Sha256Digest previous;  // the digest before the block, as hashed
+        Sha256Digest digest;
+    };
+    std::array<Sha256, Sha256::kManyMost> hashes_;
+    std::array<Ahead, Sha256::kManyMost> ahead_;
+    std::uint64_t ahead_slot_ = 0;  // where in the segment the first of them begins
+    std::size_t ahead_count_ = 0;
 
     std::uint64_t expected_ = 1;      // sequence of the next record
     std::uint64_t slack_ = 0;         // invalid slots since the last whole one: perhaps records
