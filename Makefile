@@ -14,17 +14,19 @@ SANITIZE ?=
 # Empty, or the id of one promise to break: make test-core MUTANT=P11
 MUTANT ?=
 GM_DATA ?= ../shared/data
-# ON: warnings are errors. CI sets it, so that lint and tests share one build of the core.
+# ON: warnings are errors, as in lint. CI sets it, so that lint and tests share one build.
 GM_STRICT ?= OFF
 # More arguments for pytest: make test PYTEST="-k layout -x"
 PYTEST ?=
+# A test file stays in one process: its fixtures are made once.
+SPREAD := -n $(JOBS) --dist loadfile
 
 comma := ,
 CORE := build/core$(if $(SANITIZE),-$(firstword $(subst $(comma), ,$(SANITIZE))))$(if $(MUTANT),-$(MUTANT))
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
-.PHONY: help setup native demo test core test-core test-data test-train mutants leak kill-campaign \
+.PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
         fuzz fuzz-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
@@ -43,47 +45,46 @@ $(INSTALLED): requirements.lock .ci/setup
 native: $(INSTALLED)
 	@mkdir -p build
 ifdef MODULE
-	@flock build/native.lock $(BIN)/ninja -C build/py $(MODULE)
-	cp --remove-destination build/py/$(MODULE).*.so $$($(BIN)/python -c 'import sysconfig as s; \
+	@flock build/native.lock $(BIN)/ninja -C build/core $(MODULE)
+	cp --remove-destination build/core/$(MODULE).*.so $$($(BIN)/python -c 'import sysconfig as s; \
 	    print(s.get_path("platlib"))')/gm/_native/
 else
-	@[ -d build/py ] || echo "Building the native modules: some minutes the first time"
+	@[ -d build/core ] || echo "Building the native modules: some minutes the first time"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" flock build/native.lock \
-	    $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	    $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
+	    -C cmake.define.GM_STRICT=$(GM_STRICT) -e .
 endif
 
 demo: native
 	$(BIN)/gm demo
 
-$(CORE)/build.ninja: CMakeLists.txt | $(INSTALLED)
-	$(CMAKE) -S . -B $(CORE) -DGM_SANITIZE=$(SANITIZE) -DGM_MUTANT=$(MUTANT) \
-	    -DGM_STRICT=$(if $(SANITIZE),OFF,$(GM_STRICT))
-
-# C++ tests and native harness.
-core: $(INSTALLED) $(CORE)/build.ninja
-	$(BIN)/ninja -C $(CORE) -j $(JOBS)
+# C++ tests and native harness: in the folder of the native modules, or with a sanitizer or a
+# mutant in one of their own.
+ifeq ($(CORE),build/core)
+core: native
+	@flock build/native.lock $(BIN)/ninja -C $(CORE) -j $(JOBS) gm_tests
+else
+core: $(INSTALLED)
+	@mkdir -p build
+	$(CMAKE) -S . -B $(CORE) -DGM_SANITIZE=$(SANITIZE) -DGM_MUTANT=$(MUTANT)
+	$(BIN)/ninja -C $(CORE) -j $(JOBS) gm_tests
+endif
 
 test-core: core
 	TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(BIN)/ctest --test-dir $(CORE) --output-on-failure --no-tests=error -j $(JOBS)
 
-# Features that look one bar ahead, for the tests of `gm features --check-lookahead`.
-leak: native
-	@flock build/native.lock $(BIN)/ninja -C build/py features_leak >build/leak.log || \
-	    { cat build/leak.log; exit 1; }
-
 # The broken variants of promises, each of which its test must find. make test runs them too.
-mutants: $(INSTALLED) $(CORE)/build.ninja leak
-	$(BIN)/ninja -C $(CORE) -j $(JOBS) test_hot_path_mutant_1 test_hot_path_mutant_2
+mutants: core
 	$(BIN)/ctest --test-dir $(CORE) --output-on-failure --no-tests=error -R mutant
 	$(BIN)/pytest -q tests/audit -k leak
 
-test: native leak test-core
-	$(BIN)/pytest $(PYTEST)
+test: native test-core
+	$(BIN)/pytest $(SPREAD) $(PYTEST)
 
 # Real files; the folder is not part of the clone. A missing file is a failure.
 test-data: native core
-	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m "data and not slow" $(PYTEST)
+	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m "data and not slow" $(SPREAD) $(PYTEST)
 
 # A hundred kills in one run.
 kill-campaign: native core

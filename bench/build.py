@@ -12,9 +12,6 @@ def build_native(name: str) -> Path:
     """Build one target of bench/native in build/core and return its path."""
     folder = ROOT / "build" / "core"
     tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    if not (folder / "build.ninja").exists():
-        configure = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja"]
-        subprocess.run(configure, check=True, env=tools, stdout=subprocess.DEVNULL)
     build = ["cmake", "--build", folder, "--target", name]
     subprocess.run(build, check=True, env=tools, stdout=subprocess.DEVNULL)
     program = folder / name

@@ -15,7 +15,7 @@ from gm.readers import BAR
 
 ROOT = Path(__file__).resolve().parents[2]
 SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]
-LEAK = ROOT / "build/py/leak" / f"features{SUFFIX}"
+LEAK = ROOT / "build/core/leak" / f"features{SUFFIX}"
 # `gm` whose features are the module at argv[1].
 GM_WITH_OTHER_FEATURES = """
 import importlib.util, sys
@@ -129,7 +129,7 @@ def test_poison_leaves_the_past_alone_and_is_made_of_valid_bars() -> None:
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_core_with_a_planted_leak_of_one_bar_is_caught(name: str, tmp_path: Path) -> None:
     """The mutant of core/include/gm/features/batch_bar.hpp, through the command."""
-    assert LEAK.exists(), f"{LEAK} is missing: make leak"
+    assert LEAK.exists(), f"{LEAK} is missing: make core"
     view = VIEWS[name]
     file = write_csv(tmp_path / "bars.csv", walk(1200, view.minutes))
     arguments = ["features", str(file), "--instrument", "BTC-PERP", "--check-lookahead", "--json"]
