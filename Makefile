@@ -90,9 +90,14 @@ test-data: native core
 kill-campaign: native core
 	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m slow --timeout 7200 $(PYTEST)
 
-test-train:
-	@echo "make test-train: there is no training yet; the training issue builds it" >&2
-	@exit 1
+# Needs torch: .ci/setup brings the packages of requirements-train.lock into .venv.
+TRAIN_INSTALLED := .venv/.installed-train
+
+$(TRAIN_INSTALLED): requirements-train.lock .ci/setup | $(INSTALLED)
+	.ci/setup train
+
+test-train: native $(TRAIN_INSTALLED)
+	$(BIN)/pytest -m "train and not data and not slow" $(SPREAD) $(PYTEST)
 
 # Every decoder of bytes from outside under a fuzzer: the saved inputs and a minute of new ones, or
 # ten million executions of each target. TARGETS="frame csv" runs these alone.
