@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "gm/engine/kernels.hpp"
+#include "gm/engine/models.hpp"
 #include "gm/engine/outputs.hpp"
 #include "gm/engine/settings.hpp"
 #include "gm/engine/stage_times.hpp"
@@ -29,6 +30,8 @@ namespace gm {
 // Totals since the first start, for status, metrics and the summary at END.
 struct EngineTotals {
     std::uint64_t decisions = 0;
+    std::uint64_t shadow_decisions = 0;
+    std::uint64_t roll_backs = 0;  // that nobody ordered
     std::uint64_t synergies = 0;
     std::uint64_t expired_signals = 0;  // grew too old before they made a synergy
     std::uint64_t orders = 0;           // tokens that went through the door
@@ -48,7 +51,8 @@ struct Desk {
     StrategicFeatures features;
     TacticalFeatures tactical;
     SynergyDetector synergies;
-    EnsembleState policy{};
+    std::array<EnsembleState, kModelPlaces> policy{};  // one for each place of a model
+    std::uint32_t strange_rows = 0;                    // in a row, by the live model's guard
     Position position;
     std::int64_t target_lots = 0;
     std::int64_t held_bars = 0;  // closed 30-minute bars since the fill that opened or turned
@@ -92,6 +96,10 @@ class Engine {
         return last_kernel_sequence_;
     }
     [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
+
+    // Models are offered and collected here; commands about them are inputs.
+    [[nodiscard]] Models& models() noexcept { return models_; }
+    [[nodiscard]] const Models& models() const noexcept { return models_; }
 
     // Engine time at which a TIMER would do something; INT64_MAX: never.
     [[nodiscard]] std::int64_t next_deadline_ns() const noexcept {
@@ -165,6 +173,13 @@ class Engine {
     void prepare_again(std::uint32_t at) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
+    void ask_model(std::uint32_t at, DecisionValues& values, Outputs& out) noexcept;
+    void ask_shadow(std::uint32_t at, Outputs& out) noexcept;
+    void write_decision(std::uint32_t at, RecordType type, std::uint16_t model,
+                        const DecisionValues& values, Outputs& out) noexcept;
+    void on_model_command(const ModelCommand& command, Outputs& out) noexcept;
+    bool roll_back(ModelCause cause, std::int64_t value, Outputs& out) noexcept;
+    void write_changes(const Models::Changes& changes, Outputs& out) noexcept;
     void on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept;
     void on_backfill_end(Outputs& out) noexcept;
     void begin_live_at(std::uint32_t at, std::int64_t ts_ns) noexcept;
@@ -204,7 +219,7 @@ class Engine {
 
     Settings settings_;
     std::vector<Desk> desks_;
-    Ensemble ensemble_;
+    Models models_;
     Kernels kernels_;
     Gate gate_;
     OrderTable orders_;
