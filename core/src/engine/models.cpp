@@ -149,18 +149,16 @@ void Models::refuse(Changes& out, const ModelCommand& command, ModelCause cause)
 }
 
 void Models::take_shadow(const ModelCommand& command, Changes& out) noexcept {
-    if (command.model != last_number_ + 1 || command.model > UINT16_MAX) {
-        return refuse(out, command, ModelCause::kNoSuchModel);
-    }
-    // Acquire: pairs with offer().
+    // Acquire: pairs with offer(). What was offered goes with this command, taken or refused.
     Model* const model = offered_.exchange(nullptr, std::memory_order_acquire);
+    const bool is_next = command.model == last_number_ + 1 && command.model <= UINT16_MAX;
     const bool is_it =
         model != nullptr &&
         std::memcmp(model->sha256.data(), command.sha256, sizeof command.sha256) == 0 &&
         (model->column_mask & ~columns_) == 0;
-    if (!is_it) {
+    if (!is_next || !is_it) {
         if (model != nullptr) replaced_.store(model, std::memory_order_release);
-        return refuse(out, command, ModelCause::kNotLoaded);
+        return refuse(out, command, is_next ? ModelCause::kNotLoaded : ModelCause::kNoSuchModel);
     }
     last_number_ = command.model;
     if (shadow_ != kNoPlace) add(out, shadow_, ModelStage::kRetired, ModelCause::kOrdered, 0);

@@ -9,6 +9,7 @@
 #include <limits>
 #include <random>
 
+#include "model_block.hpp"
 #include "rig.hpp"
 
 using namespace gm;
@@ -256,8 +257,10 @@ TEST_CASE("what was not offered, or is another model, is refused and changes not
     CHECK_FALSE(rig.engine->models().offer(second));  // collect first
     CHECK(rig.engine->models().collect() != nullptr);
     CHECK(rig.engine->models().collect() == nullptr);
-    rig.order(ModelAction::kShadow, 7);  // numbers count up
+    REQUIRE(rig.engine->models().offer(second));
+    rig.order(ModelAction::kShadow, 6);  // numbers count up
     refused(ModelCause::kNoSuchModel);
+    CHECK(rig.engine->models().collect() != nullptr);  // and the way is free again
     rig.order(ModelAction::kPromote, 1);
     refused(ModelCause::kNoSuchModel);
     rig.order(static_cast<ModelAction>(99), 0);
@@ -287,25 +290,10 @@ TEST_CASE("a place that is used again knows nothing of the model before") {
 
 TEST_CASE("a model block is read whole or refused") {
     const Settings settings = make_settings();
-    ModelHeader header{};
-    header.magic = kModelMagic;
-    header.schema = kSchema;
-    header.agent_count = 1;
-    header.threshold = 0.55;
-    header.guard_rows_max = 3;
-    header.guard_columns = 1;
-    header.guard_high[0] = 1.0F;
-    const Sha256Digest schema = feature_schema_sha256();
-    std::memcpy(header.feature_schema_sha256, schema.data(), schema.size());
-    AgentSettings agent = settings.agents[0];
-    agent.onnx_size = settings.onnx[0].size();
+    const ModelHeader header = model_header();
+    const AgentSettings agent = settings.agents[0];
     const auto block_of = [&](const ModelHeader& first, const AgentSettings& row) {
-        std::vector<std::uint8_t> block(sizeof first + sizeof row);
-        std::memcpy(block.data(), &first, sizeof first);
-        std::memcpy(block.data() + sizeof first, &row, sizeof row);
-        block.insert(block.end(), settings.onnx[0].begin(), settings.onnx[0].end());
-        block.resize((block.size() + 63) / 64 * 64);
-        return block;
+        return model_block(settings, first, row);
     };
     Model model;
     const std::vector<std::uint8_t> good = block_of(header, agent);
