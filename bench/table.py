@@ -29,6 +29,12 @@ ROWS = (
     ("G15 orders, a trade a second / NautilusTrader", "backtest", ("score_second",), ">= 300"),
     ("G15 orders, a trade a minute / NautilusTrader", "backtest", ("score_minute",), ">= 300"),
     ("G15 data only / hftbacktest", "backtest", ("score_data",), ">= 1.2"),
+    (
+        "p99 of 50,000 messages/s, 100 swaps of models / none",
+        "swaps",
+        ("p99_with_over_without",),
+        "-",
+    ),
     ("Strategic matrices of a file / NumPy reference", "batch", ("score_strategic",), "-"),
     ("Tactical matrices of a file / NumPy reference", "batch", ("score_tactical",), "-"),
     ("Tactical bar, a call of 10^6 bars / of 10^4", "batch", ("tactical_growth",), "<= 1.5"),
