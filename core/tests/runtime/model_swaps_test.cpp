@@ -22,7 +22,7 @@ using test::RunningCore;
 using test::RunningVenue;
 using test::wave_tape;
 
-constexpr std::size_t kLongTape = 12'000;
+constexpr std::size_t kLongTape = 4'000;
 constexpr std::uint32_t kSwaps = 20;
 
 std::vector<std::uint8_t> block_of(std::uint32_t number) {
