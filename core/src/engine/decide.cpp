@@ -52,7 +52,7 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
         if (kernels_.has_rule()) {
             ask_rule(at, values);
         } else {
-            ensemble_.decide({desk.features.matrix(), kernels_.matrix(at)}, context_of(desk),
+            ensemble_->decide({desk.features.matrix(), kernels_.matrix(at)}, context_of(desk),
                              desk.policy, values);
         }
         end_stage(Stage::kPolicy);

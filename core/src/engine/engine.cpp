@@ -44,7 +44,7 @@ SynergyRules synergy_rules(const SettingsHeader& header) noexcept {
 
 }  // namespace
 
-Failure Engine::open(const Settings& settings) {
+Failure Engine::open(const Settings& settings, std::uint32_t columns_shown) {
     settings_ = settings;
     const std::size_t count = settings.instruments.size();
     if (count == 0) return fail(Status::kBadSettings, "settings hold no instrument");
@@ -53,13 +53,16 @@ Failure Engine::open(const Settings& settings) {
         return failure;
     }
     if (Failure failure = orders_.open(count); !failure.is_ok()) return failure;
-    if (Failure failure = load_agents(settings, ensemble_); !failure.is_ok()) return failure;
+    const auto ensemble = std::make_shared<Ensemble>();
+    if (Failure failure = load_agents(settings, *ensemble); !failure.is_ok()) return failure;
+    ensemble_ = ensemble;
     if (Failure failure = kernels_.open(settings); !failure.is_ok()) return failure;
 
     // A rule has its own windows; a synergy looks at columns that are computed in any case.
     columns_read_ = 0;
     for (const AgentSettings& agent : settings.agents) columns_read_ |= agent.column_mask;
     if (kernels_.has_rule()) columns_read_ = 0;
+    columns_read_ |= columns_shown;
 
     desks_ = std::vector<Desk>(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -255,7 +258,7 @@ void Engine::prepare() noexcept {
         desk.must_prepare = false;
         desk.features.prepare();
         const float* added = kernels_.matrix(at);
-        ensemble_.prepare({desk.features.matrix() + kStrategicColumns,
+        ensemble_->prepare({desk.features.matrix() + kStrategicColumns,
                            added == nullptr ? nullptr : added + kKernelColumnsMax},
                           desk.policy);
     }
