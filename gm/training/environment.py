@@ -8,9 +8,10 @@ the same bars with the same decisions; what bars do before an episode is watched
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -185,7 +186,7 @@ class MarketBatch:
         self.agents = self._manifest.agents
         self.size = size
         bounds = np.linspace(0, size, min(threads, size) + 1).astype(int).tolist()
-        self._ranges = [(a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+        self._ranges = [(a, b - a) for a, b in pairwise(bounds)]
         self._pool = ThreadPoolExecutor(len(self._ranges) - 1) if len(self._ranges) > 1 else None
 
     @property
@@ -301,7 +302,7 @@ class _Played:
         return self._kept["executions"].copy()
 
 
-def _step(out: Any) -> Step:
+def _step(out: native.Output) -> Step:
     observation = Observation(out.matrix, out.context, out.position)
     last = observation
     ended = out.terminated | out.truncated
@@ -332,7 +333,8 @@ def _real_bars(bars: Rows) -> Rows:
     rows = np.zeros(len(bars), BAR)
     for name in BAR.names or ():
         rows[name] = bars[name]
-    return rows[rows["flags"] & _SYNTHETIC == 0]
+    real: Rows = rows[rows["flags"] & _SYNTHETIC == 0]
+    return real
 
 
 def _check_range(key: str, value: int, least: int, most: int) -> None:

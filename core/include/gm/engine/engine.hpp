@@ -73,8 +73,8 @@ class Engine {
     // No step writes more: every open order updated and queried, and the outputs of one bar.
     static constexpr std::size_t kStepRecordsMax = 4 * kOpenOrdersMax;
 
-    // Cold. Allocates everything that will ever be used. columns_shown: bit c for each column of the
-    // strategic matrix that somebody looks at who does not decide here.
+    // Cold. Allocates everything that will ever be used. columns_shown: bit c for each column of
+    // the strategic matrix that somebody looks at who does not decide here.
     Failure open(const Settings& settings, std::uint32_t columns_shown = 0);
 
     // Consumes one input. The caller has seen to it that kStepRecordsMax journal slots are free.
@@ -211,7 +211,8 @@ class Engine {
 
     Settings settings_;
     std::vector<Desk> desks_;
-    std::shared_ptr<const Ensemble> ensemble_;  // copies share it
+    // Copies share it.
+    std::shared_ptr<const Ensemble> ensemble_;  // tidy: allow counted where an engine is copied only
     Kernels kernels_;
     Gate gate_;
     OrderTable orders_;
