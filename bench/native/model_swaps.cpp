@@ -152,7 +152,7 @@ void swap_models(Bench& bench, const std::vector<std::uint8_t>& block, std::uint
     const std::int64_t begin_ns = gm::monotonic_ns();
     for (std::uint32_t number = 1; number <= swaps; ++number) {
         while (gm::monotonic_ns() < begin_ns + number * every_ns) std::this_thread::yield();
-        auto model = std::make_unique<gm::Model>();
+        const auto model = std::make_shared<gm::Model>();
         if (!gm::load_model(block, *model).is_ok()) return;
         gm::ModelCommand command{};
         std::memcpy(command.sha256, model->sha256.data(), sizeof command.sha256);

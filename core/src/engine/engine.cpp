@@ -31,7 +31,7 @@ SynergyRules synergy_rules(const SettingsHeader& header) noexcept {
 
 }  // namespace
 
-Failure Engine::open(const Settings& settings) {
+Failure Engine::open(const Settings& settings, std::uint32_t columns_shown) {
     settings_ = settings;
     const std::size_t count = settings.instruments.size();
     if (count == 0) return fail(Status::kBadSettings, "settings hold no instrument");
@@ -40,12 +40,13 @@ Failure Engine::open(const Settings& settings) {
         return failure;
     }
     if (Failure failure = orders_.open(count); !failure.is_ok()) return failure;
-    auto model = std::make_unique<Model>();
+    const auto model = std::make_shared<Model>();
     if (Failure failure = load_model(settings, *model); !failure.is_ok()) return failure;
     if (Failure failure = kernels_.open(settings); !failure.is_ok()) return failure;
 
     // A rule has its own windows; a synergy looks at columns that are computed in any case.
     columns_read_ = kernels_.has_rule() ? 0 : model->column_mask;
+    columns_read_ |= columns_shown;
     std::uint32_t columns_made = columns_read_;  // with those of kernels
 
     desks_ = std::vector<Desk>(count);
@@ -63,7 +64,7 @@ Failure Engine::open(const Settings& settings) {
         desks_[i].tactical.open();
         desks_[i].synergies.open(synergy_rules(settings.header));
     }
-    models_.open(std::move(model), columns_made);
+    models_.open(model, columns_made);
     return ok();
 }
 

@@ -89,11 +89,28 @@ std::string model_path(const std::string& run_directory, const Sha256Digest& sha
 }
 
 Models::~Models() {
-    delete offered_.exchange(nullptr, std::memory_order_acquire);
-    delete replaced_.exchange(nullptr, std::memory_order_acquire);
+    delete offered_.load(std::memory_order_acquire);
+    delete returned_.load(std::memory_order_acquire);
 }
 
-void Models::open(std::unique_ptr<Model> first, std::uint32_t columns) {
+Models::Models(const Models& other) {
+    *this = other;
+}
+
+Models& Models::operator=(const Models& other) {
+    if (this == &other) return *this;
+    places_ = other.places_;
+    live_ = other.live_;
+    before_ = other.before_;
+    shadow_ = other.shadow_;
+    last_number_ = other.last_number_;
+    columns_ = other.columns_;
+    delete offered_.exchange(nullptr, std::memory_order_acq_rel);
+    delete returned_.exchange(nullptr, std::memory_order_acq_rel);
+    return *this;
+}
+
+void Models::open(std::shared_ptr<const Model> first, std::uint32_t columns) {
     places_ = {};
     places_[0].model = std::move(first);
     live_ = 0;
@@ -102,22 +119,21 @@ void Models::open(std::unique_ptr<Model> first, std::uint32_t columns) {
     columns_ = columns;
 }
 
-bool Models::offer(std::unique_ptr<Model>& model) noexcept {
-    // The engine puts at most one model back for each that it takes, so an empty place now is an
-    // empty place when the command comes.
-    if (replaced_.load(std::memory_order_acquire) != nullptr) return false;
-    Model* none = nullptr;
-    // Release: pairs with take_shadow(). The engine sees the model whole.
-    if (!offered_.compare_exchange_strong(none, model.get(), std::memory_order_release,
-                                          std::memory_order_relaxed)) {
+bool Models::offer(std::shared_ptr<const Model> model) {
+    // At most one carrier comes back for each that goes in, so an empty place now is an empty place
+    // when the command comes.
+    if (returned_.load(std::memory_order_acquire) != nullptr ||
+        offered_.load(std::memory_order_acquire) != nullptr) {
         return false;
     }
-    (void)model.release();
+    // Release: pairs with take_shadow(). The engine sees the model whole.
+    offered_.store(new Carrier{std::move(model)}, std::memory_order_release);
     return true;
 }
 
-std::unique_ptr<Model> Models::collect() noexcept {
-    return std::unique_ptr<Model>(replaced_.exchange(nullptr, std::memory_order_acquire));
+bool Models::collect() noexcept {
+    const std::unique_ptr<Carrier> carrier(returned_.exchange(nullptr, std::memory_order_acquire));
+    return carrier != nullptr;
 }
 
 std::size_t Models::free_place() const noexcept {
@@ -150,22 +166,22 @@ void Models::refuse(Changes& out, const ModelCommand& command, ModelCause cause)
 
 void Models::take_shadow(const ModelCommand& command, Changes& out) noexcept {
     // Acquire: pairs with offer(). What was offered goes with this command, taken or refused.
-    Model* const model = offered_.exchange(nullptr, std::memory_order_acquire);
+    Carrier* const carrier = offered_.exchange(nullptr, std::memory_order_acquire);
     const bool is_next = command.model == last_number_ + 1 && command.model <= UINT16_MAX;
     const bool is_it =
-        model != nullptr &&
-        std::memcmp(model->sha256.data(), command.sha256, sizeof command.sha256) == 0 &&
-        (model->column_mask & ~columns_) == 0;
+        carrier != nullptr &&
+        std::memcmp(carrier->model->sha256.data(), command.sha256, sizeof command.sha256) == 0 &&
+        (carrier->model->column_mask & ~columns_) == 0;
     if (!is_next || !is_it) {
-        if (model != nullptr) replaced_.store(model, std::memory_order_release);
+        if (carrier != nullptr) returned_.store(carrier, std::memory_order_release);
         return refuse(out, command, is_next ? ModelCause::kNotLoaded : ModelCause::kNoSuchModel);
     }
     last_number_ = command.model;
     if (shadow_ != kNoPlace) add(out, shadow_, ModelStage::kRetired, ModelCause::kOrdered, 0);
     shadow_ = free_place();
     Place& place = places_[shadow_];
-    replaced_.store(place.model.release(), std::memory_order_release);  // pairs with collect()
-    place.model.reset(model);
+    place.model.swap(carrier->model);
+    returned_.store(carrier, std::memory_order_release);  // pairs with collect()
     place.number = static_cast<std::uint16_t>(command.model);
     out.taken_place = shadow_;
     add(out, shadow_, ModelStage::kShadow, ModelCause::kOrdered, 0);

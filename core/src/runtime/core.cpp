@@ -176,7 +176,7 @@ Failure Core::start() {
 Failure Core::shadow_model(std::span<const std::uint8_t> block) {
     constexpr const char* kOpen = "the command about a model before this one is not taken yet";
     if (io_.is_model_command_open()) return fail(Status::kBadArgument, kOpen);
-    auto model = std::make_unique<Model>();
+    const auto model = std::make_shared<Model>();
     Failure failure = load_model(block, *model);
     if (!failure.is_ok()) return failure;
     const Sha256Digest digest = model->sha256;

@@ -215,8 +215,10 @@ void EngineRunner::judge_lateness() noexcept {
 
 void EngineRunner::consume(const Slot& input) noexcept {
     if (is_lockstep_.load(std::memory_order_relaxed)) {
-        fire_deadlines(*engine_, input.header.receive_ts_ns,
-                       [this](const Slot& timer) { step_and_serve(timer); });
+        fire_deadlines(*engine_, input.header.receive_ts_ns, [this](const Slot& timer) {
+            step_and_serve(timer);
+            return true;
+        });
     }
     step_and_serve(input);
     is_status_old_ = true;

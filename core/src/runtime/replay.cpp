@@ -111,7 +111,7 @@ class Replayer {
         if (command.action != ModelAction::kShadow) return ok();
         Sha256Digest digest;
         std::memcpy(digest.data(), command.sha256, digest.size());
-        auto model = std::make_unique<Model>();
+        const auto model = std::make_shared<Model>();
         const std::string path = model_path(run_directory_, digest);
         std::vector<std::uint8_t> block;
         missing_model_ = std::filesystem::exists(path) ? "" : path;

@@ -28,9 +28,9 @@ Guard no_guard() {
 }
 
 // `gain` of the momentum network; NaN logits where it is infinite on purpose.
-std::unique_ptr<Model> make_model(std::uint32_t number, float gain, const Guard& guard) {
+std::shared_ptr<Model> make_model(std::uint32_t number, float gain, const Guard& guard) {
     const Settings settings = make_settings(gain);
-    auto model = std::make_unique<Model>();
+    auto model = std::make_shared<Model>();
     REQUIRE(load_model(settings, *model).is_ok());
     model->sha256 = name_of_model(number);
     model->guard = guard;
@@ -63,7 +63,7 @@ struct ModelRig : Rig {
     }
     void shadow(std::uint32_t number, float gain, const Guard& guard = no_guard()) {
         (void)engine->models().collect();
-        std::unique_ptr<Model> model = make_model(number, gain, guard);
+        std::shared_ptr<Model> model = make_model(number, gain, guard);
         REQUIRE(engine->models().offer(model));
         order(ModelAction::kShadow, number);
     }
@@ -172,7 +172,7 @@ TEST_CASE("logits that are no numbers: the model before decides in the same step
     rig.wave_bar();
     Settings broken = make_settings();
     broken.onnx = {overflowing_network()};
-    auto model = std::make_unique<Model>();
+    auto model = std::make_shared<Model>();
     REQUIRE(load_model(broken, *model).is_ok());
     model->sha256 = name_of_model(2);
     (void)rig.engine->models().collect();
@@ -248,19 +248,19 @@ TEST_CASE("what was not offered, or is another model, is refused and changes not
     };
     rig.order(ModelAction::kShadow, 1);
     refused(ModelCause::kNotLoaded);
-    std::unique_ptr<Model> model = make_model(5, 1.0F, no_guard());
+    std::shared_ptr<Model> model = make_model(5, 1.0F, no_guard());
     REQUIRE(rig.engine->models().offer(model));
-    std::unique_ptr<Model> second = make_model(6, 1.0F, no_guard());
+    std::shared_ptr<Model> second = make_model(6, 1.0F, no_guard());
     CHECK_FALSE(rig.engine->models().offer(second));  // one at a time
     rig.order(ModelAction::kShadow, 1);               // offered as another
     refused(ModelCause::kNotLoaded);
     CHECK_FALSE(rig.engine->models().offer(second));  // collect first
-    CHECK(rig.engine->models().collect() != nullptr);
-    CHECK(rig.engine->models().collect() == nullptr);
+    CHECK(rig.engine->models().collect());
+    CHECK_FALSE(rig.engine->models().collect());
     REQUIRE(rig.engine->models().offer(second));
     rig.order(ModelAction::kShadow, 6);  // numbers count up
     refused(ModelCause::kNoSuchModel);
-    CHECK(rig.engine->models().collect() != nullptr);  // and the way is free again
+    CHECK(rig.engine->models().collect());  // and the way is free again
     rig.order(ModelAction::kPromote, 1);
     refused(ModelCause::kNoSuchModel);
     rig.order(static_cast<ModelAction>(99), 0);

@@ -194,7 +194,7 @@ TEST_CASE("a run in which models were swapped replays from what its directory ke
     command.model = 1;
     std::memcpy(command.sha256, header.bundle_sha256, sizeof command.sha256);
     command.action = ModelAction::kShadow;
-    auto model = std::make_unique<Model>();
+    auto model = std::make_shared<Model>();
     REQUIRE(load_model(block, *model).is_ok());
     const Sha256Digest digest = model->sha256;
     REQUIRE(rig.engine->models().offer(model));

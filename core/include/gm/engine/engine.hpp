@@ -3,12 +3,14 @@
 // step() reads in the order of the sentence "what is there, what does it mean, what do I want, how
 // much, may I, do it". It reads no clock and does no I/O: time is a field of the input, the rest is
 // in Settings. The same inputs give the same outputs, byte for byte, in live, lockstep, backtest
-// and replay. After open() nothing here allocates, locks, logs or calls the system.
+// and replay. After open() nothing here allocates, locks, logs or calls the system. A copy goes on
+// from where the original stands, with the same networks.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "gm/engine/kernels.hpp"
@@ -75,8 +77,9 @@ class Engine {
     // No step writes more: every open order updated and queried, and the outputs of one bar.
     static constexpr std::size_t kStepRecordsMax = 4 * kOpenOrdersMax;
 
-    // Cold. Allocates everything that will ever be used.
-    Failure open(const Settings& settings);
+    // Cold. Allocates everything that will ever be used. columns_shown: bit c for each column of
+    // the strategic matrix that somebody looks at who does not decide here.
+    Failure open(const Settings& settings, std::uint32_t columns_shown = 0);
 
     // Consumes one input. The caller has seen to it that kStepRecordsMax journal slots are free.
     void step(const Slot& input, Outputs& out) noexcept;
@@ -127,6 +130,10 @@ class Engine {
     [[nodiscard]] std::span<const Desk> desks() const noexcept { return desks_; }
     // Why an instrument does not decide yet: its matrix, or what its kernels add to it.
     [[nodiscard]] NotReadyReason not_ready_reason(std::uint32_t at) const noexcept;
+    // What a decision on the newest bars sees beside the matrix.
+    [[nodiscard]] PolicyContext context(std::uint32_t at) const noexcept {
+        return context_of(desks_[at]);
+    }
     // Bars of 30 minutes that an instrument needs before it may trade, at least; 0: it is warm.
     [[nodiscard]] std::int64_t bars_needed(std::uint32_t at) const noexcept;
     // Nothing came live yet, and bars from before would be of use: an engine that is not warm, or

@@ -42,18 +42,19 @@ Failure load_model(std::span<const std::uint8_t> block, Model& out);
 class Models {
  public:
     Models() noexcept = default;
-    Models(const Models&) = delete;
-    Models& operator=(const Models&) = delete;
     ~Models();
+    // Cold. A copy shares the models, and has nothing offered.
+    Models(const Models& other);
+    Models& operator=(const Models& other);
 
     // Cold. Number 0 is live. `columns` are those that the engine computes.
-    void open(std::unique_ptr<Model> first, std::uint32_t columns);
+    void open(std::shared_ptr<const Model> first, std::uint32_t columns);
 
-    // A cold thread, one at a time. False: what was offered before has not been asked for, or a
-    // model that was replaced has not been collected.
-    [[nodiscard]] bool offer(std::unique_ptr<Model>& model) noexcept;
-    // The same thread. A model that the engine needs no more, or null.
-    [[nodiscard]] std::unique_ptr<Model> collect() noexcept;
+    // A cold thread, one at a time. False: what was offered before has not been asked for, or what
+    // came back was not collected.
+    [[nodiscard]] bool offer(std::shared_ptr<const Model> model);
+    // The same thread. Lets go of a model that the engine needs no more; false: there is none.
+    bool collect() noexcept;
 
     // Engine's thread. What became of the models: at most two updates.
     struct Changes {
@@ -80,7 +81,7 @@ class Models {
 
  private:
     struct Place {
-        std::unique_ptr<Model> model;
+        std::shared_ptr<const Model> model;
         std::uint16_t number = 0;
     };
 
@@ -100,8 +101,12 @@ class Models {
     std::size_t shadow_ = kNoPlace;
     std::uint32_t last_number_ = 0;
     std::uint32_t columns_ = 0;
-    std::atomic<Model*> offered_{nullptr};
-    std::atomic<Model*> replaced_{nullptr};
+    // Goes in with the new model and comes back with the old one: the engine frees nothing.
+    struct Carrier {
+        std::shared_ptr<const Model> model;
+    };
+    std::atomic<Carrier*> offered_{nullptr};
+    std::atomic<Carrier*> returned_{nullptr};
 };
 
 }  // namespace gm
