@@ -82,8 +82,8 @@ TEST_CASE("MatMul and Add in either order, float_data, Flatten, Reshape and Cons
 
 TEST_CASE("an operator outside the set is named") {
     Graph graph = small_graph();
-    graph.nodes[1] = node("Softmax", {"h"}, "y");
-    refuses(graph, Status::kUnsupportedNetwork, "\"Softmax\"");
+    graph.nodes[1] = node("Sigmoid", {"h"}, "y");
+    refuses(graph, Status::kUnsupportedNetwork, "\"Sigmoid\"");
     graph.nodes[1] =
         node("If", {"h"}, "y",
              {field(1, std::string("then_branch")) + field(6, graph_bytes(small_graph()))});
