@@ -29,6 +29,7 @@ CORE = {
         "core/src/policy/onnx_model.cpp",
         "core/src/policy/onnx_reader.cpp",
         "core/src/policy/onnx_tensor.cpp",
+        "core/src/policy/onnx_validator.cpp",
         "core/src/policy/onnx_view.cpp",
         "core/src/policy/protobuf_reader.cpp",
     ),

@@ -2,7 +2,6 @@
 #include "gm/policy/onnx_tensor.hpp"
 
 #include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "gm/policy/onnx_reader.hpp"
@@ -29,7 +28,11 @@ struct TensorFields {
 
 Failure append_dim(std::uint64_t dim, OnnxTensor& out) {
     if (out.dims.size() == kOnnxRankMax || dim > kOnnxBytesMax) {
-        return unsupported_onnx("shape of tensor " + quote_onnx_name(out.name));
+        // The name may come later in the file.
+        return unsupported_onnx("shape of a tensor: axis " + std::to_string(out.dims.size()) +
+                                " of " + std::to_string(dim) + ", at most " +
+                                std::to_string(kOnnxRankMax) + " axes of " +
+                                std::to_string(kOnnxBytesMax));
     }
     out.dims.push_back(static_cast<std::uint32_t>(dim));
     return ok();
@@ -89,13 +92,7 @@ Failure read_tensor_field(const ProtobufField& field, OnnxTensor& out, TensorFie
             fields.raw = field.bytes;
             fields.has_raw = true;
             return is_bytes ? ok() : malformed_onnx("raw_data");
-        case 13:  // external_data
-            return unsupported_onnx("external data of tensor " + quote_onnx_name(out.name));
-        case 14:  // data_location
-            if (field.value != 0) {
-                return unsupported_onnx("external data of tensor " + quote_onnx_name(out.name));
-            }
-            return ok();
+        case 14:  // data_location: in the file, or validate_onnx had refused it
         case 12:  // doc_string
         case 16:  // metadata_props
             return ok();
@@ -135,12 +132,6 @@ Failure finish_tensor(const TensorFields& fields, OnnxTensor& out) {
     }
     if (out.floats.size() != (is_float ? count : 0) || out.ints.size() != (is_float ? 0 : count)) {
         return malformed_onnx("values do not fill the shape of a tensor");
-    }
-    for (std::size_t i = 0; i < out.floats.size(); ++i) {
-        if (!std::isfinite(out.floats[i])) {
-            return fail(Status::kBadNetwork,
-                        "value " + std::to_string(i) + " of tensor " + name + " is not finite");
-        }
     }
     return ok();
 }

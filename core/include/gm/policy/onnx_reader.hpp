@@ -8,7 +8,7 @@
 //   Relu, Tanh, LayerNormalization over the last axis, Softmax at the end; Transpose, Unsqueeze,
 //   Squeeze, Flatten, Reshape and Identity, which move nothing: they change how memory is read.
 // Anything else is kUnsupportedNetwork with the operator's name (then onnxruntime may run it);
-// bytes that are no ONNX model, and weights that are not finite, are kBadNetwork.
+// bytes that are no ONNX model, or that onnx_validator.hpp refuses, are kBadNetwork.
 // Source: onnx/onnx.proto (field numbers), ONNX Operators.md.
 #pragma once
 

@@ -36,7 +36,7 @@ inline Failure check_onnx_name(std::string_view name) {
     return ok();
 }
 
-// Cold. float32 or int64, inside the file; its values fill its shape and are finite.
+// Cold, after validate_onnx. float32 or int64; its values fill its shape.
 Failure read_onnx_tensor(std::span<const std::uint8_t> bytes, OnnxTensor& out);
 
 }  // namespace gm
