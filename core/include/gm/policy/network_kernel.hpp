@@ -11,82 +11,11 @@
 #include <cstdint>
 
 #include "gm/base/elementary.hpp"
+#include "gm/policy/network_columns.hpp"
 #include "gm/policy/network_plan.hpp"
-#include "gm/policy/onnx_reader.hpp"
+#include "gm/policy/network_product.hpp"
 
 namespace gm::network_kernel {
-
-// One sample on its way through the layers, on the stack: no network shares memory with another.
-struct Scratch {
-    alignas(64) float first[kNetworkWidthMax];
-    alignas(64) float second[kNetworkWidthMax];
-    alignas(64) float values[kNetworkWidthMax + kLanes];  // a collect writes whole blocks
-    alignas(64) std::uint32_t rows[kNetworkWidthMax + kLanes];
-    float* activations = first;
-    float* next = second;
-
-    void swap() {
-        float* const old = activations;
-        activations = next;
-        next = old;
-    }
-};
-
-// A matrix and the inputs it is read for: all in order, or those listed in rows.
-struct Product {
-    const float* weights;
-    const float* values;
-    const std::uint32_t* rows;  // null: 0, 1, 2, ...
-    std::size_t count;
-    std::size_t stride;  // floats from one row of weights to the next
-};
-
-template <typename Lanes, int kCount, bool kIsSparse>
-inline void add_blocks(const Product& product, std::size_t offset, const float* start, float* out) {
-    Lanes sums[kCount];
-#pragma GCC unroll 16
-    for (int b = 0; b < kCount; ++b) {
-        sums[b] = start != nullptr ? Lanes::load(start + offset + b * 16) : Lanes::broadcast(0.0F);
-    }
-    const float* column = product.weights + offset;
-    for (std::size_t i = 0; i < product.count; ++i) {
-        const Lanes value = Lanes::broadcast(product.values[i]);
-        const float* row = column + (kIsSparse ? product.rows[i] : i) * product.stride;
-#pragma GCC unroll 16
-        for (int b = 0; b < kCount; ++b) {
-            sums[b] = Lanes::fma(value, Lanes::load(row + b * 16), sums[b]);
-        }
-    }
-#pragma GCC unroll 16
-    for (int b = 0; b < kCount; ++b) {
-        sums[b].store(out + offset + b * 16);
-    }
-}
-
-// out = start + values x weights, as many blocks at a time as the registers hold. No start: 0.
-template <typename Lanes, bool kIsSparse>
-inline void multiply(const Product& product, const float* start, float* out) {
-    std::size_t offset = 0;
-    std::size_t left = product.stride / kLanes;
-    if constexpr (Lanes::kBlocks >= 16) {
-        for (; left >= 16; left -= 16, offset += 256) {
-            add_blocks<Lanes, 16, kIsSparse>(product, offset, start, out);
-        }
-    }
-    if constexpr (Lanes::kBlocks >= 8) {
-        for (; left >= 8; left -= 8, offset += 128) {
-            add_blocks<Lanes, 8, kIsSparse>(product, offset, start, out);
-        }
-    }
-    if constexpr (Lanes::kBlocks >= 4) {
-        for (; left >= 4; left -= 4, offset += 64) {
-            add_blocks<Lanes, 4, kIsSparse>(product, offset, start, out);
-        }
-    }
-    for (; left > 0; --left, offset += kLanes) {
-        add_blocks<Lanes, 1, kIsSparse>(product, offset, start, out);
-    }
-}
 
 struct Moments {
     float mean;
@@ -215,6 +144,25 @@ inline void multiply_normalised(const PlanStep& step, Scratch& scratch) {
                            scratch.next);
 }
 
+// In place, in double; a value that is not finite makes all of them not-a-number.
+template <typename Lanes>
+inline void softmax(const PlanStep& step, float* x) {
+    float largest = x[0];
+    for (std::uint32_t i = 1; i < step.outputs; ++i) {
+        largest = x[i] > largest ? x[i] : largest;
+    }
+    double total = 0.0;
+    for (std::uint32_t i = 0; i < step.outputs; ++i) {
+        const double share =
+            elementary::exp(static_cast<double>(x[i]) - static_cast<double>(largest));
+        total += share;
+        x[i] = static_cast<float>(share);
+    }
+    for (std::uint32_t i = 0; i < step.outputs; ++i) {
+        x[i] = static_cast<float>(static_cast<double>(x[i]) / total);
+    }
+}
+
 template <typename Lanes>
 inline void run_step(const PlanStep& step, Scratch& scratch) {
     float* x = scratch.activations;
@@ -244,29 +192,64 @@ inline void run_step(const PlanStep& step, Scratch& scratch) {
             }
             break;
         case StepKind::kLayerNorm: normalise<Lanes>(step, x); break;
+        case StepKind::kSoftmax: softmax<Lanes>(step, x); break;
     }
 }
 
+// What follows the first matrix.
 template <typename Lanes>
-inline void accumulate(const NetworkPlan& plan, const float* start, const InputRange& range,
-                       float* out) noexcept {
-    const std::size_t stride = std::size_t{plan.first_blocks} * kLanes;
-    multiply<Lanes, false>(
-        {plan.first_weights + range.first * stride, range.values, nullptr, range.count, stride},
-        start, out);
-}
-
-template <typename Lanes>
-inline void run(const NetworkPlan& plan, const float* start, const InputRange& range,
-                float* logits) noexcept {
-    Scratch scratch;  // what is read was written: no zeroing of 64 KiB
-    accumulate<Lanes>(plan, start, range, scratch.activations);
+inline void run_steps(const NetworkPlan& plan, Scratch& scratch, float* logits) {
     for (std::uint32_t s = 0; s < plan.step_count; ++s) {  // at most kOnnxNodesMax
         run_step<Lanes>(plan.steps[s], scratch);
     }
     for (std::uint32_t o = 0; o < plan.outputs; ++o) {
         logits[o] = scratch.activations[o];
     }
+}
+
+template <typename Lanes>
+inline void prepare(const NetworkPlan& plan, const float* known, PreparedRows& out) noexcept {
+    if (plan.known_inputs != 0 && plan.conv_count != 0) {
+        prepare_columns<Lanes>(plan, known, out);
+        return;
+    }
+    accumulate<Lanes>(plan, plan.first_bias, {known, 0, plan.first_known}, out.partial);
+}
+
+template <typename Lanes>
+inline void run_full(const NetworkPlan& plan, const float* input, float* logits) noexcept {
+    Scratch scratch;  // what is read was written: no zeroing of 64 KiB
+    if (plan.conv_count != 0) {
+        run_columns<Lanes>(plan, input, scratch);
+        input = scratch.activations;
+    }
+    accumulate<Lanes>(plan, plan.first_bias, {input, 0, plan.first_inputs}, scratch.next);
+    scratch.swap();
+    run_steps<Lanes>(plan, scratch, logits);
+}
+
+template <typename Lanes>
+inline void run_new_row(const NetworkPlan& plan, const PreparedRows& prepared, const float* newest,
+                        float* logits) noexcept {
+    if (plan.known_inputs == 0) {  // nothing was known before
+        run_full<Lanes>(plan, newest, logits);
+        return;
+    }
+    Scratch scratch;
+    if (plan.conv_count != 0) {
+        run_new_columns<Lanes>(plan, prepared, newest, scratch);
+        newest = scratch.activations;
+    }
+    accumulate<Lanes>(plan, prepared.partial,
+                      {newest, plan.first_known, plan.first_inputs - plan.first_known},
+                      scratch.next);
+    scratch.swap();
+    run_steps<Lanes>(plan, scratch, logits);
+}
+
+template <typename Lanes>
+constexpr NetworkKernel kernel_of() {
+    return {prepare<Lanes>, run_new_row<Lanes>, run_full<Lanes>};
 }
 
 }  // namespace gm::network_kernel
