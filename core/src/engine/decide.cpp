@@ -53,7 +53,7 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
             ask_rule(at, values);
         } else {
             ensemble_->decide({desk.features.matrix(), kernels_.matrix(at)}, context_of(desk),
-                             desk.policy, values);
+                              desk.policy, values);
         }
         end_stage(Stage::kPolicy);
         Decision decision{};

@@ -259,8 +259,8 @@ void Engine::prepare() noexcept {
         desk.features.prepare();
         const float* added = kernels_.matrix(at);
         ensemble_->prepare({desk.features.matrix() + kStrategicColumns,
-                           added == nullptr ? nullptr : added + kKernelColumnsMax},
-                          desk.policy);
+                            added == nullptr ? nullptr : added + kKernelColumnsMax},
+                           desk.policy);
     }
 }
 

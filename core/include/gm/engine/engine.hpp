@@ -212,7 +212,7 @@ class Engine {
     Settings settings_;
     std::vector<Desk> desks_;
     // Copies share it.
-    std::shared_ptr<const Ensemble> ensemble_;  // tidy: allow counted where an engine is copied only
+    std::shared_ptr<const Ensemble> ensemble_;  // tidy: allow counted by copies only
     Kernels kernels_;
     Gate gate_;
     OrderTable orders_;
