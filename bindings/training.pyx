@@ -22,7 +22,6 @@ cdef enum:
     CONTEXT = 6
 
 
-
 cdef class Output:
     """Arrays that one reset or step fills, n markets each. Owns them; whoever reads may keep them.
 

@@ -216,7 +216,6 @@ inline bool Session::play_event() noexcept {
     Slot& event = ring_.next_place();
     if (!venue_.next_feed(event)) return false;
     step_venue(event);
-    if (is_asked_) return true;  // answer() goes on
     if (venue_.may_reply(engine_->last_reply_sequence())) play_replies();
     return true;
 }
