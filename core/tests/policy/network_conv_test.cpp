@@ -195,6 +195,30 @@ TEST_CASE("the newest row on prepared rows is the full computation and the slow 
     }
 }
 
+TEST_CASE("a batch gives the bits of its samples one by one") {
+    for (const ConvNet& net : kNets) {
+        CAPTURE(net.seed);
+        const Bytes file = conv_model(net);
+        for (const InstructionSet set : kSets) {
+            if (find_kernel(set) == nullptr) {
+                continue;
+            }
+            Network network;
+            REQUIRE(network.load(file, {}, set).is_ok());
+            constexpr std::size_t kSamples = 14;  // two tiles and two
+            const std::vector<float> inputs = Numbers(4).many(kSamples * network.inputs());
+            std::vector<float> batch(kSamples * network.outputs());
+            std::vector<float> single(batch.size());
+            network.run_batch(inputs.data(), kSamples, batch.data());
+            for (std::size_t i = 0; i < kSamples; ++i) {
+                network.run_full(inputs.data() + i * network.inputs(),
+                                 single.data() + i * network.outputs());
+            }
+            CHECK(is_same(single, batch));
+        }
+    }
+}
+
 // GM_WINDOWS=1000000 for the acceptance run.
 TEST_CASE("a hundred thousand windows of the tactical network give the same bits both ways") {
     const char* wanted = std::getenv("GM_WINDOWS");

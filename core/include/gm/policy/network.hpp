@@ -52,11 +52,10 @@ class Network {
     void run_full(const float* input, float* logits) const noexcept {
         kernel_->run_full(plan_, input, logits);
     }
-    // Samples one after another: samples x inputs() floats in, samples x outputs() floats out.
+    // samples x inputs() floats in, samples x outputs() floats out; each the bits of run_full(),
+    // but for the sign of a zero. Takes a quarter of a MiB of stack.
     void run_batch(const float* input, std::size_t samples, float* logits) const noexcept {
-        for (std::size_t i = 0; i < samples; ++i) {
-            run_full(input + i * inputs_, logits + i * plan_.outputs);
-        }
+        kernel_->run_batch(plan_, {input, inputs_, samples}, logits);
     }
 
     [[nodiscard]] bool is_loaded() const noexcept { return kernel_ != nullptr; }

@@ -81,6 +81,12 @@ struct PreparedRows {
     alignas(64) float changing[kChangingMax];
 };
 
+struct BatchInput {
+    const float* values;
+    std::size_t inputs;  // floats a sample
+    std::size_t samples;
+};
+
 struct NetworkKernel {
     // known: plan.known_inputs floats.
     void (*prepare)(const NetworkPlan& plan, const float* known, PreparedRows& out) noexcept;
@@ -88,6 +94,8 @@ struct NetworkKernel {
     void (*run_new_row)(const NetworkPlan& plan, const PreparedRows& prepared, const float* newest,
                         float* logits) noexcept;
     void (*run_full)(const NetworkPlan& plan, const float* input, float* logits) noexcept;
+    // logits: plan.outputs floats a sample. Bits of run_full, but for the sign of a zero.
+    void (*run_batch)(const NetworkPlan& plan, const BatchInput& batch, float* logits) noexcept;
 };
 
 // Null where the build or the machine has no such instruction set. kScalar is always there.

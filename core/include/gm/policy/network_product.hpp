@@ -15,6 +15,7 @@ struct Scratch {
     alignas(64) float second[kNetworkWidthMax];
     alignas(64) float values[kNetworkWidthMax + kLanes];  // a collect writes whole blocks
     alignas(64) std::uint32_t rows[kNetworkWidthMax + kLanes];
+    std::size_t active = 0;  // of values and rows
     float* activations = first;
     float* next = second;
 
