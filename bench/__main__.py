@@ -17,7 +17,8 @@ from bench import table
 from bench.rig import ROOT, build_native, save
 
 NAMES = (
-    "ring", "indicators", "row", "batch", "policy", "engine", "zmq", "replay", "backtest",
+    "ring", "indicators", "row", "batch", "policy", "engine", "swaps", "zmq", "replay",
+    "backtest",
 )  # fmt: skip
 TIME_LIMIT_S = 900
 

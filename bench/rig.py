@@ -22,6 +22,7 @@ from bench.build import ROOT, build_native
 from bench.peers.numpy_row import NumpyRow
 from bench.peers.python_engine import Rules
 from gm import layout
+from gm._native.features import feature_schema_digest
 from gm.calendars import offset_table, session_table
 from gm.config.block import Agents, Desk, build_block
 from gm.config.instruments import load_instruments
@@ -96,6 +97,19 @@ def bars(count: int, seed: int = 20220101) -> np.ndarray:
     return rows
 
 
+def agents(onnx: tuple[bytes, ...]) -> Agents:
+    """The networks as a bundle of equal weights."""
+    rows = np.zeros(AGENTS, layout.AGENT_SETTINGS)
+    rows["name"] = [f"agent_{i}" for i in range(AGENTS)]
+    rows["temperature"] = TEMPERATURE
+    rows["column_mask"] = (1 << 13) - 1
+    rows["onnx_size"] = [len(raw) for raw in onnx]
+    return Agents(
+        rows=rows, onnx=onnx, threshold=THRESHOLD, feature_schema_sha256=feature_schema_digest(),
+        bundle_sha256=bytes(32),
+    )  # fmt: skip
+
+
 def settings(onnx: tuple[bytes, ...]) -> tuple[bytes, Rules]:
     """Settings block for the core and the same numbers for the peer."""
     config = ROOT / "configs" / "development.yaml"
@@ -106,16 +120,7 @@ def settings(onnx: tuple[bytes, ...]) -> tuple[bytes, Rules]:
         symbol=SYMBOL, instrument=instrument.to_row(), sessions=sessions,
         offsets=offset_table(instrument, FIRST_START_NS, CALENDAR_END_NS),
     )  # fmt: skip
-    rows = np.zeros(AGENTS, layout.AGENT_SETTINGS)
-    rows["name"] = [f"agent_{i}" for i in range(AGENTS)]
-    rows["temperature"] = TEMPERATURE
-    rows["column_mask"] = (1 << 13) - 1
-    rows["onnx_size"] = [len(raw) for raw in onnx]
-    agents = Agents(
-        rows=rows, onnx=onnx, threshold=THRESHOLD, feature_schema_sha256=bytes(32),
-        bundle_sha256=bytes(32),
-    )  # fmt: skip
-    return build_block(tree, [desk], agents), rules_of(tree, instrument, sessions)
+    return build_block(tree, [desk], agents(onnx)), rules_of(tree, instrument, sessions)
 
 
 def rules_of(tree, instrument, sessions) -> Rules:

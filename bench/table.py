@@ -15,10 +15,21 @@ from bench.rig import RESULTS
 
 Figures = dict[str, Any]
 NETWORK = "624-256-128-64-7, half of the neurons active"
+FULL = "624-256-128-64-7, all active"
+STRATEGIC_HALF = "SPEC strategic 198, half active"
+STRATEGIC_ALL = "SPEC strategic 198, all active"
+TACTICAL_HALF = "SPEC tactical, half active"
+TACTICAL_ALL = "SPEC tactical, all active"
 ROWS = (
     ("E1a CLOSE in ring to order in ring / Python engine", "engine", ("score_p50",), ">= 10"),
     ("E2 time added over the echo, Python engine / core", "zmq", ("score_p50",), ">= 25"),
     ("G1 three-layer net, new row / onnxruntime C API", "policy", (NETWORK, "ratio_p50"), ">= 6"),
+    ("G1 strategic net, half active", "policy", (STRATEGIC_HALF, "ratio_p50"), ">= 6.5"),
+    ("G1 strategic net, all active", "policy", (STRATEGIC_ALL, "ratio_p50"), ">= 4"),
+    ("G3 three-layer net, full / read of its weights", "policy", (FULL, "full_to_read"), "<= 1.1"),
+    ("G5 tactical net, half active", "policy", (TACTICAL_HALF, "ratio_p50"), ">= 18"),
+    ("G5 tactical net, all active", "policy", (TACTICAL_ALL, "ratio_p50"), ">= 13"),
+    ("G6 three-layer net, batch 1024", "policy", (FULL, "ratio_batch"), ">= 0.97"),
     ("E4 replay of a day of ticks, M ticks/s", "replay", ("mticks_per_s",), ">= 10"),
     ("G7 EMA, RSI, ATR per update / NautilusTrader", "indicators", ("score_p50",), ">= 50"),
     ("G9 row of 13 columns / NumPy streaming row", "row", ("ratio_p50",), ">= 200"),
@@ -29,6 +40,12 @@ ROWS = (
     ("G15 orders, a trade a second / NautilusTrader", "backtest", ("score_second",), ">= 300"),
     ("G15 orders, a trade a minute / NautilusTrader", "backtest", ("score_minute",), ">= 300"),
     ("G15 data only / hftbacktest", "backtest", ("score_data",), ">= 1.2"),
+    (
+        "p99 of 50,000 messages/s, 100 swaps of models / none",
+        "swaps",
+        ("p99_with_over_without",),
+        "-",
+    ),
     ("Strategic matrices of a file / NumPy reference", "batch", ("score_strategic",), "-"),
     ("Tactical matrices of a file / NumPy reference", "batch", ("score_tactical",), "-"),
     ("Tactical bar, a call of 10^6 bars / of 10^4", "batch", ("tactical_growth",), "<= 1.5"),

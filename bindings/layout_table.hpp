@@ -128,7 +128,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(SessionEvent, connection, reason, tape_id, feed_begins_after, has_backfill, reserved) \
     X(BackfillEnd, venue_bars, file_bars, connection, reserved) \
     X(Decision, \
-      bar_start_ts_ns, instrument, action, acts, profile, agents, agent_probability, \
+      bar_start_ts_ns, instrument, model, action, acts, profile, agents, agent_probability, \
       probability) \
     X(Refusal, \
       id, decision_bar_start_ts_ns, quantity_lots, price_ticks, value, limit, mask, \
@@ -145,6 +145,8 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       ts_ns, close_ticks, confidence, strength, age_s, volatility_30, atr_ticks, \
       instrument, type, direction, reserved) \
     X(KernelState, sha256, instrument, kernel, status, policy, reserved) \
+    X(ModelCommand, sha256, model, action, value, reserved) \
+    X(ModelUpdate, sha256, model, stage, cause, live, value, reserved) \
     X(BlockDigest, sha256, first_journal_sequence, last_journal_sequence, block, reserved) \
     X(Instrument, \
       symbol, currency, tick_size_e9, volume_lot_e9, order_lot_e9, order_tick_ticks, \
@@ -169,6 +171,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       feature_schema_sha256, bundle_sha256, synergy_mlmi_min, synergy_slope_min, \
       synergy_window_bars, synergy_cooldown_bars, kernel_count, reserved_word_2, reserved) \
     X(Sizing, target_lots, reserved) \
+    X(ModelHeader, \
+      magic, schema, agent_count, guard_rows_max, threshold, guard_low, guard_high, \
+      guard_columns, guard_columns_max, feature_schema_sha256, bundle_sha256, reserved) \
     X(AgentSettings, \
       name, weight, temperature, column_mask, context_count, onnx_size, reserved) \
     X(KernelSettings, \
@@ -203,13 +208,17 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, \
       kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
       kReplayEnd, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
-      kKernelResult, kBackfillEnd, kDecision, kIntent, kRefusal, kOrderUpdate, kPosition, kState, \
-      kBarQuarantined, kSynergy, kKernelState, kBlockDigest) \
+      kKernelResult, kBackfillEnd, kModelCommand, kDecision, kIntent, kRefusal, kOrderUpdate, \
+      kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
+      kShadowDecision, kBlockDigest) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
     X(BookResetReason, kSnapshot, kGap) \
     X(KernelStatus, \
       kOk, kNotFinite, kOutOfRange, kOverBudget, kFailed, kHung, kQuarantined, kNotWarm) \
     X(KernelPolicy, kHalt, kSkip) \
+    X(ModelAction, kShadow, kPromote, kRetire, kRollBack, kLate) \
+    X(ModelStage, kShadow, kLive, kRetired, kRefused) \
+    X(ModelCause, kOrdered, kNotFinite, kLate, kOutOfDistribution, kNotLoaded, kNoSuchModel) \
     X(KernelKind, kFeature, kRule) \
     X(KernelField, kOpen, kHigh, kLow, kClose, kVolume) \
     X(Profile, kStrategicOnly, kRule) \

@@ -31,7 +31,7 @@ WIDEST = <int>widest_instruction_set()
 
 
 cdef class Network:
-    """A dense network of an ONNX file, run by the core's own kernels.
+    """A dense or convolutional network of an ONNX file, run by the core's own kernels.
 
     Parameters
     ----------

@@ -44,6 +44,11 @@ cdef extern from "gm/runtime/frame.hpp" namespace "gm" nogil:
     const char* describe_fault "gm::describe"(FrameFault fault) noexcept
 
 
+cdef extern from "gm/wire/payload.hpp" namespace "gm" nogil:
+    cdef enum class ModelAction(uint32_t):
+        kShadow
+
+
 cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
     cdef enum class Phase(uint64_t):
         kStarting
@@ -103,8 +108,15 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t reader_refusals
         uint64_t unknown_symbols
         uint64_t bad_transitions
+        uint64_t shadow_decisions
+        uint64_t roll_backs
         uint64_t refusals[32]
         KernelReading kernels[4]
+        uint64_t live_model
+        uint64_t shadow_model
+        uint64_t last_model
+        uint8_t live_sha256[32]
+        uint8_t shadow_sha256[32]
 
     cdef struct JournalStatus:
         uint64_t published
@@ -216,6 +228,7 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         string hung_kernels
         int64_t kernel_budget_ns
         int64_t kernel_hang_ns
+        int64_t policy_budget_ns
 
     cdef cppclass StartReport:
         ReplayReport replay
@@ -233,6 +246,8 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
                      void* context)
         void add_backfill_files(vector[BarClose] bars)
         Failure start()
+        Failure shadow_model(Block block)
+        Failure command_model(ModelAction action, uint32_t model)
         void request_stop() noexcept
         cbool wait(int64_t timeout_ns) noexcept
         void close() noexcept

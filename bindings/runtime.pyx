@@ -127,6 +127,8 @@ cdef class Core:
         SHA-256 of kernels that are not called, 32 bytes each: they hung in a former life.
     kernel_budget_us, kernel_hang_ms : int
         A call that takes longer is over its budget; one that does not end ends the process.
+    policy_budget_us : int, us
+        A live model that takes longer three times in a row gives way to the one before it; 0: none.
 
     Raises
     ------
@@ -155,6 +157,7 @@ cdef class Core:
         bytes hung_kernels=b"",
         int64_t kernel_budget_us=200,
         int64_t kernel_hang_ms=1000,
+        int64_t policy_budget_us=0,
     ):
         if driver not in DRIVERS:
             raise ValueError(f"driver must be one of {', '.join(DRIVERS)}: {driver}")
@@ -172,6 +175,7 @@ cdef class Core:
         core_settings.hung_kernels = hung_kernels
         core_settings.kernel_budget_ns = kernel_budget_us * 1000
         core_settings.kernel_hang_ns = kernel_hang_ms * 1_000_000
+        core_settings.policy_budget_ns = policy_budget_us * 1000
         self.zmq = make_unique[ZmqTable]()
         self.core = make_unique[RunningCore]()
         check_failure(resolve_zmq(library.encode(), ZmqLibrary.kAlreadyLoaded, self.zmq.get()[0]))
@@ -203,6 +207,33 @@ cdef class Core:
     def start(self) -> None:
         """Start the threads: connect, reconcile, trade."""
         check_failure(self.core.get().start())
+
+    def shadow_model(self, bytes block) -> None:
+        """Order a model in as a shadow: it decides beside the live one and never trades.
+
+        The block is kept in the run directory, so that the journal can be derived again. Whether
+        the engine took it is on the status page.
+
+        Parameters
+        ----------
+        block : bytes
+            Of ``gm.config.block.write_model``.
+
+        Raises
+        ------
+        gm.errors.CoreError
+            If it is no model of this build, or the command before this one is not taken yet.
+        """
+        cdef const uint8_t* data = <const uint8_t*><const char*>block
+        cdef size_t size = len(block)
+        cdef Failure failure
+        with nogil:
+            failure = self.core.get().shadow_model(Block(data, size))
+        check_failure(failure)
+
+    def command_model(self, int action, int model) -> None:
+        """Say what shall become of a model: an action of ``gm.layout.ModelAction``, its number."""
+        check_failure(self.core.get().command_model(<ModelAction><uint32_t>action, model))
 
     def request_stop(self) -> None:
         """No new orders, cancel what rests, drain, sync. From any thread or a signal handler."""
@@ -312,6 +343,8 @@ cdef dict reading_dict(const StatusReading& reading, bint is_whole):
         for i in range(1, kFrameFaults)
     }
     engine = dict(reading.engine)
+    for key in ("live_sha256", "shadow_sha256"):
+        engine[key] = bytes(engine[key]).hex()
     engine["kernels"] = [
         row | {"name": row["name"].decode()} for row in engine["kernels"] if row["name"]
     ]

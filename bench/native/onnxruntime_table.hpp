@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <vector>
 
 namespace bench {
@@ -43,9 +44,9 @@ class OnnxRuntime {
     };
 
     // One thread, all optimisations; input and output are the caller's memory, so that a run
-    // allocates as little as the API lets it.
-    Session open(const std::vector<std::uint8_t>& onnx, std::vector<float>& input,
-                 std::vector<float>& output) {
+    // allocates as little as the API lets it. sample: shape of one, without the batch.
+    Session open(const std::vector<std::uint8_t>& onnx, std::span<const std::uint32_t> sample,
+                 std::size_t batch, std::vector<float>& input, std::vector<float>& output) {
         Session opened{nullptr, nullptr, nullptr, "observation", "logits"};
         void* options = nullptr;
         check(call<10>(&options));     // CreateSessionOptions
@@ -53,8 +54,10 @@ class OnnxRuntime {
         check(call<24>(options, 1));   // SetIntraOpNumThreads
         check(call<25>(options, 1));   // SetInterOpNumThreads
         check(call<8>(environment_, onnx.data(), onnx.size(), options, &opened.session));
-        opened.input = wrap(input);
-        opened.output = wrap(output);
+        std::vector<std::int64_t> shape{static_cast<std::int64_t>(batch)};
+        shape.insert(shape.end(), sample.begin(), sample.end());
+        opened.input = wrap(input, shape);
+        opened.output = wrap(output, {shape[0], static_cast<std::int64_t>(output.size() / batch)});
         return opened;
     }
 
@@ -71,11 +74,10 @@ class OnnxRuntime {
             arguments...);
     }
 
-    void* wrap(std::vector<float>& floats) const {
-        const std::int64_t shape[2] = {1, static_cast<std::int64_t>(floats.size())};
+    void* wrap(std::vector<float>& floats, const std::vector<std::int64_t>& shape) const {
         void* value = nullptr;
         check(call<49>(memory_, static_cast<void*>(floats.data()), floats.size() * sizeof(float),
-                       &shape[0], std::size_t{2}, 1, &value));  // CreateTensorWithDataAsOrtValue
+                       shape.data(), shape.size(), 1, &value));  // CreateTensorWithDataAsOrtValue
         return value;
     }
 

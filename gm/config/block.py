@@ -47,6 +47,19 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
     bundle_sha256: bytes
 
 
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """What rows a model knows: core/include/gm/policy/guard.hpp.
+
+    ``ranges`` gives low and high of a strategic column; more than ``columns_max`` columns outside
+    make a row strange, more than ``rows_max`` strange rows in a row retire the model.
+    """
+
+    ranges: dict[int, tuple[float, float]]
+    columns_max: int
+    rows_max: int
+
+
+NO_GUARD = Guard(ranges={}, columns_max=0, rows_max=0)
 NO_KERNELS: Rows = np.zeros(0, layout.KERNEL_SETTINGS)
 
 
@@ -100,6 +113,44 @@ def build_block(
         kernels,
     ]
     return b"".join([*(_pad(table.tobytes()) for table in tables), *map(_pad, agents.onnx)])
+
+
+def build_model(agents: Agents, guard: Guard = NO_GUARD) -> bytes:
+    """Assemble the block of a model that comes while the engine runs.
+
+    Parameters
+    ----------
+    agents : Agents
+        The bundle.
+    guard : Guard
+        The rows that it knows; without ranges no row is strange.
+
+    Returns
+    -------
+    bytes
+        For ``Core.shadow_model``; equal input gives equal bytes.
+
+    Source
+    ------
+    Ours; core/include/gm/engine/settings.hpp, ModelHeader.
+    """
+    header = _row(
+        layout.MODEL_HEADER,
+        magic=layout.MODEL_MAGIC,
+        schema=layout.SCHEMA,
+        agent_count=len(agents.rows),
+        guard_rows_max=guard.rows_max,
+        threshold=agents.threshold,
+        guard_columns=sum(1 << column for column in guard.ranges),
+        guard_columns_max=guard.columns_max,
+        feature_schema_sha256=np.frombuffer(agents.feature_schema_sha256, "u1"),
+        bundle_sha256=np.frombuffer(agents.bundle_sha256, "u1"),
+    )
+    for column, (low, high) in guard.ranges.items():
+        header["guard_low"][0, column] = low
+        header["guard_high"][0, column] = high
+    tables = (header.tobytes(), agents.rows.tobytes(), *agents.onnx)
+    return b"".join(map(_pad, tables))
 
 
 def _pad(raw: bytes) -> bytes:

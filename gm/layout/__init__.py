@@ -21,6 +21,9 @@ from gm.layout.enums import (
     KernelPolicy as KernelPolicy,
     KernelStatus as KernelStatus,
     KillLevel as KillLevel,
+    ModelAction as ModelAction,
+    ModelCause as ModelCause,
+    ModelStage as ModelStage,
     NotReadyReason as NotReadyReason,
     OrderReason as OrderReason,
     OrderState as OrderState,
@@ -39,6 +42,7 @@ PAYLOAD_SIZE = 64
 FRAME_RECORDS_MAX = 512
 AGENTS_MAX = 3
 SETTINGS_MAGIC = 0x54534D47
+MODEL_MAGIC = 0x444D4D47
 
 BAR_SYNTHETIC = 1 << 0
 BAR_NO_VOLUME = 1 << 1
@@ -194,7 +198,8 @@ SESSION_EVENT = _struct(
 BACKFILL_END = _struct(venue_bars="u8", file_bars="u8", connection="u4", reserved="44u1")
 DECISION = _struct(
     bar_start_ts_ns="i8",
-    instrument="u4",
+    instrument="u2",
+    model="u2",
     action="u1",
     acts="u1",
     profile="u1",
@@ -260,6 +265,10 @@ SYNERGY = _struct(
 )
 KERNEL_STATE = _struct(
     sha256="32u1", instrument="u4", kernel="u4", status="u4", policy="u4", reserved="16u1"
+)
+MODEL_COMMAND = _struct(sha256="32u1", model="u4", action="u4", value="i8", reserved="16u1")
+MODEL_UPDATE = _struct(
+    sha256="32u1", model="u4", stage="u4", cause="u4", live="u4", value="i8", reserved="8u1"
 )
 BLOCK_DIGEST = _struct(
     sha256="32u1",
@@ -354,6 +363,20 @@ AGENT_SETTINGS = _struct(
     context_count="u4",
     onnx_size="u8",
     reserved="16u1",
+)
+MODEL_HEADER = _struct(
+    magic="u4",
+    schema="u4",
+    agent_count="u4",
+    guard_rows_max="u4",
+    threshold="f8",
+    guard_low="13f4",
+    guard_high="13f4",
+    guard_columns="u4",
+    guard_columns_max="u4",
+    feature_schema_sha256="32u1",
+    bundle_sha256="32u1",
+    reserved="56u1",
 )
 KERNEL_SETTINGS = _struct(
     name="S32",
@@ -477,6 +500,9 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.BAR_QUARANTINED: BAR_QUARANTINED,
         RecordType.SYNERGY: SYNERGY,
         RecordType.KERNEL_STATE: KERNEL_STATE,
+        RecordType.MODEL_COMMAND: MODEL_COMMAND,
+        RecordType.MODEL_UPDATE: MODEL_UPDATE,
+        RecordType.SHADOW_DECISION: DECISION,
         RecordType.BLOCK_DIGEST: BLOCK_DIGEST,
     }
 )

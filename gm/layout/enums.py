@@ -40,6 +40,7 @@ class RecordType(IntEnum):
     BACKFILL = 55
     KERNEL_RESULT = 56
     BACKFILL_END = 57
+    MODEL_COMMAND = 58
     DECISION = 70
     INTENT = 71
     REFUSAL = 72
@@ -49,6 +50,8 @@ class RecordType(IntEnum):
     BAR_QUARANTINED = 76
     SYNERGY = 77
     KERNEL_STATE = 78
+    MODEL_UPDATE = 79
+    SHADOW_DECISION = 80
     BLOCK_DIGEST = 100
 
 
@@ -89,6 +92,36 @@ class KernelPolicy(IntEnum):
 
     HALT = 0
     SKIP = 1
+
+
+class ModelAction(IntEnum):
+    """What shall become of a model."""
+
+    SHADOW = 1
+    PROMOTE = 2
+    RETIRE = 3
+    ROLL_BACK = 4
+    LATE = 5
+
+
+class ModelStage(IntEnum):
+    """What a model is for an engine."""
+
+    SHADOW = 1
+    LIVE = 2
+    RETIRED = 3
+    REFUSED = 4
+
+
+class ModelCause(IntEnum):
+    """Why a model changed its stage, or a command was refused."""
+
+    ORDERED = 0
+    NOT_FINITE = 1
+    LATE = 2
+    OUT_OF_DISTRIBUTION = 3
+    NOT_LOADED = 4
+    NO_SUCH_MODEL = 5
 
 
 class KernelKind(IntEnum):

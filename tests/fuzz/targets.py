@@ -25,8 +25,12 @@ CORE = {
     ),
     "settings": ("core/src/engine/settings.cpp",),
     "onnx": (
+        "core/src/policy/onnx_conv.cpp",
         "core/src/policy/onnx_model.cpp",
         "core/src/policy/onnx_reader.cpp",
+        "core/src/policy/onnx_tensor.cpp",
+        "core/src/policy/onnx_validator.cpp",
+        "core/src/policy/onnx_view.cpp",
         "core/src/policy/protobuf_reader.cpp",
     ),
 }

@@ -52,24 +52,10 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
         if (kernels_.has_rule()) {
             ask_rule(at, values);
         } else {
-            ensemble_.decide({desk.features.matrix(), kernels_.matrix(at)}, context_of(desk),
-                             desk.policy, values);
+            ask_model(at, values, out);
         }
         end_stage(Stage::kPolicy);
-        Decision decision{};
-        decision.bar_start_ts_ns = desk.last_bar_start_ts_ns;
-        decision.instrument = at;
-        decision.action = values.action;
-        decision.acts = values.acts;
-        decision.profile = static_cast<std::uint8_t>(settings_.header.profile);
-        decision.agents = values.agents;
-        for (std::size_t i = 0; i < kAgentsMax; ++i) {
-            for (std::size_t j = 0; j < kActions; ++j) {
-                decision.agent_probability[i][j] = values.agent_probability[i][j];
-            }
-        }
-        for (std::size_t j = 0; j < kActions; ++j) decision.probability[j] = values.probability[j];
-        out.write(stamp_, RecordType::kDecision, decision);
+        write_decision(at, RecordType::kDecision, models_.live_number(), values, out);
         ++totals_.decisions;
         acts = values.acts;
         entries = desk.market.entries_allowed();

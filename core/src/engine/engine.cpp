@@ -1,6 +1,8 @@
 #include "gm/engine/engine.hpp"
 
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #ifdef GM_MUTANT_P11
 #include <unistd.h>
@@ -22,21 +24,6 @@ void break_promise() noexcept {
 }
 #endif
 
-Failure load_agents(const Settings& settings, Ensemble& ensemble) {
-    std::vector<AgentOptions> agents;
-    for (std::size_t i = 0; i < settings.agents.size(); ++i) {
-        const AgentSettings& row = settings.agents[i];
-        AgentOptions& agent = agents.emplace_back();
-        agent.name.assign(row.name, ::strnlen(row.name, sizeof row.name));
-        agent.weight = row.weight;
-        agent.temperature = row.temperature;
-        agent.column_mask = row.column_mask;
-        agent.context_count = row.context_count;
-        agent.onnx = settings.onnx[i];
-    }
-    return ensemble.load(agents, settings.header.threshold);
-}
-
 SynergyRules synergy_rules(const SettingsHeader& header) noexcept {
     return {header.synergy_mlmi_min, header.synergy_slope_min, header.synergy_window_bars,
             header.synergy_cooldown_bars};
@@ -44,7 +31,7 @@ SynergyRules synergy_rules(const SettingsHeader& header) noexcept {
 
 }  // namespace
 
-Failure Engine::open(const Settings& settings) {
+Failure Engine::open(const Settings& settings, std::uint32_t columns_shown) {
     settings_ = settings;
     const std::size_t count = settings.instruments.size();
     if (count == 0) return fail(Status::kBadSettings, "settings hold no instrument");
@@ -53,13 +40,14 @@ Failure Engine::open(const Settings& settings) {
         return failure;
     }
     if (Failure failure = orders_.open(count); !failure.is_ok()) return failure;
-    if (Failure failure = load_agents(settings, ensemble_); !failure.is_ok()) return failure;
+    const auto model = std::make_shared<Model>();
+    if (Failure failure = load_model(settings, *model); !failure.is_ok()) return failure;
     if (Failure failure = kernels_.open(settings); !failure.is_ok()) return failure;
 
     // A rule has its own windows; a synergy looks at columns that are computed in any case.
-    columns_read_ = 0;
-    for (const AgentSettings& agent : settings.agents) columns_read_ |= agent.column_mask;
-    if (kernels_.has_rule()) columns_read_ = 0;
+    columns_read_ = kernels_.has_rule() ? 0 : model->column_mask;
+    columns_read_ |= columns_shown;
+    std::uint32_t columns_made = columns_read_;  // with those of kernels
 
     desks_ = std::vector<Desk>(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -72,9 +60,11 @@ Failure Engine::open(const Settings& settings) {
                                                 settings.header.confirmed_clean_bars);
         if (!failure.is_ok()) return failure;
         desks_[i].features.open(columns_read_);
+        columns_made |= desks_[i].features.columns();
         desks_[i].tactical.open();
         desks_[i].synergies.open(synergy_rules(settings.header));
     }
+    models_.open(model, columns_made);
     return ok();
 }
 
@@ -239,6 +229,7 @@ void Engine::conclude(std::uint32_t at, Outputs& out) noexcept {
     decide(at, out);
     write_position(at, out);
     end_stage(Stage::kOrder);
+    if (reason == NotReadyReason::kNone) ask_shadow(at, out);
     desk.must_prepare = true;
 }
 
@@ -255,9 +246,13 @@ void Engine::prepare() noexcept {
         desk.must_prepare = false;
         desk.features.prepare();
         const float* added = kernels_.matrix(at);
-        ensemble_.prepare({desk.features.matrix() + kStrategicColumns,
-                           added == nullptr ? nullptr : added + kKernelColumnsMax},
-                          desk.policy);
+        const MatrixRows known{desk.features.matrix() + kStrategicColumns,
+                               added == nullptr ? nullptr : added + kKernelColumnsMax};
+        // The live model last: its weights are those that stay in the caches.
+        if (const Model* shadow = models_.shadow(); shadow != nullptr) {
+            shadow->ensemble.prepare(known, desk.policy[models_.shadow_place()]);
+        }
+        models_.live().ensemble.prepare(known, desk.policy[models_.live_place()]);
     }
 }
 

@@ -320,7 +320,7 @@ bool Kernels::is_ready(std::uint32_t at) const noexcept {
 // said. Where a decision is due, that one computes the whole.
 void Engine::prepare_again(std::uint32_t at) noexcept {
     if (!kernels_.take_rewritten(at)) return;
-    desks_[at].policy.is_prepared = false;
+    for (EnsembleState& state : desks_[at].policy) state.is_prepared = false;
     desks_[at].must_prepare = !desks_[at].must_decide;
 }
 

@@ -43,6 +43,7 @@ void Engine::on_session(const Slot& input, Outputs& out) noexcept {
             return on_backfill(input.as<BarClose>(), input.header.source_ts_ns, out);
         }
         case RecordType::kBackfillEnd: return on_backfill_end(out);
+        case RecordType::kModelCommand: return on_model_command(input.as<ModelCommand>(), out);
         default: return;
     }
 }

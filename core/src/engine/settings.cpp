@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 
+#include "block_reader.hpp"
 #include "gm/base/sha256.hpp"
 #include "gm/features/schema.hpp"
 #include "gm/features/synergy.hpp"
@@ -12,44 +13,8 @@
 namespace gm {
 namespace {
 
-constexpr std::size_t kPadding = 64;
 constexpr std::size_t kInstrumentsMax = 4096;
 constexpr std::size_t kRowsMax = 1U << 20;  // sessions, offset changes
-constexpr std::size_t kOnnxSizeMax = 16U << 20;
-
-// Walks the block table by table; every read is checked against what is left.
-class Reader {
- public:
-    explicit Reader(std::span<const std::uint8_t> block) : block_(block) {}
-
-    template <typename Row>
-    Failure read(const char* table, std::size_t count, std::vector<Row>& out) {
-        const std::size_t size = count * sizeof(Row);
-        if (size > block_.size() - at_) return cut(table, size);
-        out.resize(count);
-        if (size > 0) std::memcpy(out.data(), block_.data() + at_, size);
-        at_ = std::min((at_ + size + kPadding - 1) / kPadding * kPadding, block_.size());
-        return ok();
-    }
-    template <typename Row>
-    Failure read_one(const char* table, Row& out) {
-        std::vector<Row> rows;
-        Failure failure = read(table, 1, rows);
-        if (failure.is_ok()) out = rows[0];
-        return failure;
-    }
-    [[nodiscard]] std::size_t left() const { return block_.size() - at_; }
-
- private:
-    Failure cut(const char* table, std::size_t size) const {
-        return fail(Status::kBadSettings, std::string("settings end inside ") + table + ": " +
-                                              std::to_string(size) + " bytes needed, " +
-                                              std::to_string(block_.size() - at_) + " left");
-    }
-
-    std::span<const std::uint8_t> block_;
-    std::size_t at_ = 0;
-};
 
 Failure check_header(const SettingsHeader& header) {
     if (header.magic != kSettingsMagic || header.schema != kSchema) {
@@ -164,7 +129,7 @@ Failure check_kernels(const Settings& settings) {
 
 Failure load_settings(std::span<const std::uint8_t> block, Settings& out) {
     Settings settings;
-    Reader reader(block);
+    BlockReader reader(block, "settings");
     Failure failure = reader.read_one("header", settings.header);
     if (failure.is_ok()) failure = check_header(settings.header);
     const SettingsHeader& header = settings.header;
@@ -179,18 +144,8 @@ Failure load_settings(std::span<const std::uint8_t> block, Settings& out) {
     if (failure.is_ok()) failure = reader.read("kernels", header.kernel_count, settings.kernels);
     if (failure.is_ok()) failure = check_kernels(settings);
     if (failure.is_ok()) failure = check_rows(settings);
-    for (std::size_t i = 0; failure.is_ok() && i < settings.agents.size(); ++i) {
-        if (settings.agents[i].onnx_size > kOnnxSizeMax) {
-            failure = fail(Status::kBadSettings, "onnx_size of an agent is over 16 MiB: " +
-                                                     std::to_string(settings.agents[i].onnx_size));
-            break;
-        }
-        failure = reader.read("onnx", settings.agents[i].onnx_size, settings.onnx.emplace_back());
-    }
-    if (failure.is_ok() && reader.left() != 0) {
-        failure = fail(Status::kBadSettings,
-                       "bytes after the end of the settings: " + std::to_string(reader.left()));
-    }
+    if (failure.is_ok()) failure = read_onnx_files(reader, settings.agents, settings.onnx);
+    if (failure.is_ok()) failure = reader.expect_end();
     if (!failure.is_ok()) return failure;
     const Sha256Digest digest = sha256(block.data(), block.size());
     std::copy(digest.begin(), digest.end(), settings.sha256);

@@ -112,6 +112,10 @@ Failure Ensemble::add_agent(const AgentOptions& options) {
                                              std::to_string(agent.network.outputs()) +
                                              " outputs, at least 3");
     }
+    if (agent.network.gives_probabilities()) {  // they would be divided by a temperature
+        return fail(Status::kBadNetwork,
+                    "agent " + options.name + ": ends with a Softmax, must give logits");
+    }
     agents_.push_back(std::move(agent));
     return ok();
 }

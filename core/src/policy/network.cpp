@@ -1,9 +1,11 @@
 // A graph of operators packed into one region of padded matrices, and the choice of a kernel.
 #include "gm/policy/network.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace gm {
 
@@ -13,15 +15,20 @@ std::uint32_t blocks_of(std::uint32_t width) {
     return (width + kLanes - 1) / kLanes;
 }
 
+std::size_t padded(std::size_t width) {
+    return (width + kLanes - 1) / kLanes * kLanes;
+}
+
 // Arrays of whole blocks, one after another; pointers are known once all of it has its place.
 class Packer {
  public:
-    std::size_t add_matrix(const NetworkOperator& dense) {
-        const std::size_t width = std::size_t{blocks_of(dense.outputs)} * kLanes;
-        const std::size_t start = grow(dense.inputs * width);
-        for (std::size_t i = 0; i < dense.inputs; ++i) {
-            for (std::size_t o = 0; o < dense.outputs; ++o) {
-                floats_[start + i * width + o] = dense.weights[i * dense.outputs + o];
+    std::size_t add_matrix(const std::vector<float>& weights, std::size_t outputs) {
+        const std::size_t width = padded(outputs);
+        const std::size_t inputs = weights.size() / outputs;
+        const std::size_t start = grow(inputs * width);
+        for (std::size_t i = 0; i < inputs; ++i) {
+            for (std::size_t o = 0; o < outputs; ++o) {
+                floats_[start + i * width + o] = weights[i * outputs + o];
             }
         }
         return start;
@@ -38,7 +45,7 @@ class Packer {
  private:
     std::size_t grow(std::size_t count) {
         const std::size_t start = floats_.size();
-        floats_.resize(start + (count + kLanes - 1) / kLanes * kLanes, 0.0F);
+        floats_.resize(start + padded(count), 0.0F);
         return start;
     }
 
@@ -67,7 +74,7 @@ PackedStep start_step(StepKind kind, const NetworkOperator& from, std::uint32_t 
 
 PackedStep pack_dense(StepKind kind, const NetworkOperator& dense, Packer& packer) {
     PackedStep packed = start_step(kind, dense, dense.inputs);
-    packed.weights = packer.add_matrix(dense);
+    packed.weights = packer.add_matrix(dense.weights, dense.outputs);
     packed.bias = packer.add_row(dense.bias);
     return packed;
 }
@@ -77,8 +84,10 @@ PackedStep pack_plain(const NetworkOperator& from, Packer& packer) {
         return pack_dense(StepKind::kDense, from, packer);
     }
     if (from.kind != OperatorKind::kLayerNorm) {
-        const bool is_relu = from.kind == OperatorKind::kRelu;
-        return start_step(is_relu ? StepKind::kRelu : StepKind::kTanh, from, from.inputs);
+        const StepKind kind = from.kind == OperatorKind::kRelu   ? StepKind::kRelu
+                              : from.kind == OperatorKind::kTanh ? StepKind::kTanh
+                                                                 : StepKind::kSoftmax;
+        return start_step(kind, from, from.inputs);
     }
     PackedStep packed = start_step(StepKind::kLayerNorm, from, from.inputs);
     packed.weights = packer.add_row(from.weights);
@@ -134,6 +143,75 @@ std::vector<PackedStep> pack_steps(const NetworkGraph& graph, Packer& packer) {
     return steps;
 }
 
+struct PackedConv {
+    ConvStep step{};
+    std::size_t weights = 0;
+    std::size_t bias = 0;
+};
+
+// `changing`: floats that the newest row changes, all convolutions and one bin.
+std::vector<PackedConv> pack_convs(const NetworkGraph& graph, Packer& packer,
+                                   std::size_t& changing) {
+    std::vector<PackedConv> convs;
+    std::uint32_t input_stride = graph.convs.empty() ? 0 : graph.convs[0].inputs;
+    std::uint32_t columns_changing = 1;
+    bool is_sparse = false;
+    for (const ConvLayer& conv : graph.convs) {  // at most kConvLayersMax
+        PackedConv packed;
+        columns_changing = std::min(graph.columns, columns_changing + conv.taps / 2);
+        packed.step.inputs = conv.inputs;
+        packed.step.input_stride = input_stride;
+        packed.step.blocks = blocks_of(conv.outputs);
+        packed.step.taps = conv.taps;
+        packed.step.changing = columns_changing;
+        packed.step.has_relu = conv.has_relu;
+        packed.step.is_sparse = is_sparse;
+        packed.weights = packer.add_matrix(conv.weights, conv.outputs);
+        packed.bias = packer.add_row(conv.bias);
+        input_stride = packed.step.blocks * kLanes;
+        is_sparse = conv.has_relu;
+        changing += std::size_t{columns_changing} * input_stride;
+        convs.push_back(packed);
+    }
+    changing += input_stride;
+    return convs;
+}
+
+// The first matrix as it meets columns of padded channels: rows of zeros for the padding.
+NetworkOperator pad_inputs(const NetworkOperator& dense, std::uint32_t channels) {
+    NetworkOperator out = dense;
+    const std::size_t width = padded(channels);
+    const std::size_t bins = dense.inputs / channels;
+    out.inputs = static_cast<std::uint32_t>(bins * width);
+    out.weights.assign(bins * width * dense.outputs, 0.0F);
+    for (std::size_t i = 0; i < dense.inputs; ++i) {
+        const std::size_t row = i / channels * width + i % channels;
+        for (std::size_t o = 0; o < dense.outputs; ++o) {
+            out.weights[row * dense.outputs + o] = dense.weights[i * dense.outputs + o];
+        }
+    }
+    return out;
+}
+
+// Empty where the shape explains the input.
+std::string mismatch_of(const NetworkGraph& graph, const NetworkShape& shape) {
+    const std::uint64_t row_inputs = std::uint64_t{shape.rows} * shape.row_width;
+    if (shape.rows == 0) {
+        return {};
+    }
+    const std::string wanted = "must be " + std::to_string(shape.rows) + " x " +
+                               std::to_string(shape.row_width) + " + " +
+                               std::to_string(shape.context);
+    if (row_inputs + shape.context != graph.inputs) {
+        return "network of " + std::to_string(graph.inputs) + " inputs, " + wanted;
+    }
+    if (!graph.convs.empty() && (shape.context != 0 || shape.rows != graph.columns)) {
+        return "network over " + std::to_string(graph.columns) + " columns of " +
+               std::to_string(graph.convs[0].inputs) + " channels, " + wanted;
+    }
+    return {};
+}
+
 }  // namespace
 
 const NetworkKernel* find_kernel(InstructionSet set) noexcept {
@@ -162,27 +240,34 @@ Failure Network::load(std::span<const std::uint8_t> onnx, const NetworkShape& sh
     if (!failure.is_ok()) {
         return failure;
     }
-    const std::uint64_t row_inputs = std::uint64_t{shape.rows} * shape.row_width;
-    if (shape.rows != 0 && row_inputs + shape.context != graph.inputs) {
-        return fail(Status::kBadNetwork, "network of " + std::to_string(graph.inputs) +
-                                             " inputs, must be " + std::to_string(shape.rows) +
-                                             " x " + std::to_string(shape.row_width) + " + " +
-                                             std::to_string(shape.context));
+    std::string mismatch = mismatch_of(graph, shape);
+    if (!mismatch.empty()) {
+        return fail(Status::kBadNetwork, std::move(mismatch));
     }
     inputs_ = graph.inputs;
-    known_inputs_ = shape.rows != 0 ? (shape.rows - 1) * shape.row_width : 0;
     input_shape_ = graph.input_shape;
-    failure = place(graph);
+    gives_probabilities_ = graph.operators.back().kind == OperatorKind::kSoftmax;
+    failure = place(graph, shape.rows != 0 ? (shape.rows - 1) * shape.row_width : 0);
     if (failure.is_ok()) {
         kernel_ = kernel;
     }
     return failure;
 }
 
-Failure Network::place(const NetworkGraph& graph) {
+Failure Network::place(const NetworkGraph& graph, std::uint32_t known_inputs) {
     Packer packer;
-    const std::size_t first_weights = packer.add_matrix(graph.operators[0]);
-    const std::size_t first_bias = packer.add_row(graph.operators[0].bias);
+    std::size_t changing = 0;
+    const std::vector<PackedConv> convs = pack_convs(graph, packer, changing);
+    if (!convs.empty() && changing > kChangingMax) {
+        return fail(Status::kUnsupportedNetwork,
+                    "the newest row changes " + std::to_string(changing) +
+                        " values of convolutions, at most " + std::to_string(kChangingMax));
+    }
+    const NetworkOperator first = convs.empty()
+                                      ? graph.operators[0]
+                                      : pad_inputs(graph.operators[0], graph.convs.back().outputs);
+    const std::size_t first_weights = packer.add_matrix(first.weights, first.outputs);
+    const std::size_t first_bias = packer.add_row(first.bias);
     const std::vector<PackedStep> packed = pack_steps(graph, packer);
     const std::vector<float>& floats = packer.floats();
     for (const float value : floats) {
@@ -205,9 +290,32 @@ Failure Network::place(const NetworkGraph& graph) {
         step.input_mask = base + from.input_mask;
         steps_.push_back(step);
     }
-    first_bias_ = base + first_bias;
-    plan_ = {base + first_weights, blocks_of(graph.operators[0].outputs),
-             static_cast<std::uint32_t>(steps_.size()), graph.outputs, steps_.data()};
+    convs_.clear();
+    for (const PackedConv& from : convs) {
+        ConvStep step = from.step;
+        step.weights = base + from.weights;
+        step.bias = base + from.bias;
+        convs_.push_back(step);
+    }
+    plan_ = {};
+    plan_.first_weights = base + first_weights;
+    plan_.first_bias = base + first_bias;
+    plan_.first_inputs = first.inputs;
+    plan_.first_known = known_inputs;
+    plan_.first_blocks = blocks_of(first.outputs);
+    plan_.known_inputs = known_inputs;
+    plan_.step_count = static_cast<std::uint32_t>(steps_.size());
+    plan_.outputs = graph.outputs;
+    plan_.steps = steps_.data();
+    if (!convs_.empty()) {
+        const ConvStep& last = convs_.back();
+        plan_.first_known = (graph.columns - last.changing) / graph.pool * last.blocks * kLanes;
+        plan_.convs = convs_.data();
+        plan_.conv_count = static_cast<std::uint32_t>(convs_.size());
+        plan_.columns = graph.columns;
+        plan_.pool = graph.pool;
+        plan_.inverse_pool = 1.0F / static_cast<float>(graph.pool);
+    }
     return ok();
 }
 

@@ -87,7 +87,7 @@ struct Lanes {
     }
 };
 
-constexpr NetworkKernel kKernel{network_kernel::accumulate<Lanes>, network_kernel::run<Lanes>};
+constexpr NetworkKernel kKernel = network_kernel::kernel_of<Lanes>();
 
 }  // namespace
 

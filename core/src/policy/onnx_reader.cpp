@@ -4,115 +4,23 @@
 // reads must be a constant, so a branch, a skip or a loop is refused where it begins.
 #include "gm/policy/onnx_reader.hpp"
 
+#include <cmath>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "gm/policy/onnx_chain.hpp"
 #include "gm/policy/onnx_model.hpp"
 
 namespace gm {
-
-namespace {
-
-constexpr std::size_t kWeightsMax = kOnnxBytesMax / sizeof(float);  // of all operators together
-
-class ChainBuilder {
- public:
-    ChainBuilder(const OnnxModel& model, NetworkGraph& graph) : model_(model), graph_(graph) {}
-
-    Failure build();
-
- private:
-    Failure enter();
-    Failure leave();
-    Failure follow(const OnnxNode& node);
-    Failure apply(const OnnxNode& node);
-    Failure apply_gemm(const OnnxNode& node);
-    Failure apply_matmul(const OnnxNode& node);
-    Failure apply_add(const OnnxNode& node);
-    Failure apply_activation(const OnnxNode& node, OperatorKind kind);
-    Failure apply_layer_norm(const OnnxNode& node);
-    Failure apply_flatten(const OnnxNode& node);
-    Failure apply_reshape(const OnnxNode& node);
-    Failure add_dense(const OnnxNode& node, const OnnxTensor& weights, bool is_transposed);
-    Failure refuse(const OnnxNode& node, const std::string& why) const;
-
-    [[nodiscard]] const OnnxTensor* floats(const OnnxNode& node, std::size_t index) const {
-        const OnnxTensor* tensor =
-            index < node.inputs.size() ? model_.find_tensor(node.inputs[index]) : nullptr;
-        return tensor != nullptr && tensor->element == OnnxElement::kFloat ? tensor : nullptr;
-    }
-    // One row for all samples: [width], [1, width], or one value for all.
-    [[nodiscard]] bool read_row(const OnnxTensor& tensor, std::vector<float>& out) const;
-    [[nodiscard]] bool has_input(const OnnxNode& node, std::size_t index) const {
-        return index < node.inputs.size() && !node.inputs[index].empty();
-    }
-    [[nodiscard]] bool is_flat() const { return has_batch_ && shape_.size() == 1; }
-
-    const OnnxModel& model_;
-    NetworkGraph& graph_;
-    std::string_view current_;
-    std::vector<std::string_view> written_;
-    std::vector<std::uint32_t> shape_;  // of one sample
-    std::size_t weight_count_ = 0;
-    bool has_batch_ = true;
-    bool has_bias_ = true;  // of the last operator, if it is dense
-};
 
 Failure ChainBuilder::refuse(const OnnxNode& node, const std::string& why) const {
     return fail(Status::kUnsupportedNetwork,
                 "operator " + quote_onnx_name(node.operator_name) + ": " + why);
 }
 
-// Attributes of one node, each of which must be known, of its type, and at a supported value.
-class AttributeCheck {
- public:
-    explicit AttributeCheck(const OnnxNode& node) : node_(node) {}
-
-    AttributeCheck& number_is(std::string_view name, float wanted) {
-        if (const OnnxAttribute* found = take(name, OnnxAttributeType::kFloat)) {
-            is_ok_ = is_ok_ && found->number == wanted;
-        }
-        return *this;
-    }
-    AttributeCheck& number(std::string_view name, float& out) {
-        if (const OnnxAttribute* found = take(name, OnnxAttributeType::kFloat)) {
-            out = found->number;
-        }
-        return *this;
-    }
-    AttributeCheck& integer_is(std::string_view name, std::int64_t first, std::int64_t second) {
-        if (const OnnxAttribute* found = take(name, OnnxAttributeType::kInt)) {
-            is_ok_ = is_ok_ && (found->integer == first || found->integer == second);
-        }
-        return *this;
-    }
-    AttributeCheck& flag(std::string_view name, bool& out) {
-        if (const OnnxAttribute* found = take(name, OnnxAttributeType::kInt)) {
-            is_ok_ = is_ok_ && (found->integer == 0 || found->integer == 1);
-            out = found->integer == 1;
-        }
-        return *this;
-    }
-    [[nodiscard]] bool is_ok() const { return is_ok_ && taken_ == node_.attributes.size(); }
-
- private:
-    const OnnxAttribute* take(std::string_view name, OnnxAttributeType type) {
-        for (const OnnxAttribute& attribute : node_.attributes) {  // at most 16
-            if (attribute.name == name && attribute.type == type) {
-                ++taken_;
-                return &attribute;
-            }
-        }
-        return nullptr;
-    }
-
-    const OnnxNode& node_;
-    std::size_t taken_ = 0;
-    bool is_ok_ = true;
-};
-
 bool ChainBuilder::read_row(const OnnxTensor& tensor, std::vector<float>& out) const {
-    const std::uint32_t width = shape_.back();
+    const std::uint32_t width = view_.width();
     std::size_t leading = 1;
     for (std::size_t i = 0; i + 1 < tensor.dims.size(); ++i) {  // at most kOnnxRankMax
         leading *= tensor.dims[i];
@@ -131,32 +39,39 @@ bool ChainBuilder::read_row(const OnnxTensor& tensor, std::vector<float>& out) c
 
 Failure ChainBuilder::add_dense(const OnnxNode& node, const OnnxTensor& weights,
                                 bool is_transposed) {
-    if (shape_.size() != 1 || weights.dims.size() != 2) {
-        return refuse(node, "wants rows and a matrix");
+    if (!view_.is_flat() || weights.dims.size() != 2 || is_at_end()) {
+        return refuse(node, "wants rows and a matrix, before a Softmax");
     }
     const std::uint32_t inputs = weights.dims[is_transposed ? 1 : 0];
     const std::uint32_t outputs = weights.dims[is_transposed ? 0 : 1];
-    if (inputs != shape_[0] || outputs == 0) {
+    if (inputs != view_.width() || outputs == 0) {
         return refuse(node, "matrix of " + std::to_string(inputs) + " inputs for rows of " +
-                                std::to_string(shape_[0]));
+                                std::to_string(view_.width()));
     }
     weight_count_ += weights.floats.size();
-    if (outputs > kNetworkWidthMax || weight_count_ > kWeightsMax) {
+    if (outputs > kNetworkWidthMax || weight_count_ > kOnnxWeightsMax) {
         return refuse(node, "width " + std::to_string(outputs) + ", at most " +
                                 std::to_string(kNetworkWidthMax) + ", and at most " +
-                                std::to_string(kWeightsMax) + " weights in all");
+                                std::to_string(kOnnxWeightsMax) + " weights in all");
     }
     NetworkOperator dense{OperatorKind::kDense, inputs, outputs, {}, {}, 0.0F};
     dense.weights.resize(weights.floats.size());
-    for (std::size_t i = 0; i < inputs; ++i) {
+    for (std::uint32_t i = 0; i < inputs; ++i) {
+        const std::size_t place = view_.place_of(i);
+        const float scale = scale_.empty() ? 1.0F : scale_[place];
         for (std::size_t o = 0; o < outputs; ++o) {
-            dense.weights[i * outputs + o] =
-                weights.floats[is_transposed ? o * inputs + i : i * outputs + o];
+            const float weight =
+                weights.floats[is_transposed ? o * inputs + i : i * outputs + o] * scale;
+            if (!std::isfinite(weight)) {
+                return fail(Status::kBadNetwork, "weight x constant of Mul is not finite");
+            }
+            dense.weights[place * outputs + o] = weight;
         }
     }
     dense.bias.assign(outputs, 0.0F);
     graph_.operators.push_back(std::move(dense));
-    shape_ = {outputs};
+    view_ = OnnxView({outputs});
+    scale_.clear();
     has_bias_ = false;
     return ok();
 }
@@ -210,26 +125,38 @@ Failure ChainBuilder::apply_add(const OnnxNode& node) {
 }
 
 Failure ChainBuilder::apply_activation(const OnnxNode& node, OperatorKind kind) {
-    if (node.inputs.size() != 1 || !node.attributes.empty() || graph_.operators.empty()) {
-        return refuse(node, "wants one input, after a Gemm or MatMul");
+    if (node.inputs.size() != 1 || !node.attributes.empty() || graph_.operators.empty() ||
+        is_at_end()) {
+        return refuse(node, "wants one input, after a Gemm or MatMul and before a Softmax");
     }
-    graph_.operators.push_back({kind, shape_[0], shape_[0], {}, {}, 0.0F});
+    graph_.operators.push_back({kind, view_.width(), view_.width(), {}, {}, 0.0F});
+    return ok();
+}
+
+// Before opset 13 the default axis is 1; of rows that is the last one too.
+Failure ChainBuilder::apply_softmax(const OnnxNode& node) {
+    if (node.inputs.size() != 1 || graph_.operators.empty() || !is_flat() || is_at_end() ||
+        !AttributeCheck(node).integer_is("axis", -1, 1).is_ok()) {
+        return refuse(node, "only over the last axis of rows, once, after a Gemm or MatMul");
+    }
+    graph_.operators.push_back(
+        {OperatorKind::kSoftmax, view_.width(), view_.width(), {}, {}, 0.0F});
     return ok();
 }
 
 Failure ChainBuilder::apply_layer_norm(const OnnxNode& node) {
-    NetworkOperator norm{OperatorKind::kLayerNorm, shape_[0], shape_[0], {}, {}, 1e-5F};
+    NetworkOperator norm{OperatorKind::kLayerNorm, view_.width(), view_.width(), {}, {}, 1e-5F};
     const bool is_plain = AttributeCheck(node)
                               .integer_is("axis", -1, 1)
                               .integer_is("stash_type", 1, 1)
                               .number("epsilon", norm.epsilon)
                               .is_ok();
-    if (!is_plain || graph_.operators.empty() || !is_flat() || !(norm.epsilon > 0.0F) ||
-        norm.epsilon > 1.0F) {
+    if (!is_plain || graph_.operators.empty() || !is_flat() || is_at_end() ||
+        !(norm.epsilon > 0.0F) || norm.epsilon > 1.0F) {
         return refuse(node, "wants the last axis of rows, epsilon in (0, 1], after a Gemm");
     }
     const OnnxTensor* scale = floats(node, 1);
-    norm.bias.assign(shape_[0], 0.0F);
+    norm.bias.assign(view_.width(), 0.0F);
     if (scale == nullptr || node.inputs.size() > 3 || !read_row(*scale, norm.weights)) {
         return refuse(node, "scale is not one float32 row");
     }
@@ -244,60 +171,36 @@ Failure ChainBuilder::apply_layer_norm(const OnnxNode& node) {
     return ok();
 }
 
-Failure ChainBuilder::apply_flatten(const OnnxNode& node) {
-    if (node.inputs.size() != 1 || !has_batch_ ||
-        !AttributeCheck(node).integer_is("axis", 1, 1).is_ok()) {
-        return refuse(node, "only with axis 1");
-    }
-    shape_ = {graph_.operators.empty() ? graph_.inputs : shape_[0]};
-    return ok();
-}
-
-Failure ChainBuilder::apply_reshape(const OnnxNode& node) {
-    const OnnxTensor* target =
-        node.inputs.size() == 2 ? model_.find_tensor(node.inputs[1]) : nullptr;
-    const std::uint32_t width = graph_.operators.empty() ? graph_.inputs : shape_[0];
-    if (target == nullptr || target->ints.size() != 2 || target->dims.size() != 1 || !has_batch_ ||
-        !AttributeCheck(node).integer_is("allowzero", 0, 0).is_ok()) {
-        return refuse(node, "only to rows, by a constant");
-    }
-    const std::int64_t batch = target->ints[0];
-    const std::int64_t columns = target->ints[1];
-    const bool keeps_batch = batch == 0 || batch == 1 || (batch == -1 && columns != -1);
-    if (!keeps_batch || (columns != -1 && columns != width)) {
-        return refuse(node, "only to rows of " + std::to_string(width));
-    }
-    shape_ = {width};
-    return ok();
-}
-
 Failure ChainBuilder::apply(const OnnxNode& node) {
-    const std::string_view name = node.operator_name;
-    if (name == "Gemm") {
-        return apply_gemm(node);
+    struct Known {
+        std::string_view name;
+        Failure (ChainBuilder::*apply)(const OnnxNode&);
+    };
+    static constexpr Known kKnown[] = {
+        {"Gemm", &ChainBuilder::apply_gemm},
+        {"MatMul", &ChainBuilder::apply_matmul},
+        {"Add", &ChainBuilder::apply_add},
+        {"Mul", &ChainBuilder::apply_mul},
+        {"Conv", &ChainBuilder::apply_conv},
+        {"AveragePool", &ChainBuilder::apply_pool},
+        {"Relu", &ChainBuilder::apply_relu},
+        {"LayerNormalization", &ChainBuilder::apply_layer_norm},
+        {"Softmax", &ChainBuilder::apply_softmax},
+        {"Transpose", &ChainBuilder::apply_view},
+        {"Unsqueeze", &ChainBuilder::apply_view},
+        {"Squeeze", &ChainBuilder::apply_view},
+        {"Flatten", &ChainBuilder::apply_view},
+        {"Reshape", &ChainBuilder::apply_view},
+    };
+    for (const Known& known : kKnown) {
+        if (node.operator_name == known.name) {
+            return (this->*known.apply)(node);
+        }
     }
-    if (name == "MatMul") {
-        return apply_matmul(node);
-    }
-    if (name == "Add") {
-        return apply_add(node);
-    }
-    if (name == "Relu") {
-        return apply_activation(node, OperatorKind::kRelu);
-    }
-    if (name == "Tanh") {
+    if (node.operator_name == "Tanh") {
         return apply_activation(node, OperatorKind::kTanh);
     }
-    if (name == "LayerNormalization") {
-        return apply_layer_norm(node);
-    }
-    if (name == "Flatten") {
-        return apply_flatten(node);
-    }
-    if (name == "Reshape") {
-        return apply_reshape(node);
-    }
-    if (name == "Identity" && node.inputs.size() == 1 && node.attributes.empty()) {
+    if (node.operator_name == "Identity" && node.inputs.size() == 1 && node.attributes.empty()) {
         return ok();
     }
     return refuse(node, "not in the native set");
@@ -307,9 +210,9 @@ Failure ChainBuilder::follow(const OnnxNode& node) {
     if (node.inputs.empty() || node.outputs.empty()) {
         return refuse(node, "wants inputs and outputs");
     }
-    const bool is_second_of_add = node.operator_name == "Add" && node.inputs.size() == 2 &&
-                                  node.inputs[1] == current_ && node.inputs[0] != current_;
-    if (node.inputs[0] != current_ && !is_second_of_add) {
+    const bool has_order = node.operator_name != "Add" && node.operator_name != "Mul";
+    const bool is_second = !has_order && node.inputs.size() == 2 && node.inputs[1] == current_;
+    if (node.inputs[0] != current_ && !is_second) {
         return refuse(node, "the graph is not one chain");
     }
     Failure failure = apply(node);
@@ -347,6 +250,7 @@ Failure ChainBuilder::enter() {
         return fail(Status::kUnsupportedNetwork, "no float32 input with a shape");
     }
     has_batch_ = input->dims.size() > 1;
+    std::vector<std::uint32_t>& shape = graph_.input_shape;
     std::uint64_t count = 1;
     for (std::size_t i = has_batch_ ? 1 : 0; i < input->dims.size(); ++i) {  // at most 8
         const std::uint32_t size = input->dims[i].size;
@@ -355,14 +259,14 @@ Failure ChainBuilder::enter() {
             return fail(Status::kUnsupportedNetwork,
                         "input of a free size, or over " + std::to_string(kNetworkInputsMax));
         }
-        shape_.push_back(size);
+        shape.push_back(size);
     }
     if (has_batch_ && input->dims[0].size > 1) {
         return fail(
             Status::kUnsupportedNetwork,
             "batch fixed at " + std::to_string(input->dims[0].size) + ", must be free or 1");
     }
-    graph_.input_shape = shape_;
+    view_ = OnnxView(shape);
     graph_.inputs = static_cast<std::uint32_t>(count);
     current_ = input->name;
     written_.push_back(current_);
@@ -373,10 +277,10 @@ Failure ChainBuilder::leave() {
     if (model_.outputs.size() != 1 || model_.outputs[0].name != current_) {
         return fail(Status::kUnsupportedNetwork, "the graph's one output is not the chain's end");
     }
-    if (graph_.operators.empty()) {
-        return fail(Status::kUnsupportedNetwork, "no Gemm or MatMul");
+    if (graph_.operators.empty() || !view_.is_flat()) {
+        return fail(Status::kUnsupportedNetwork, "no Gemm or MatMul that gives rows");
     }
-    graph_.outputs = shape_[0];
+    graph_.outputs = view_.width();
     return ok();
 }
 
@@ -389,8 +293,6 @@ Failure ChainBuilder::build() {
     }
     return failure.is_ok() ? leave() : failure;
 }
-
-}  // namespace
 
 Failure read_onnx(std::span<const std::uint8_t> file, NetworkGraph& out) {
     out = {};

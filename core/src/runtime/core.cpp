@@ -129,6 +129,7 @@ Failure Core::begin_epoch() {
     runner.engine_cpu = settings_.engine_cpu;
     runner.io_sequence = report_.replay.io_sequence;
     runner.instruments = engine_settings_.instruments;
+    runner.policy_budget_ns = settings_.policy_budget_ns;
     runner.kernels = engine_settings_.kernels.empty() ? nullptr : &kernel_host_;
     Failure failure = runner_.open(engine_, ring_, orders_, drop_copy_, page_, runner);
     if (failure.is_ok()) {
@@ -170,6 +171,37 @@ Failure Core::save_settings(std::span<const std::uint8_t> block) const {
 
 Failure Core::start() {
     return io_thread_.start("gm-io", settings_.io_cpu, [this] { io_.run(); });
+}
+
+Failure Core::shadow_model(std::span<const std::uint8_t> block) {
+    constexpr const char* kOpen = "the command about a model before this one is not taken yet";
+    if (io_.is_model_command_open()) return fail(Status::kBadArgument, kOpen);
+    const auto model = std::make_shared<Model>();
+    Failure failure = load_model(block, *model);
+    if (!failure.is_ok()) return failure;
+    const Sha256Digest digest = model->sha256;
+    const std::filesystem::path path = model_path(endpoints_.run_dir, digest);
+    std::error_code error;
+    std::filesystem::create_directories(path.parent_path(), error);
+    failure = write_durably(path.string(), block);
+    if (!failure.is_ok()) return failure;
+    StatusReading reading;
+    if (!page_.read(reading)) return fail(Status::kTimedOut, "the status page is not readable");
+    (void)engine_.models().collect();
+    if (!engine_.models().offer(model)) return fail(Status::kBadArgument, kOpen);
+    ModelCommand command{};
+    std::memcpy(command.sha256, digest.data(), digest.size());
+    command.model = static_cast<std::uint32_t>(reading.engine.last_model) + 1;
+    command.action = ModelAction::kShadow;
+    return io_.command_model(command) ? ok() : fail(Status::kBadArgument, kOpen);
+}
+
+Failure Core::command_model(ModelAction action, std::uint32_t model) {
+    ModelCommand command{};
+    command.model = model;
+    command.action = action;
+    if (io_.command_model(command)) return ok();
+    return fail(Status::kBadArgument, "the command about a model before this one is not taken yet");
 }
 
 void Core::request_stop() noexcept {

@@ -46,6 +46,8 @@ void copy_totals(const EngineTotals& totals, EngineStatus& status) noexcept {
     status.reader_refusals = totals.reader_refusals;
     status.unknown_symbols = totals.unknown_symbols;
     status.bad_transitions = totals.bad_transitions;
+    status.shadow_decisions = totals.shadow_decisions;
+    status.roll_backs = totals.roll_backs;
     static_assert(sizeof status.refusals == sizeof totals.refusals);
     std::memcpy(status.refusals, totals.refusals.data(), sizeof status.refusals);
 }
@@ -56,6 +58,18 @@ void copy_kernels(const Kernels& kernels, EngineStatus& status) noexcept {
         std::memcpy(row.name, kernels.settings(i).name, sizeof row.name);
         row.calls = kernels.calls(i);
         row.status = static_cast<std::uint64_t>(kernels.status(i));
+    }
+}
+
+void copy_models(const Models& models, EngineStatus& status) noexcept {
+    status.live_model = models.live_number();
+    status.shadow_model = models.shadow_number();
+    status.last_model = models.last_number();
+    const Sha256Digest& live = models.live().sha256;
+    std::memcpy(status.live_sha256, live.data(), live.size());
+    const Model* shadow = models.shadow();
+    if (shadow != nullptr) {
+        std::memcpy(status.shadow_sha256, shadow->sha256.data(), sizeof status.shadow_sha256);
     }
 }
 
@@ -92,6 +106,8 @@ Failure EngineRunner::open(Engine& engine, JournalRing& journal, SpscRing<Slot>&
     io_sequence_ = settings.io_sequence;
     outputs_.emplace(journal, orders, &drop_copy);
     ns_per_tick_ = TickScale::calibrate().ns_per_tick();
+    policy_budget_ticks_ =
+        static_cast<std::uint64_t>(static_cast<double>(settings.policy_budget_ns) / ns_per_tick_);
     engine.watch(&stage_times_);
     publish();
     if (settings.driver == Driver::kInline) return ok();
@@ -177,14 +193,32 @@ void EngineRunner::step(const Slot& input) noexcept {
 // With what the step's closed bars ask of user kernels: the next input finds it answered.
 void EngineRunner::step_and_serve(const Slot& input) noexcept {
     step(input);
-    if (settings_.kernels == nullptr) return;
-    settings_.kernels->serve(*engine_, [this](const Slot& answer) { step(answer); });
+    if (settings_.kernels != nullptr) {
+        settings_.kernels->serve(*engine_, [this](const Slot& answer) { step(answer); });
+    }
+    judge_lateness();
+}
+
+// The clock is read outside the step; what follows from it is an input like any other.
+void EngineRunner::judge_lateness() noexcept {
+    const std::uint64_t took = stage_times_.take_policy_ticks();
+    if (took == 0 || policy_budget_ticks_ == 0) return;
+    late_decisions_ = took > policy_budget_ticks_ ? late_decisions_ + 1 : 0;
+    if (late_decisions_ < kLateDecisionsMax || !engine_->models().has_before()) return;
+    late_decisions_ = 0;
+    ModelCommand late{};
+    late.model = engine_->models().live_number();
+    late.action = ModelAction::kLate;
+    late.value = static_cast<std::int64_t>(static_cast<double>(took) * ns_per_tick_);
+    step(make_slot(RecordType::kModelCommand, Source::kIo, 0, engine_->now_ns(), late));
 }
 
 void EngineRunner::consume(const Slot& input) noexcept {
     if (is_lockstep_.load(std::memory_order_relaxed)) {
-        fire_deadlines(*engine_, input.header.receive_ts_ns,
-                       [this](const Slot& timer) { step_and_serve(timer); });
+        fire_deadlines(*engine_, input.header.receive_ts_ns, [this](const Slot& timer) {
+            step_and_serve(timer);
+            return true;
+        });
     }
     step_and_serve(input);
     is_status_old_ = true;
@@ -263,6 +297,7 @@ void EngineRunner::write_status(bool is_forced) noexcept {
     status.drop_copy_lost = outputs_->drop_copy_lost();
     copy_totals(engine_->totals(), status);
     copy_kernels(engine_->kernels(), status);
+    copy_models(engine_->models(), status);
     page_->write_engine(status);
     const auto desks = engine_->desks();
     for (std::size_t i = 0; i < desks.size(); ++i) {

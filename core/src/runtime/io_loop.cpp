@@ -91,6 +91,7 @@ void IoLoop::serve() {
     settle();
     fire_timer();
     serve_control();
+    serve_model_command();
     status_.command_refusals += ports_.refuse_commands(kCommandsMax);
     advance_stop();
     parts_.runner->idle();
@@ -314,8 +315,30 @@ void IoLoop::advance_stop() {
     }
 }
 
+bool IoLoop::command_model(const ModelCommand& command) noexcept {
+    if (is_model_command_open()) return false;
+    model_command_ = command;
+    has_model_command_.store(true, std::memory_order_release);  // pairs with serve_model_command()
+    wake();
+    return true;
+}
+
+void IoLoop::serve_model_command() {
+    if (!has_model_command_.load(std::memory_order_acquire)) return;
+    const bool is_free = parts_.runner->is_caught_up() && parts_.runner->room() > 0;
+    if (!is_free || is_finished_) return;  // the next wake-up
+    submit(
+        make_slot(RecordType::kModelCommand, Source::kIo, 0, clock_.now(wall_ns_), model_command_));
+    settle();
+    has_model_command_.store(false, std::memory_order_release);
+}
+
 void IoLoop::request_stop() noexcept {
     must_stop_.store(true, std::memory_order_release);
+    wake();
+}
+
+void IoLoop::wake() const noexcept {
     const std::uint64_t one = 1;
     if (wake_event_ >= 0) (void)!::write(wake_event_, &one, sizeof one);
 }

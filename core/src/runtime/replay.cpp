@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "gm/base/sha256.hpp"
 #include "gm/runtime/endpoints.hpp"
@@ -26,8 +28,12 @@ bool is_input(const Slot& slot) noexcept {
 
 class Replayer {
  public:
-    Replayer(const Settings& settings, Engine& engine, ReplayReport& report)
-        : settings_(settings), engine_(engine), report_(report) {}
+    Replayer(const Settings& settings, Engine& engine, std::string run_directory,
+             ReplayReport& report)
+        : settings_(settings),
+          engine_(engine),
+          run_directory_(std::move(run_directory)),
+          report_(report) {}
 
     Failure open() {
         Failure failure = ring_.open_anonymous(kScratchSlots);
@@ -48,6 +54,9 @@ class Replayer {
         const std::span<const Slot> made = ring_.front();
         if (made.empty()) return diverged(record, "the replay does not take this input");
         if (std::memcmp(&made[0], &record, kComparedSize) != 0) {
+            if (record.type() == RecordType::kModelUpdate && !missing_model_.empty()) {
+                return diverged(record, "the model that was taken here is gone: " + missing_model_);
+            }
             return diverged(
                 record, "the replay made a record of type " + std::to_string(made[0].header.type));
         }
@@ -78,6 +87,7 @@ class Replayer {
             case RecordType::kEpoch: return note_epoch(input.as<Epoch>());
             case RecordType::kEnd: report_.has_ended = true; break;
             case RecordType::kStop: break;
+            case RecordType::kModelCommand: return offer_model(input.as<ModelCommand>());
             default: return ok();
         }
         report_.is_clean = true;
@@ -96,6 +106,24 @@ class Replayer {
                         "directory with --run-dir");
     }
 
+    // The engine must find what it found then. A refused model was perhaps never there.
+    Failure offer_model(const ModelCommand& command) {
+        if (command.action != ModelAction::kShadow) return ok();
+        Sha256Digest digest;
+        std::memcpy(digest.data(), command.sha256, digest.size());
+        const auto model = std::make_shared<Model>();
+        const std::string path = model_path(run_directory_, digest);
+        std::vector<std::uint8_t> block;
+        missing_model_ = std::filesystem::exists(path) ? "" : path;
+        if (!missing_model_.empty()) return ok();
+        Failure failure = read_file(path, block);
+        if (failure.is_ok()) failure = load_model(block, *model);
+        if (!failure.is_ok()) return fail(failure.status, path + ": " + failure.text);
+        (void)engine_.models().collect();
+        (void)engine_.models().offer(model);  // nothing is offered: one command takes one model
+        return ok();
+    }
+
     [[nodiscard]] static Failure diverged(const Slot& record, const std::string& what) {
         return fail(Status::kReplayDiverged,
                     "journal record " + std::to_string(record.trailer.journal_sequence) +
@@ -104,6 +132,8 @@ class Replayer {
 
     const Settings& settings_;
     Engine& engine_;
+    std::string run_directory_;
+    std::string missing_model_;  // that the last command named
     ReplayReport& report_;
     JournalRing ring_;
     SpscRing<Slot> orders_;
@@ -158,7 +188,8 @@ Failure read_file(const std::string& path, std::vector<std::uint8_t>& out) {
 Failure replay_journal(const std::string& folder, const Settings& settings, Engine& engine,
                        SegmentWriter* copy, ReplayReport& report) {
     report = {};
-    auto replayer = std::make_unique<Replayer>(settings, engine, report);
+    auto replayer = std::make_unique<Replayer>(
+        settings, engine, std::filesystem::path(folder).parent_path().string(), report);
     ReadAhead reader;
     Failure failure = replayer->open();
     if (failure.is_ok()) failure = reader.open(folder);

@@ -36,7 +36,8 @@ Failure Session::open(const Settings& settings, const VenueSettings& venue,
     }
     engine_ = std::make_unique<Engine>();
     keeps_records_ = options.keeps_records;
-    Failure failure = engine_->open(settings);
+    is_answered_outside_ = options.is_answered_outside;
+    Failure failure = engine_->open(settings, options.columns_shown);
     if (failure.is_ok()) {
         failure = venue_.open(venue, settings.instruments[venue.instrument], tape, false);
     }
@@ -61,7 +62,7 @@ Failure Session::open(const Settings& settings, const VenueSettings& venue,
 }
 
 Failure Session::open_kernels(const Settings& settings, const SessionOptions& options) {
-    if (settings.kernels.empty()) return ok();
+    if (settings.kernels.empty() || is_answered_outside_) return ok();
     Failure failure = library_.open(options.kernel_library, settings.kernels);
     if (failure.is_ok()) {
         kernels_.open(settings.kernels, library_.functions(), options.kernel_budget_ns);
@@ -93,6 +94,7 @@ inline void Session::serve_kernels() noexcept {
 }
 
 void Session::call_kernels() noexcept {
+    if (is_answered_outside_) return ask_outside();
     kernels_.serve(*engine_, [this](const Slot& answer) { step(answer); });
 }
 
@@ -113,6 +115,75 @@ void Session::take_orders() noexcept {
     }
 }
 
+// Of bars that close together only the newest decides: about the others a rule would be asked too,
+// and what it says of them changes nothing.
+void Session::ask_outside() noexcept {
+    KernelCall call{};
+    while (engine_->next_kernel_call(call)) {  // bounded: see Kernels::ask
+        is_asked_ = call.bar_start_ts_ns == engine_->desks()[call.instrument].last_bar_start_ts_ns;
+        if (is_asked_) return;
+        step_answer(0);
+    }
+}
+
+void Session::step_answer(int direction) noexcept {
+    KernelCall call{};
+    if (!engine_->next_kernel_call(call)) return;
+    KernelResult result{};
+    result.bar_start_ts_ns = call.bar_start_ts_ns;
+    result.instrument = call.instrument;
+    result.kernel = call.kernel;
+    result.minutes = call.minutes;
+    result.value = direction;
+    step(make_answer(*engine_, result));
+}
+
+Failure Session::answer(int direction) {
+    if (!is_asked_) return fail(Status::kBadArgument, "no decision waits for an answer");
+    is_asked_ = false;
+    step_answer(direction);
+    if (has_waiting_) step_behind_timers(Slot(waiting_));
+    serve_kernels();
+    hand_over_orders();
+    if (is_asked_) return failure_;
+    play_replies();
+    if (!is_asked_) end_if_over();
+    return failure_;
+}
+
+Failure Session::save(SessionMark& out) const {
+    if (!is_asked_) return fail(Status::kBadArgument, "a mark is made while a decision waits");
+    out.engine = *engine_;
+    out.venue = venue_;
+    out.connection = connection_;
+    out.waiting = waiting_;
+    out.io_sequence = io_sequence_;
+    out.now_ns = now_ns_;
+    out.has_waiting = has_waiting_;
+    return ok();
+}
+
+Failure Session::restore(const SessionMark& mark, std::uint64_t seed) {
+    if (!is_answered_outside_ || has_segments_) {
+        return fail(Status::kBadArgument,
+                    "only a session that is answered outside and keeps no journal is restored");
+    }
+    drain();
+    records_.clear();
+    *engine_ = mark.engine;
+    venue_ = mark.venue;
+    venue_.reseed(seed);
+    connection_ = mark.connection;
+    waiting_ = mark.waiting;
+    io_sequence_ = mark.io_sequence;
+    now_ns_ = mark.now_ns;
+    has_waiting_ = mark.has_waiting;
+    is_asked_ = true;
+    is_over_ = false;
+    failure_ = ok();
+    return failure_;
+}
+
 // Stamped as io stamps a frame in lockstep: the venue's time when it sent it, not when it happened,
 // and never backward.
 inline void Session::step_venue(Slot& input) noexcept {
@@ -128,12 +199,14 @@ inline void Session::step_venue(Slot& input) noexcept {
 }
 
 void Session::step_behind_timers(const Slot& input) noexcept {
-    const Slot moved = input;  // the timers take its place
+    waiting_ = input;  // the timers take its place
     fire_deadlines(*engine_, now_ns_, [this](const Slot& timer) {
         step(timer);
         serve_kernels();
+        return !is_asked_;
     });
-    step(moved);
+    has_waiting_ = is_asked_;
+    if (!has_waiting_) step(waiting_);
 }
 
 // An event and its consequences, until the venue has nothing more to say about it. Each record is
@@ -149,7 +222,7 @@ inline bool Session::play_event() noexcept {
 
 // Bounded by the orders: each is answered, and filled or ended, a number of times.
 void Session::play_replies() noexcept {
-    for (;;) {
+    while (!is_asked_) {
         make_room();
         Slot& reply = ring_.next_place();
         if (!venue_.next_reply(engine_->last_reply_sequence(), reply)) return;
@@ -158,10 +231,9 @@ void Session::play_replies() noexcept {
 }
 
 Failure Session::run(std::uint64_t events_max) {
-    for (std::uint64_t i = 0; i < events_max && !is_over_ && failure_.is_ok(); ++i) {
+    for (std::uint64_t i = 0; i < events_max && !is_over_ && !is_asked_ && failure_.is_ok(); ++i) {
         if (!play_event()) break;
-        is_over_ = venue_.is_ended();
-        if (is_over_) failure_ = finish();
+        if (!is_asked_) end_if_over();
     }
     if (failure_.is_ok()) failure_ = venue_.failure();
     if (failure_.is_ok() && outputs_->unsent() > 0) {
@@ -193,6 +265,11 @@ void Session::drain() {
         }
         ring_.pop(written.size());
     }
+}
+
+void Session::end_if_over() {
+    is_over_ = venue_.is_ended();
+    if (is_over_) failure_ = finish();
 }
 
 // END was consumed; the engine stops as it does when `gm run` ends.

@@ -238,6 +238,20 @@ TEST_CASE("auxiliary heads are ignored") {
     CHECK(out.confidence == doctest::Approx(std::exp(2.0) / (std::exp(2.0) + 2)).epsilon(1e-12));
 }
 
+TEST_CASE("an agent that gives probabilities is refused") {
+    Graph graph;
+    graph.nodes = {node("MatMul", {"x", "w"}, "h"), node("Softmax", {"h"}, "y")};
+    graph.tensors = {tensor("w", {198, 3}, std::vector<float>(594))};
+    graph.inputs = {value("x", {0, 198})};
+    graph.outputs = {value("y", {0, 3})};
+    const Bytes file = model(graph);
+    const AgentOptions agents[] = {agent(file, kMlmiColumns)};
+    Ensemble ensemble;
+    const Failure failure = ensemble.load(agents, 0.5);
+    CHECK(failure.status == Status::kBadNetwork);
+    CHECK(failure.text == "agent a: ends with a Softmax, must give logits");
+}
+
 TEST_CASE("options outside their range are refused with the agent's name") {
     const Bytes file = constant(198, {0, 0, 0});
     const Bytes narrow = constant(198, {0, 0});

@@ -179,7 +179,7 @@ TEST_CASE("every instruction set gives the same bits") {
         const Bytes file = dense_model(layers);
         Network scalar;
         REQUIRE(scalar.load(file, {}, InstructionSet::kScalar).is_ok());
-        for (const InstructionSet set : {InstructionSet::kAvx2, InstructionSet::kAvx512}) {
+        for (const InstructionSet set : kSets) {
             if (find_kernel(set) == nullptr) {
                 continue;
             }
@@ -193,6 +193,16 @@ TEST_CASE("every instruction set gives the same bits") {
                 scalar.run_full(input.data(), expected.data());
                 wide.run_full(input.data(), found.data());
                 CHECK(is_same(expected, found));
+            }
+            constexpr std::size_t kSamples = 20;  // three tiles and two
+            const std::vector<float> inputs = numbers.many(kSamples * scalar.inputs());
+            std::vector<float> batch(kSamples * scalar.outputs());
+            wide.run_batch(inputs.data(), kSamples, batch.data());
+            for (std::size_t i = 0; i < kSamples; ++i) {
+                std::vector<float> one(scalar.outputs());
+                scalar.run_full(inputs.data() + i * scalar.inputs(), one.data());
+                const auto at = batch.begin() + static_cast<std::ptrdiff_t>(i * one.size());
+                CHECK(is_same(one, {at, at + static_cast<std::ptrdiff_t>(one.size())}));
             }
         }
     }

@@ -67,6 +67,20 @@ inline Bytes int_tensor(const std::string& name, const std::vector<std::int64_t>
 inline Bytes int_attribute(const std::string& name, std::int64_t value) {
     return field(1, name) + field(3, static_cast<std::uint64_t>(value)) + field(20, 2);
 }
+inline Bytes ints_attribute(const std::string& name, const std::vector<std::int64_t>& values,
+                            bool is_packed = false) {
+    Bytes out = field(1, name);
+    Bytes packed;
+    for (const std::int64_t value : values) {
+        const Bytes one = varint(static_cast<std::uint64_t>(value));
+        packed = packed + one;
+        out = is_packed ? out : out + varint(8 << 3) + one;
+    }
+    return (is_packed ? out + field(8, packed) : out) + field(20, 7);
+}
+inline Bytes text_attribute(const std::string& name, const std::string& value) {
+    return field(1, name) + field(4, value) + field(20, 3);
+}
 inline Bytes float_attribute(const std::string& name, float value) {
     return field(1, name) + field_float(2, value) + field(20, 1);
 }

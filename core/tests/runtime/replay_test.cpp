@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/model_block.hpp"
 #include "engine/rig.hpp"
 #include "journal/journal_fixture.hpp"
 #include "runtime/settings_block.hpp"
@@ -171,4 +172,57 @@ TEST_CASE("a run directory without a journal is an empty one") {
     CHECK(report.records == 0);
     CHECK(report.epoch == 0);
     CHECK(report.is_clean);
+}
+
+TEST_CASE("a run in which models were swapped replays from what its directory keeps of them") {
+    const Settings settings = test::loaded_settings();
+    const Settings contrary = test::make_settings(-50.0F);
+    ModelHeader header = test::model_header();
+    header.bundle_sha256[0] = 7;
+    const auto block = test::model_block(contrary, header, contrary.agents[0]);
+
+    test::Rig rig(settings);
+    Epoch epoch{};
+    epoch.epoch = 1;
+    std::memcpy(epoch.settings_sha256, settings.sha256, sizeof epoch.settings_sha256);
+    rig.io(RecordType::kEpoch, epoch);
+    SessionEvent event{};
+    event.connection = 1;
+    rig.io(RecordType::kConnected, event);
+    for (int i = 0; i < 800; ++i) rig.wave_bar();
+    ModelCommand command{};
+    command.model = 1;
+    std::memcpy(command.sha256, header.bundle_sha256, sizeof command.sha256);
+    command.action = ModelAction::kShadow;
+    auto model = std::make_shared<Model>();
+    REQUIRE(load_model(block, *model).is_ok());
+    const Sha256Digest digest = model->sha256;
+    REQUIRE(rig.engine->models().offer(model));
+    rig.io(RecordType::kModelCommand, command);
+    for (int i = 0; i < 20; ++i) rig.wave_bar();
+    command.action = ModelAction::kPromote;
+    rig.io(RecordType::kModelCommand, command);
+    for (int i = 0; i < 20; ++i) rig.wave_bar();
+    REQUIRE(rig.records<Decision>(RecordType::kDecision).back().model == 1);
+    REQUIRE(rig.records<Decision>(RecordType::kShadowDecision).size() == 20);
+
+    const TemporaryFolder folder;
+    const std::string path = model_path(folder.path(), digest);
+    const auto replay_with = [&](bool has_file) {
+        std::filesystem::remove(path);
+        std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+        if (has_file) {
+            std::ofstream(path, std::ios::binary)
+                .write(reinterpret_cast<const char*>(block.data()),
+                       static_cast<std::streamsize>(block.size()));
+        }
+        ReplayReport report;
+        return replay(folder.path(), settings, report);
+    };
+    write_journal(folder.path(), rig.written);
+    const Failure failure = replay_with(true);
+    CHECK_MESSAGE(failure.is_ok(), failure.text);
+    const Failure gone = replay_with(false);
+    CHECK(gone.status == Status::kReplayDiverged);
+    CHECK_MESSAGE(gone.text.find(path) != std::string::npos, gone.text);
 }

@@ -87,6 +87,7 @@ class RunningVenue {
 struct RunningCore {
     ZmqTable zmq = MemoryNetwork::table();
     std::unique_ptr<Core> core = std::make_unique<Core>();
+    std::int64_t policy_budget_ns = 0;
 
     Failure open(MemoryNetwork& network, const std::string& run_dir,
                  Driver driver = Driver::kInline, const Settings& with = make_settings()) {
@@ -95,6 +96,7 @@ struct RunningCore {
         settings.runtime_directory = run_dir + "/r";
         settings.driver = driver;
         settings.journal_segment_bytes = 1U << 20;
+        settings.policy_budget_ns = policy_budget_ns;
         return core->open(settings_block(with), settings, zmq, &network);
     }
     void start(MemoryNetwork& network, const std::string& run_dir,

@@ -20,6 +20,7 @@
 
 #include "engine/rig.hpp"
 #include "gm/session/kernel_host.hpp"
+#include "session/training_fixture.hpp"
 
 #if defined(__x86_64__)
 #include <ucontext.h>
@@ -353,6 +354,34 @@ TEST_CASE("a million inputs are stepped without allocation, lock or system call"
     CHECK(kernels.status(0) == KernelStatus::kNotFinite);
     CHECK(kernels.calls(0) == kGoodCalls + 1);
     CHECK(kernels.calls(1) > 5000);
+}
+
+TEST_CASE("a training batch steps and begins episodes anew without allocation or lock") {
+    const auto tape = wave_tape(400);
+    const std::span<const TapeRow> tapes[] = {tape};
+    MarketBatch batch;
+    must(batch.open(training_batch_settings(), training_venue(), tapes,
+                    {.size = 3, .seed = 1, .episode_bars = 20}));
+    BatchArrays arrays(3);
+    must(batch.reset(std::nullopt, arrays.output()));
+    bool has_traded = false;
+    int ended = 0;
+    for (int turn = 0; turn < 200; ++turn) {
+        if (turn == 20) forget_counts();  // a venue's list of working orders grows with the first
+        const std::vector<std::int64_t> actions(9, turn / 4 % 3);
+        Status status = Status::kOk;
+        {
+            const Watch watch;
+            status = batch.step(0, 3, actions.data(), arrays.output()).status;
+        }
+        REQUIRE(status == Status::kOk);
+        has_traded = has_traded || arrays.position[1] != 0.0F;
+        ended += arrays.has_ended(1);
+    }
+    CHECK(has_traded);
+    CHECK(ended == 10);
+    CHECK(allocations == 0);
+    CHECK(locks == 0);
 }
 
 }  // namespace

@@ -3,15 +3,18 @@
 // step() reads in the order of the sentence "what is there, what does it mean, what do I want, how
 // much, may I, do it". It reads no clock and does no I/O: time is a field of the input, the rest is
 // in Settings. The same inputs give the same outputs, byte for byte, in live, lockstep, backtest
-// and replay. After open() nothing here allocates, locks, logs or calls the system.
+// and replay. After open() nothing here allocates, locks, logs or calls the system. A copy goes on
+// from where the original stands, with the same networks.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "gm/engine/kernels.hpp"
+#include "gm/engine/models.hpp"
 #include "gm/engine/outputs.hpp"
 #include "gm/engine/settings.hpp"
 #include "gm/engine/stage_times.hpp"
@@ -29,6 +32,8 @@ namespace gm {
 // Totals since the first start, for status, metrics and the summary at END.
 struct EngineTotals {
     std::uint64_t decisions = 0;
+    std::uint64_t shadow_decisions = 0;
+    std::uint64_t roll_backs = 0;  // that nobody ordered
     std::uint64_t synergies = 0;
     std::uint64_t expired_signals = 0;  // grew too old before they made a synergy
     std::uint64_t orders = 0;           // tokens that went through the door
@@ -48,7 +53,8 @@ struct Desk {
     StrategicFeatures features;
     TacticalFeatures tactical;
     SynergyDetector synergies;
-    EnsembleState policy{};
+    std::array<EnsembleState, kModelPlaces> policy{};  // one for each place of a model
+    std::uint32_t strange_rows = 0;                    // in a row, by the live model's guard
     Position position;
     std::int64_t target_lots = 0;
     std::int64_t held_bars = 0;  // closed 30-minute bars since the fill that opened or turned
@@ -71,8 +77,9 @@ class Engine {
     // No step writes more: every open order updated and queried, and the outputs of one bar.
     static constexpr std::size_t kStepRecordsMax = 4 * kOpenOrdersMax;
 
-    // Cold. Allocates everything that will ever be used.
-    Failure open(const Settings& settings);
+    // Cold. Allocates everything that will ever be used. columns_shown: bit c for each column of
+    // the strategic matrix that somebody looks at who does not decide here.
+    Failure open(const Settings& settings, std::uint32_t columns_shown = 0);
 
     // Consumes one input. The caller has seen to it that kStepRecordsMax journal slots are free.
     void step(const Slot& input, Outputs& out) noexcept;
@@ -92,6 +99,10 @@ class Engine {
         return last_kernel_sequence_;
     }
     [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
+
+    // Models are offered and collected here; commands about them are inputs.
+    [[nodiscard]] Models& models() noexcept { return models_; }
+    [[nodiscard]] const Models& models() const noexcept { return models_; }
 
     // Engine time at which a TIMER would do something; INT64_MAX: never.
     [[nodiscard]] std::int64_t next_deadline_ns() const noexcept {
@@ -119,6 +130,10 @@ class Engine {
     [[nodiscard]] std::span<const Desk> desks() const noexcept { return desks_; }
     // Why an instrument does not decide yet: its matrix, or what its kernels add to it.
     [[nodiscard]] NotReadyReason not_ready_reason(std::uint32_t at) const noexcept;
+    // What a decision on the newest bars sees beside the matrix.
+    [[nodiscard]] PolicyContext context(std::uint32_t at) const noexcept {
+        return context_of(desks_[at]);
+    }
     // Bars of 30 minutes that an instrument needs before it may trade, at least; 0: it is warm.
     [[nodiscard]] std::int64_t bars_needed(std::uint32_t at) const noexcept;
     // Nothing came live yet, and bars from before would be of use: an engine that is not warm, or
@@ -165,6 +180,13 @@ class Engine {
     void prepare_again(std::uint32_t at) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
+    void ask_model(std::uint32_t at, DecisionValues& values, Outputs& out) noexcept;
+    void ask_shadow(std::uint32_t at, Outputs& out) noexcept;
+    void write_decision(std::uint32_t at, RecordType type, std::uint16_t model,
+                        const DecisionValues& values, Outputs& out) noexcept;
+    void on_model_command(const ModelCommand& command, Outputs& out) noexcept;
+    bool roll_back(ModelCause cause, std::int64_t value, Outputs& out) noexcept;
+    void write_changes(const Models::Changes& changes, Outputs& out) noexcept;
     void on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs& out) noexcept;
     void on_backfill_end(Outputs& out) noexcept;
     void begin_live_at(std::uint32_t at, std::int64_t ts_ns) noexcept;
@@ -204,7 +226,7 @@ class Engine {
 
     Settings settings_;
     std::vector<Desk> desks_;
-    Ensemble ensemble_;
+    Models models_;
     Kernels kernels_;
     Gate gate_;
     OrderTable orders_;

@@ -16,7 +16,7 @@ namespace gm {
 
 inline constexpr int kTimersMax = 64;  // before one record; the rest waits for the next
 
-// step(const Slot&) hands a TIMER to the engine.
+// step(const Slot&) hands a TIMER to the engine; false: the driver must do something else first.
 template <typename Step>
 void fire_deadlines(const Engine& engine, std::int64_t before_ns, Step step) noexcept {
     for (int i = 0; i < kTimersMax; ++i) {
@@ -24,7 +24,7 @@ void fire_deadlines(const Engine& engine, std::int64_t before_ns, Step step) noe
         if (deadline_ns >= before_ns) return;
         Timer timer{};
         timer.deadline_ns = deadline_ns;
-        step(make_slot(RecordType::kTimer, Source::kIo, 0, deadline_ns, timer));
+        if (!step(make_slot(RecordType::kTimer, Source::kIo, 0, deadline_ns, timer))) return;
         if (engine.next_deadline_ns() <= deadline_ns) return;  // it cannot be served
     }
 }

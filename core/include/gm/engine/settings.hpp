@@ -67,6 +67,25 @@ struct AgentSettings {
 };
 static_assert(sizeof(AgentSettings) == 64 && offsetof(AgentSettings, column_mask) == 32);
 
+// A model that comes while the engine runs (gm/engine/models.hpp): this header, AgentSettings rows,
+// then the ONNX files, each padded to 64 bytes. `models/<bundle_sha256>.bin` in the run directory.
+inline constexpr std::uint32_t kModelMagic = 0x444d4d47;  // "GMMD" in memory order
+struct ModelHeader {
+    std::uint32_t magic;
+    std::uint32_t schema;
+    std::uint32_t agent_count;
+    std::uint32_t guard_rows_max;  // gm/policy/guard.hpp
+    double threshold;
+    float guard_low[kStrategicColumns];
+    float guard_high[kStrategicColumns];
+    std::uint32_t guard_columns;
+    std::uint32_t guard_columns_max;
+    std::uint8_t feature_schema_sha256[32];
+    std::uint8_t bundle_sha256[32];
+    std::uint8_t reserved[56];
+};
+static_assert(sizeof(ModelHeader) == 256 && offsetof(ModelHeader, guard_columns) == 128);
+
 // What decides: the ensemble of agents, or a user's rule.
 enum class Profile : std::uint32_t { kStrategicOnly = 0, kRule = 1 };
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "gm/base/clock.hpp"
 #include "gm/base/counters.hpp"
@@ -27,7 +28,12 @@ class StageTimes {
     void end(Stage stage) noexcept {
         const std::uint64_t now = ticks();
         histograms_[static_cast<std::size_t>(stage)].record(now - since_);
+        if (stage == Stage::kPolicy) policy_ticks_ = now - since_;
         since_ = now;
+    }
+    // How long the networks took since the last call, by the engine's thread; 0: nobody asked them.
+    [[nodiscard]] std::uint64_t take_policy_ticks() noexcept {
+        return std::exchange(policy_ticks_, 0);
     }
     [[nodiscard]] const Histogram& of(Stage stage) const noexcept {
         return histograms_[static_cast<std::size_t>(stage)];
@@ -36,6 +42,7 @@ class StageTimes {
  private:
     std::array<Histogram, kStages> histograms_{};
     std::uint64_t since_ = 0;
+    std::uint64_t policy_ticks_ = 0;
 };
 
 }  // namespace gm

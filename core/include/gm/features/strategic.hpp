@@ -50,6 +50,12 @@ class StrategicFeatures {
     // The newest row before it was cast to float32: 13 values.
     [[nodiscard]] const double* row_f64() const noexcept { return row_; }
 
+    // Bit c: column c is computed. The dear ones are not where nobody reads them.
+    [[nodiscard]] std::uint32_t columns() const noexcept {
+        const std::uint32_t without =
+            (has_profile() ? 0 : kProfileColumns) | (has_mmd() ? 0 : kMmdColumns);
+        return kAllStrategicColumns & ~without;
+    }
     [[nodiscard]] bool is_ready() const noexcept { return reason() == NotReadyReason::kNone; }
     [[nodiscard]] NotReadyReason reason() const noexcept;
     // Rows appended so far.

@@ -1,11 +1,11 @@
-// A dense network read from ONNX and run natively, batch 1, exact float32.
+// A dense or convolutional network read from ONNX and run natively, batch 1, exact float32.
 //
-// The newest row comes last: prepare() adds the rows that are already known into the first layer,
-// run_new_row() adds the newest row and the context and goes on. Both parts walk one chain of
-// fused multiply-adds a neuron (bias, rows oldest to newest, context), so the logits are the same
-// bits as run_full()'s, on every instruction set. Weights lie in one region, on huge pages where
-// the machine gives them. Loading is cold; the rest is const, allocates nothing and may be called
-// from any thread.
+// The newest row comes last: prepare() computes what the rows that are already known decide, of
+// convolutions all columns but the last few; run_new_row() adds the newest row and the context and
+// goes on. Both parts walk one chain of fused multiply-adds a neuron (bias, rows oldest to newest,
+// context), so the logits are the same bits as run_full()'s, on every instruction set. Weights lie
+// in one region, on huge pages where the machine gives them. Loading is cold; the rest is const,
+// allocates nothing and may be called from any thread.
 #pragma once
 
 #include <cstddef>
@@ -28,17 +28,12 @@ struct NetworkShape {
     std::uint32_t context = 0;
 };
 
-// The first layer's sums over the known rows, for one network and one window.
-struct PreparedRows {
-    alignas(64) float partial[kNetworkWidthMax];
-};
-
 class Network {
  public:
     Network() noexcept = default;
 
-    // Cold. Refuses what read_onnx refuses, an input size that the shape does not explain, and an
-    // instruction set that the machine has not.
+    // Cold. Refuses what read_onnx refuses, an input that the shape does not explain, convolutions
+    // of which the newest row changes too much, and an instruction set that the machine has not.
     Failure load(std::span<const std::uint8_t> onnx, const NetworkShape& shape, InstructionSet set);
     Failure load(std::span<const std::uint8_t> onnx, const NetworkShape& shape) {
         return load(onnx, shape, widest_instruction_set());
@@ -46,45 +41,46 @@ class Network {
 
     // known: known_inputs() floats, the rows before the newest.
     void prepare(const float* known, PreparedRows& out) const noexcept {
-        kernel_->accumulate(plan_, first_bias_, {known, 0, known_inputs_}, out.partial);
+        kernel_->prepare(plan_, known, out);
     }
     // newest: new_inputs() floats, the newest row and the context. logits: outputs() floats.
     void run_new_row(const PreparedRows& prepared, const float* newest,
                      float* logits) const noexcept {
-        kernel_->run(plan_, prepared.partial, {newest, known_inputs_, new_inputs()}, logits);
+        kernel_->run_new_row(plan_, prepared, newest, logits);
     }
     // input: inputs() floats. logits: outputs() floats.
     void run_full(const float* input, float* logits) const noexcept {
-        kernel_->run(plan_, first_bias_, {input, 0, inputs_}, logits);
+        kernel_->run_full(plan_, input, logits);
     }
-    // Samples one after another: samples x inputs() floats in, samples x outputs() floats out.
+    // samples x inputs() floats in, samples x outputs() floats out; each the bits of run_full(),
+    // but for the sign of a zero. Takes a quarter of a MiB of stack.
     void run_batch(const float* input, std::size_t samples, float* logits) const noexcept {
-        for (std::size_t i = 0; i < samples; ++i) {
-            run_full(input + i * inputs_, logits + i * plan_.outputs);
-        }
+        kernel_->run_batch(plan_, {input, inputs_, samples}, logits);
     }
 
     [[nodiscard]] bool is_loaded() const noexcept { return kernel_ != nullptr; }
     [[nodiscard]] std::uint32_t inputs() const noexcept { return inputs_; }
     [[nodiscard]] std::uint32_t outputs() const noexcept { return plan_.outputs; }
-    [[nodiscard]] std::uint32_t known_inputs() const noexcept { return known_inputs_; }
-    [[nodiscard]] std::uint32_t new_inputs() const noexcept { return inputs_ - known_inputs_; }
+    [[nodiscard]] std::uint32_t known_inputs() const noexcept { return plan_.known_inputs; }
+    [[nodiscard]] std::uint32_t new_inputs() const noexcept { return inputs_ - plan_.known_inputs; }
+    // The file ends with a Softmax: outputs are probabilities, not logits.
+    [[nodiscard]] bool gives_probabilities() const noexcept { return gives_probabilities_; }
     [[nodiscard]] std::span<const std::uint32_t> input_shape() const noexcept {
         return input_shape_;
     }
     [[nodiscard]] const ObtainedMemory& obtained() const noexcept { return memory_.obtained(); }
 
  private:
-    Failure place(const NetworkGraph& graph);
+    Failure place(const NetworkGraph& graph, std::uint32_t known_inputs);
 
     MemoryRegion memory_;
     std::vector<PlanStep> steps_;
+    std::vector<ConvStep> convs_;
     std::vector<std::uint32_t> input_shape_;
     NetworkPlan plan_{};
     const NetworkKernel* kernel_ = nullptr;
-    const float* first_bias_ = nullptr;
     std::uint32_t inputs_ = 0;
-    std::uint32_t known_inputs_ = 0;
+    bool gives_probabilities_ = false;
 };
 
 }  // namespace gm

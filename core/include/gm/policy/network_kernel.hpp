@@ -6,267 +6,83 @@
 // add, subtract, multiply, relu, sum (lane i + lane i + 8, then 4, 2, 1), and collect.
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
-#include "gm/base/elementary.hpp"
+#include "gm/policy/network_batch.hpp"
+#include "gm/policy/network_columns.hpp"
 #include "gm/policy/network_plan.hpp"
-#include "gm/policy/onnx_reader.hpp"
+#include "gm/policy/network_product.hpp"
+#include "gm/policy/network_steps.hpp"
 
 namespace gm::network_kernel {
 
-// One sample on its way through the layers, on the stack: no network shares memory with another.
-struct Scratch {
-    alignas(64) float first[kNetworkWidthMax];
-    alignas(64) float second[kNetworkWidthMax];
-    alignas(64) float values[kNetworkWidthMax + kLanes];  // a collect writes whole blocks
-    alignas(64) std::uint32_t rows[kNetworkWidthMax + kLanes];
-    float* activations = first;
-    float* next = second;
-
-    void swap() {
-        float* const old = activations;
-        activations = next;
-        next = old;
-    }
-};
-
-// A matrix and the inputs it is read for: all in order, or those listed in rows.
-struct Product {
-    const float* weights;
-    const float* values;
-    const std::uint32_t* rows;  // null: 0, 1, 2, ...
-    std::size_t count;
-    std::size_t stride;  // floats from one row of weights to the next
-};
-
-template <typename Lanes, int kCount, bool kIsSparse>
-inline void add_blocks(const Product& product, std::size_t offset, const float* start, float* out) {
-    Lanes sums[kCount];
-#pragma GCC unroll 16
-    for (int b = 0; b < kCount; ++b) {
-        sums[b] = start != nullptr ? Lanes::load(start + offset + b * 16) : Lanes::broadcast(0.0F);
-    }
-    const float* column = product.weights + offset;
-    for (std::size_t i = 0; i < product.count; ++i) {
-        const Lanes value = Lanes::broadcast(product.values[i]);
-        const float* row = column + (kIsSparse ? product.rows[i] : i) * product.stride;
-#pragma GCC unroll 16
-        for (int b = 0; b < kCount; ++b) {
-            sums[b] = Lanes::fma(value, Lanes::load(row + b * 16), sums[b]);
-        }
-    }
-#pragma GCC unroll 16
-    for (int b = 0; b < kCount; ++b) {
-        sums[b].store(out + offset + b * 16);
-    }
-}
-
-// out = start + values x weights, as many blocks at a time as the registers hold. No start: 0.
-template <typename Lanes, bool kIsSparse>
-inline void multiply(const Product& product, const float* start, float* out) {
-    std::size_t offset = 0;
-    std::size_t left = product.stride / kLanes;
-    if constexpr (Lanes::kBlocks >= 16) {
-        for (; left >= 16; left -= 16, offset += 256) {
-            add_blocks<Lanes, 16, kIsSparse>(product, offset, start, out);
-        }
-    }
-    if constexpr (Lanes::kBlocks >= 8) {
-        for (; left >= 8; left -= 8, offset += 128) {
-            add_blocks<Lanes, 8, kIsSparse>(product, offset, start, out);
-        }
-    }
-    if constexpr (Lanes::kBlocks >= 4) {
-        for (; left >= 4; left -= 4, offset += 64) {
-            add_blocks<Lanes, 4, kIsSparse>(product, offset, start, out);
-        }
-    }
-    for (; left > 0; --left, offset += kLanes) {
-        add_blocks<Lanes, 1, kIsSparse>(product, offset, start, out);
-    }
-}
-
-struct Moments {
-    float mean;
-    float inverse;  // 1 / sqrt(variance + epsilon)
-};
-
-template <typename Lanes, bool kHasRelu>
-inline Lanes load_input(const float* x) {
-    if constexpr (kHasRelu) {
-        return Lanes::load(x).relu();
-    } else {
-        return Lanes::load(x);
-    }
-}
-
-// Four sums that take blocks of lanes in turn: a fixed order without one long chain.
+// What follows the first matrix.
 template <typename Lanes>
-struct Sums {
-    Lanes part[4] = {Lanes::broadcast(0.0F), Lanes::broadcast(0.0F), Lanes::broadcast(0.0F),
-                     Lanes::broadcast(0.0F)};
-
-    [[nodiscard]] float total() const {
-        return Lanes::add(Lanes::add(part[0], part[1]), Lanes::add(part[2], part[3])).sum();
-    }
-};
-
-inline Moments moments_of(float mean, float variance, float epsilon) {
-    return {mean, 1.0F / std::sqrt(variance + epsilon)};
-}
-
-// Mean and deviation over the inputs, in two passes. Padding holds zeros.
-template <typename Lanes, bool kHasRelu>
-inline Moments moments(const PlanStep& step, const float* x) {
-    Sums<Lanes> sums;
-    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
-        Lanes& sum = sums.part[i / kLanes % 4];
-        sum = Lanes::add(sum, load_input<Lanes, kHasRelu>(x + i));
-    }
-    const float mean = sums.total() * step.inverse_width;
-    const Lanes means = Lanes::broadcast(mean);
-    Sums<Lanes> squares;
-    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
-        Lanes& sum = squares.part[i / kLanes % 4];
-        const Lanes away = Lanes::subtract(load_input<Lanes, kHasRelu>(x + i), means);
-        const Lanes kept = Lanes::multiply(away, Lanes::load(step.input_mask + i));
-        sum = Lanes::fma(kept, kept, sum);
-    }
-    return moments_of(mean, squares.total() * step.inverse_width, step.epsilon);
-}
-
-// The same after ReLU in one pass, as mean square - mean^2. If a share p of the neurons is active,
-// (mean)^2 <= p x mean square, so the difference keeps at least 1 - p of what it is made from.
-template <typename Lanes>
-inline Moments sparse_moments(const PlanStep& step, const float* x) {
-    Sums<Lanes> sums;
-    Sums<Lanes> squares;
-    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
-        const std::size_t turn = i / kLanes % 4;
-        const Lanes value = Lanes::load(x + i).relu();
-        sums.part[turn] = Lanes::add(sums.part[turn], value);
-        squares.part[turn] = Lanes::fma(value, value, squares.part[turn]);
-    }
-    const float mean = sums.total() * step.inverse_width;
-    const float variance = squares.total() * step.inverse_width - mean * mean;
-    return moments_of(mean, variance > 0.0F || variance != variance ? variance : 0.0F,
-                      step.epsilon);
-}
-
-// LayerNorm where it stands: (x - mean) / deviation x scale + bias. Padding stays 0.
-template <typename Lanes>
-inline void normalise(const PlanStep& step, float* x) {
-    const Moments found = moments<Lanes, false>(step, x);
-    const Lanes mean = Lanes::broadcast(found.mean);
-    const Lanes inverse = Lanes::broadcast(found.inverse);
-    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
-        const Lanes away = Lanes::multiply(Lanes::subtract(Lanes::load(x + i), mean), inverse);
-        Lanes::fma(away, Lanes::load(step.weights + i), Lanes::load(step.bias + i)).store(x + i);
-    }
-}
-
-// LayerNorm folded past the matrix: inverse x (sum - mean x column_sums) + bias.
-template <typename Lanes>
-inline void unfold(const PlanStep& step, const Moments& found, float* sums) {
-    const Lanes minus_mean = Lanes::broadcast(-found.mean);
-    const Lanes inverse = Lanes::broadcast(found.inverse);
-    for (std::size_t o = 0; o < step.blocks * kLanes; o += kLanes) {
-        const Lanes centred =
-            Lanes::fma(minus_mean, Lanes::load(step.column_sums + o), Lanes::load(sums + o));
-        Lanes::fma(inverse, centred, Lanes::load(step.bias + o)).store(sums + o);
-    }
-}
-
-// next = start + activations x weights; rows of inactive neurons are not read.
-template <typename Lanes>
-inline void multiply_active(const PlanStep& step, const float* start, Scratch& scratch) {
-    const std::size_t count =
-        Lanes::collect(scratch.activations, step.inputs, scratch.values, scratch.rows);
-    multiply<Lanes, true>(
-        {step.weights, scratch.values, scratch.rows, count, std::size_t{step.blocks} * kLanes},
-        start, scratch.next);
-}
-
-// ReLU, LayerNorm, matrix. Folding subtracts mean x column_sums from a sum, which costs digits when
-// most neurons are active and saves nothing then: from three quarters on the norm is computed where
-// it stands.
-template <typename Lanes>
-inline void multiply_normalised(const PlanStep& step, Scratch& scratch) {
-    const float* x = scratch.activations;
-    const std::size_t stride = std::size_t{step.blocks} * kLanes;
-    const std::size_t count = Lanes::collect(x, step.inputs, scratch.values, scratch.rows);
-    if (count * 4 < std::size_t{step.inputs} * 3) {
-        const Moments found = sparse_moments<Lanes>(step, x);
-        multiply<Lanes, true>({step.weights, scratch.values, scratch.rows, count, stride}, nullptr,
-                              scratch.next);
-        unfold<Lanes>(step, found, scratch.next);
-        return;
-    }
-    const Moments found = moments<Lanes, true>(step, x);
-    const Lanes mean = Lanes::broadcast(found.mean);
-    const Lanes inverse = Lanes::broadcast(found.inverse);
-    for (std::size_t i = 0; i < step.inputs; i += kLanes) {
-        const Lanes away = Lanes::subtract(Lanes::load(x + i).relu(), mean);
-        Lanes::multiply(away, inverse).store(scratch.values + i);
-    }
-    multiply<Lanes, false>({step.weights, scratch.values, nullptr, step.inputs, stride}, step.bias,
-                           scratch.next);
-}
-
-template <typename Lanes>
-inline void run_step(const PlanStep& step, Scratch& scratch) {
-    float* x = scratch.activations;
-    switch (step.kind) {
-        case StepKind::kDense:
-            multiply<Lanes, false>(
-                {step.weights, x, nullptr, step.inputs, std::size_t{step.blocks} * kLanes},
-                step.bias, scratch.next);
-            scratch.swap();
-            break;
-        case StepKind::kReluDense:
-            multiply_active<Lanes>(step, step.bias, scratch);
-            scratch.swap();
-            break;
-        case StepKind::kReluNormDense:
-            multiply_normalised<Lanes>(step, scratch);
-            scratch.swap();
-            break;
-        case StepKind::kRelu:
-            for (std::size_t i = 0; i < step.inputs; i += kLanes) {
-                Lanes::load(x + i).relu().store(x + i);
-            }
-            break;
-        case StepKind::kTanh:
-            for (std::size_t i = 0; i < step.inputs; ++i) {
-                x[i] = static_cast<float>(elementary::tanh(static_cast<double>(x[i])));
-            }
-            break;
-        case StepKind::kLayerNorm: normalise<Lanes>(step, x); break;
-    }
-}
-
-template <typename Lanes>
-inline void accumulate(const NetworkPlan& plan, const float* start, const InputRange& range,
-                       float* out) noexcept {
-    const std::size_t stride = std::size_t{plan.first_blocks} * kLanes;
-    multiply<Lanes, false>(
-        {plan.first_weights + range.first * stride, range.values, nullptr, range.count, stride},
-        start, out);
-}
-
-template <typename Lanes>
-inline void run(const NetworkPlan& plan, const float* start, const InputRange& range,
-                float* logits) noexcept {
-    Scratch scratch;  // what is read was written: no zeroing of 64 KiB
-    accumulate<Lanes>(plan, start, range, scratch.activations);
+inline void run_steps(const NetworkPlan& plan, Scratch& scratch, float* logits) {
     for (std::uint32_t s = 0; s < plan.step_count; ++s) {  // at most kOnnxNodesMax
         run_step<Lanes>(plan.steps[s], scratch);
     }
     for (std::uint32_t o = 0; o < plan.outputs; ++o) {
         logits[o] = scratch.activations[o];
     }
+}
+
+template <typename Lanes>
+inline void prepare(const NetworkPlan& plan, const float* known, PreparedRows& out) noexcept {
+    if (plan.known_inputs != 0 && plan.conv_count != 0) {
+        prepare_columns<Lanes>(plan, known, out);
+        return;
+    }
+    accumulate<Lanes>(plan, plan.first_bias, {known, 0, plan.first_known}, out.partial);
+}
+
+template <typename Lanes>
+inline void run_full(const NetworkPlan& plan, const float* input, float* logits) noexcept {
+    Scratch scratch;  // what is read was written: no zeroing of 64 KiB
+    if (plan.conv_count != 0) {
+        run_columns<Lanes>(plan, input, scratch);
+        input = scratch.activations;
+    }
+    accumulate<Lanes>(plan, plan.first_bias, {input, 0, plan.first_inputs}, scratch.next);
+    scratch.swap();
+    run_steps<Lanes>(plan, scratch, logits);
+}
+
+template <typename Lanes>
+inline void run_new_row(const NetworkPlan& plan, const PreparedRows& prepared, const float* newest,
+                        float* logits) noexcept {
+    if (plan.known_inputs == 0) {  // nothing was known before
+        run_full<Lanes>(plan, newest, logits);
+        return;
+    }
+    Scratch scratch;
+    if (plan.conv_count != 0) {
+        run_new_columns<Lanes>(plan, prepared, newest, scratch);
+        newest = scratch.activations;
+    }
+    accumulate<Lanes>(plan, prepared.partial,
+                      {newest, plan.first_known, plan.first_inputs - plan.first_known},
+                      scratch.next);
+    scratch.swap();
+    run_steps<Lanes>(plan, scratch, logits);
+}
+
+template <typename Lanes>
+inline void run_batch(const NetworkPlan& plan, const BatchInput& batch, float* logits) noexcept {
+    std::size_t i = 0;
+    for (; i + kTile <= batch.samples; i += kTile) {
+        run_tile<Lanes>(plan, batch.values + i * batch.inputs, batch.inputs,
+                        logits + i * plan.outputs);
+    }
+    for (; i < batch.samples; ++i) {
+        run_full<Lanes>(plan, batch.values + i * batch.inputs, logits + i * plan.outputs);
+    }
+}
+
+template <typename Lanes>
+constexpr NetworkKernel kernel_of() {
+    return {prepare<Lanes>, run_new_row<Lanes>, run_full<Lanes>, run_batch<Lanes>};
 }
 
 }  // namespace gm::network_kernel

@@ -4,6 +4,8 @@
 // the order bias, input 0, input 1, ...; sums over neurons run in 16 lanes whatever the register
 // width. After a ReLU the rows of inactive neurons are not read: adding w x 0 with w finite changes
 // nothing (but the sign of a zero, and that alike in every kernel).
+// A column of a convolution is such a chain too: bias, columns oldest to newest, channels in order;
+// columns outside the window are left out. A pool adds its columns oldest first, then divides.
 // Matrices lie [input][output], outputs padded with zeros to blocks of 16 floats, 64-byte aligned.
 #pragma once
 
@@ -11,10 +13,13 @@
 #include <cstdint>
 
 #include "gm/base/instruction_set.hpp"
+#include "gm/policy/onnx_reader.hpp"
 
 namespace gm {
 
 inline constexpr std::uint32_t kLanes = 16;
+// Floats of all columns that the newest row changes, and of one bin of the pool.
+inline constexpr std::uint32_t kChangingMax = 1024;
 
 enum class StepKind : std::uint32_t {
     kDense,          // all inputs
@@ -23,6 +28,7 @@ enum class StepKind : std::uint32_t {
     kRelu,
     kTanh,
     kLayerNorm,
+    kSoftmax,
 };
 
 struct PlanStep {
@@ -38,28 +44,58 @@ struct PlanStep {
     const float* input_mask;   // 1 for an input, 0 for padding: kLayerNorm, kReluNormDense
 };
 
-struct NetworkPlan {
-    const float* first_weights;  // first layer: [input][16 x first_blocks]
-    std::uint32_t first_blocks;
-    std::uint32_t step_count;
-    std::uint32_t outputs;
-    const PlanStep* steps;  // what follows the first layer
+// One convolution. The newest row changes its last `changing` columns and no others.
+struct ConvStep {
+    const float* weights;  // [tap][input][16 x blocks]
+    const float* bias;
+    std::uint32_t inputs;        // channels of a column
+    std::uint32_t input_stride;  // floats from one column of inputs to the next
+    std::uint32_t blocks;        // of 16 channels
+    std::uint32_t taps;          // odd
+    std::uint32_t changing;
+    bool has_relu;
+    bool is_sparse;  // inputs come from a ReLU: those that are 0 are not read
 };
 
-// Part of a sample: inputs [first, first + count) of the first layer.
-struct InputRange {
+struct NetworkPlan {
+    const float* first_weights;  // first matrix: [input][16 x first_blocks]
+    const float* first_bias;
+    std::uint32_t first_inputs;
+    std::uint32_t first_known;  // inputs that the newest row does not change
+    std::uint32_t first_blocks;
+    std::uint32_t known_inputs;  // floats of the rows before the newest
+    std::uint32_t step_count;
+    std::uint32_t outputs;
+    const PlanStep* steps;  // what follows the first matrix
+    const ConvStep* convs;  // what comes before it, over `columns` rows of the input
+    std::uint32_t conv_count;
+    std::uint32_t columns;
+    std::uint32_t pool;  // columns a bin
+    float inverse_pool;
+};
+
+// What the known rows decide, for one network and one window.
+struct PreparedRows {
+    alignas(64) float partial[kNetworkWidthMax];  // sums of the first matrix
+    // Sums of the changing columns, one convolution after another, and of the pool's open bin.
+    alignas(64) float changing[kChangingMax];
+};
+
+struct BatchInput {
     const float* values;
-    std::uint32_t first;
-    std::uint32_t count;
+    std::size_t inputs;  // floats a sample
+    std::size_t samples;
 };
 
 struct NetworkKernel {
-    // out = start + range x first layer. Padded to whole blocks; start and out may be the same.
-    void (*accumulate)(const NetworkPlan& plan, const float* start, const InputRange& range,
-                       float* out) noexcept;
-    // The same, then every step; logits holds plan.outputs floats.
-    void (*run)(const NetworkPlan& plan, const float* start, const InputRange& range,
-                float* logits) noexcept;
+    // known: plan.known_inputs floats.
+    void (*prepare)(const NetworkPlan& plan, const float* known, PreparedRows& out) noexcept;
+    // newest: the inputs after the known ones. logits: plan.outputs floats, as below.
+    void (*run_new_row)(const NetworkPlan& plan, const PreparedRows& prepared, const float* newest,
+                        float* logits) noexcept;
+    void (*run_full)(const NetworkPlan& plan, const float* input, float* logits) noexcept;
+    // logits: plan.outputs floats a sample. Bits of run_full, but for the sign of a zero.
+    void (*run_batch)(const NetworkPlan& plan, const BatchInput& batch, float* logits) noexcept;
 };
 
 // Null where the build or the machine has no such instruction set. kScalar is always there.

@@ -24,14 +24,23 @@ struct OnnxTensor {
     std::vector<std::int64_t> ints;
 };
 
-enum class OnnxAttributeType : std::uint64_t { kUnset = 0, kFloat = 1, kInt = 2, kTensor = 4 };
+enum class OnnxAttributeType : std::uint64_t {
+    kUnset = 0,
+    kFloat = 1,
+    kInt = 2,
+    kString = 3,
+    kTensor = 4,
+    kInts = 7,
+};
 
 struct OnnxAttribute {
     std::string_view name;
     OnnxAttributeType type = OnnxAttributeType::kUnset;
     float number = 0.0F;
     std::int64_t integer = 0;
+    std::string_view text;
     std::span<const std::uint8_t> tensor;
+    std::vector<std::int64_t> integers;  // at most kOnnxRankMax
 };
 
 struct OnnxNode {

@@ -40,6 +40,7 @@ struct CoreSettings {
     std::string hung_kernels;            // their SHA-256, 32 bytes each: they hung in a former life
     std::int64_t kernel_budget_ns = 200'000;
     std::int64_t kernel_hang_ns = 1'000'000'000;
+    std::int64_t policy_budget_ns = 0;  // of one decision's networks; 0: none
 };
 
 // What a start found and did.
@@ -68,6 +69,12 @@ class Core {
     // not have. In order of time for each instrument. Not needed unless the report says so.
     void add_backfill_files(std::vector<BarClose> bars) { io_.add_backfill_files(std::move(bars)); }
     Failure start();
+    // One thread, cold. Loads a model block, keeps it in the run directory, and orders it in as a
+    // shadow; kBadArgument while the engine has not taken what was ordered before.
+    Failure shadow_model(std::span<const std::uint8_t> block);
+    // The same thread. What shall become of the shadow, or of the live model. Whether the engine
+    // obeyed is in the journal and on the status page.
+    Failure command_model(ModelAction action, std::uint32_t model);
     // Any thread. No new orders, cancel what rests, drain, sync; wait() tells when.
     void request_stop() noexcept;
     // Returns when the core has stopped or failed, or after the timeout: true when it has.

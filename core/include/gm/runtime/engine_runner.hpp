@@ -24,6 +24,9 @@
 
 namespace gm {
 
+// A live model that is over its budget so often in a row goes, if there is one before it.
+inline constexpr std::uint32_t kLateDecisionsMax = 3;
+
 enum class Driver : std::uint8_t { kInline = 0, kThreaded = 1 };
 
 struct RunnerSettings {
@@ -34,6 +37,7 @@ struct RunnerSettings {
     std::uint64_t io_sequence = 0;            // of the last io record in the journal
     std::span<const Instrument> instruments;  // for the status page
     KernelHost* kernels = nullptr;            // null: there are none
+    std::int64_t policy_budget_ns = 0;        // of one decision's networks; 0: none
 };
 
 // What io reads between steps. One writer: whoever steps.
@@ -93,6 +97,7 @@ class EngineRunner {
     void consume(const Slot& input) noexcept;
     void step(const Slot& input) noexcept;
     void step_and_serve(const Slot& input) noexcept;
+    void judge_lateness() noexcept;
     [[nodiscard]] bool wait_for_journal() noexcept;
     void publish() noexcept;
     void run() noexcept;
@@ -102,6 +107,8 @@ class EngineRunner {
     JournalRing* journal_ = nullptr;
     StatusPage* page_ = nullptr;
     RunnerSettings settings_;
+    std::uint64_t policy_budget_ticks_ = 0;
+    std::uint32_t late_decisions_ = 0;  // in a row
     std::optional<Outputs> outputs_;
     SpscRing<Slot> feed_;
     Thread thread_;

@@ -67,6 +67,12 @@ class IoLoop {
 
     // Any thread.
     void request_stop() noexcept;
+    // Any thread. A command about models, an input of the next wake-up. False: the one before it
+    // was not taken yet.
+    [[nodiscard]] bool command_model(const ModelCommand& command) noexcept;
+    [[nodiscard]] bool is_model_command_open() const noexcept {
+        return has_model_command_.load(std::memory_order_acquire);
+    }
     [[nodiscard]] Phase phase() const noexcept { return phase_.load(std::memory_order_acquire); }
     [[nodiscard]] bool is_end_consumed() const noexcept {
         return is_end_consumed_.load(std::memory_order_acquire);
@@ -101,12 +107,14 @@ class IoLoop {
     void submit_loss();
     void fire_timer();
     void serve_control();
+    void serve_model_command();
     void advance_stop();
     void fail_with(Failure failure);
     void set_phase(Phase phase) noexcept;
     void update_phase() noexcept;
     void write_status(bool is_forced);
     void wait();
+    void wake() const noexcept;
     [[nodiscard]] long timeout_ms();
     [[nodiscard]] std::string status_json() const;
 
@@ -142,6 +150,8 @@ class IoLoop {
     std::atomic<Phase> phase_{Phase::kStarting};
     std::atomic<bool> is_end_consumed_{false};
     std::atomic<bool> must_stop_{false};
+    std::atomic<bool> has_model_command_{false};
+    ModelCommand model_command_{};      // io's while has_model_command_, else the caller's
     mutable std::mutex failure_mutex_;  // cold: taken once to write, then by readers
     Failure failure_;
 };

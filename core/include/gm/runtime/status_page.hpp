@@ -19,7 +19,7 @@
 namespace gm {
 
 inline constexpr std::uint32_t kStatusMagic = 0x50304d47;  // "GM0P" in memory order
-inline constexpr std::uint32_t kStatusSchema = 4;
+inline constexpr std::uint32_t kStatusSchema = 5;
 
 enum class Phase : std::uint64_t {
     kStarting = 0,
@@ -93,8 +93,15 @@ struct EngineStatus {
     std::uint64_t reader_refusals;
     std::uint64_t unknown_symbols;
     std::uint64_t bad_transitions;
+    std::uint64_t shadow_decisions;
+    std::uint64_t roll_backs;            // of models, that nobody ordered
     std::uint64_t refusals[kGateCodes];  // by GateCode
     KernelReading kernels[kKernelsMax];  // an empty name: none
+    std::uint64_t live_model;            // gm/engine/models.hpp: 0 is the settings' own
+    std::uint64_t shadow_model;          // 0: none
+    std::uint64_t last_model;
+    std::uint8_t live_sha256[32];  // of the bundle's manifest
+    std::uint8_t shadow_sha256[32];
 };
 
 struct JournalStatus {

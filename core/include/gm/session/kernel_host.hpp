@@ -22,6 +22,14 @@ namespace gm {
 // 0: `value` is what the kernel returned. Anything else: it raised an exception.
 using KernelFunction = std::int32_t (*)(const double* const* windows, double* value);
 
+// The input record that says what came of the call which the engine waits for.
+[[nodiscard]] inline Slot make_answer(const Engine& engine, const KernelResult& result) noexcept {
+    Slot answer = make_slot(RecordType::kKernelResult, Source::kKernel,
+                            engine.last_kernel_sequence() + 1, engine.now_ns(), result);
+    answer.header.epoch = engine.epoch();
+    return answer;
+}
+
 class KernelHost {
  public:
     // Cold. One function a row of the settings; budget of one call.
@@ -37,10 +45,7 @@ class KernelHost {
         KernelCall call{};
         while (count_ > 0 && engine.next_kernel_call(call)) {  // bounded: see Kernels::ask
             const std::uint64_t sequence = engine.last_kernel_sequence() + 1;
-            Slot answer = make_slot(RecordType::kKernelResult, Source::kKernel, sequence,
-                                    engine.now_ns(), make_call(call));
-            answer.header.epoch = engine.epoch();
-            step(answer);
+            step(make_answer(engine, make_call(call)));
             if (engine.last_kernel_sequence() != sequence) return;
         }
     }

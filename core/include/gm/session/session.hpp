@@ -7,6 +7,10 @@
 // thread, and no clock but the one that holds user kernels to their budget: a kernel near it may be
 // over it in one run and not in the next; the journal says which, and a replay says it again.
 // Sessions that share nothing may run side by side.
+//
+// Where something outside decides (training), the session stops at each decision until it has its
+// answer. The answer enters as that of a user's rule does, so the records are those of a backtest
+// in which a rule said the same.
 #pragma once
 
 #include <array>
@@ -38,6 +42,20 @@ struct SessionOptions {
     std::string kernel_library;  // where the settings name user kernels
     std::int64_t kernel_budget_ns = 200'000;
     bool keeps_records = true;  // records(): off where only totals and ledger are asked for
+    // The rule of the settings is no kernel: run() stops where it is asked, answer() goes on.
+    bool is_answered_outside = false;
+    std::uint32_t columns_shown = 0;  // of the matrix, for whoever answers: see Engine::open
+};
+
+// Where a session stands while a decision waits: all of it but its journal.
+struct SessionMark {
+    Engine engine;
+    Venue venue;
+    SessionEvent connection{};
+    Slot waiting{};
+    std::uint64_t io_sequence = 0;
+    std::int64_t now_ns = 0;
+    bool has_waiting = false;
 };
 
 class Session {
@@ -55,6 +73,17 @@ class Session {
     // over, its journal synced. A failure is final.
     Failure run(std::uint64_t events_max);
 
+    // A decision about the newest bar waits for an answer.
+    [[nodiscard]] bool is_asked() const noexcept { return is_asked_; }
+    // Of the rule: -1, 0 or 1. What hung on it happens now; the next feed event needs run().
+    // kBadArgument: nothing was asked.
+    Failure answer(int direction);
+    // Only while a decision waits: a copy that restore() goes on from, in this session or in
+    // another that was opened with the same settings. records() begin anew there; orders to come
+    // meet the luck of `seed`. Allocates nothing where tape and ledger are not larger than before.
+    Failure save(SessionMark& out) const;
+    Failure restore(const SessionMark& mark, std::uint64_t seed);
+
     [[nodiscard]] bool is_over() const noexcept { return is_over_; }
     [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
     [[nodiscard]] const Venue& venue() const noexcept { return venue_; }
@@ -63,6 +92,8 @@ class Session {
     // The journal so far without the feed's data: inputs of io and venue, decisions, orders,
     // positions, refusals. Grows with what the run does, not with what it reads.
     [[nodiscard]] std::span<const Slot> records() const noexcept { return records_; }
+    // records() lag behind until the end of a run, or this.
+    void catch_up() { drain(); }
     // All records of the journal, kept or not.
     [[nodiscard]] std::uint64_t journal_records() const noexcept { return ring_.drained(); }
 
@@ -74,6 +105,8 @@ class Session {
     void step(const Slot& input) noexcept;
     inline void serve_kernels() noexcept;
     void call_kernels() noexcept;
+    void ask_outside() noexcept;
+    void step_answer(int direction) noexcept;
     inline void step_venue(Slot& input) noexcept;
     void step_behind_timers(const Slot& input) noexcept;
     inline void hand_over_orders() noexcept;
@@ -82,6 +115,7 @@ class Session {
     void play_replies() noexcept;
     inline void make_room() noexcept;
     void drain();
+    void end_if_over();
     Failure finish();
 
     std::unique_ptr<Engine> engine_;
@@ -95,7 +129,11 @@ class Session {
     SegmentWriter segments_;
     bool has_segments_ = false;
     bool keeps_records_ = true;
+    bool is_answered_outside_ = false;
+    bool is_asked_ = false;
     bool is_over_ = false;
+    bool has_waiting_ = false;
+    Slot waiting_{};  // the input before which a timer has asked
     std::vector<Slot> records_;
     SessionEvent connection_{};
     std::uint64_t io_sequence_ = 0;

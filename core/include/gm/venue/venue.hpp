@@ -82,6 +82,9 @@ class Venue {
         return sequence > 0 && sequence <= feed_.size() && feed_[sequence - 1].is_refused;
     }
 
+    // Other luck for the orders to come.
+    void reseed(std::uint64_t seed) noexcept { dice_ = Dice(seed); }
+
     // A trader has connected; messages of older ones are stale from now on.
     void on_session(std::uint32_t epoch, std::uint32_t connection) noexcept;
     [[nodiscard]] bool is_stale(std::uint32_t epoch, std::uint32_t connection) const noexcept;

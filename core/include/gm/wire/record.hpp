@@ -59,6 +59,7 @@ enum class RecordType : std::uint16_t {
     kBackfill = 55,
     kKernelResult = 56,
     kBackfillEnd = 57,
+    kModelCommand = 58,
     // outputs of the engine
     kDecision = 70,
     kIntent = 71,
@@ -69,6 +70,8 @@ enum class RecordType : std::uint16_t {
     kBarQuarantined = 76,
     kSynergy = 77,
     kKernelState = 78,
+    kModelUpdate = 79,
+    kShadowDecision = 80,  // a Decision that is not acted on
     // written into segments by the journal thread
     kBlockDigest = 100,
 };

@@ -1,0 +1,112 @@
+// The models of an engine: the one that decides, the one before it, and a shadow beside it.
+//
+// A model is loaded by a cold thread, offered, and named by a kModelCommand that is an input like
+// any other: the journal says from which decision on which model decides, and a replay that is
+// offered the same models says it again. A swap is a change of two indices between two steps, so
+// no decision is lost and none is mixed. What is replaced is handed back; the engine frees nothing.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "gm/base/sha256.hpp"
+#include "gm/base/status.hpp"
+#include "gm/engine/settings.hpp"
+#include "gm/policy/ensemble.hpp"
+#include "gm/policy/guard.hpp"
+#include "gm/wire/payload.hpp"
+
+namespace gm {
+
+inline constexpr std::size_t kModelPlaces = 3;  // live, before, shadow
+
+struct Model {
+    Ensemble ensemble;
+    Guard guard{};
+    Sha256Digest sha256{};  // of the bundle's manifest
+    std::uint32_t column_mask = 0;
+};
+
+// Cold. The model that the settings name.
+Failure load_model(const Settings& settings, Model& out);
+// Cold. From a model block: see ModelHeader. kBadSettings, or what a network is refused for.
+Failure load_model(std::span<const std::uint8_t> block, Model& out);
+
+// Where a run keeps a model that came while it ran, so that its journal can be derived again.
+[[nodiscard]] std::string model_path(const std::string& run_directory, const Sha256Digest& sha256);
+
+class Models {
+ public:
+    Models() noexcept = default;
+    ~Models();
+    // Cold. A copy shares the models, and has nothing offered.
+    Models(const Models& other);
+    Models& operator=(const Models& other);
+
+    // Cold. Number 0 is live. `columns` are those that the engine computes.
+    void open(std::shared_ptr<const Model> first, std::uint32_t columns);
+
+    // A cold thread, one at a time. False: what was offered before has not been asked for, or what
+    // came back was not collected.
+    [[nodiscard]] bool offer(std::shared_ptr<const Model> model);
+    // The same thread. Lets go of a model that the engine needs no more; false: there is none.
+    bool collect() noexcept;
+
+    // Engine's thread. What became of the models: at most two updates.
+    struct Changes {
+        std::array<ModelUpdate, 2> updates{};
+        std::size_t count = 0;
+        std::size_t taken_place = kNoPlace;  // a new model lies there: no state is prepared for it
+    };
+    void take(const ModelCommand& command, Changes& out) noexcept;
+    // Back to the model before. False: there is none, and nothing changed.
+    bool roll_back(ModelCause cause, std::int64_t value, Changes& out) noexcept;
+
+    [[nodiscard]] const Model& live() const noexcept { return *places_[live_].model; }
+    [[nodiscard]] std::size_t live_place() const noexcept { return live_; }
+    [[nodiscard]] std::uint16_t live_number() const noexcept { return number_of(live_); }
+    [[nodiscard]] bool has_before() const noexcept { return before_ != kNoPlace; }
+    [[nodiscard]] const Model* shadow() const noexcept {
+        return shadow_ == kNoPlace ? nullptr : places_[shadow_].model.get();
+    }
+    [[nodiscard]] std::size_t shadow_place() const noexcept { return shadow_; }
+    [[nodiscard]] std::uint16_t shadow_number() const noexcept { return number_of(shadow_); }
+    [[nodiscard]] std::uint32_t last_number() const noexcept { return last_number_; }
+
+    static constexpr std::size_t kNoPlace = kModelPlaces;
+
+ private:
+    struct Place {
+        std::shared_ptr<const Model> model;
+        std::uint16_t number = 0;
+    };
+
+    [[nodiscard]] std::uint16_t number_of(std::size_t place) const noexcept {
+        return place == kNoPlace ? 0 : places_[place].number;
+    }
+    [[nodiscard]] std::size_t free_place() const noexcept;
+    void take_shadow(const ModelCommand& command, Changes& out) noexcept;
+    void promote() noexcept;
+    void add(Changes& out, std::size_t place, ModelStage stage, ModelCause cause,
+             std::int64_t value) const noexcept;
+    void refuse(Changes& out, const ModelCommand& command, ModelCause cause) const noexcept;
+
+    std::array<Place, kModelPlaces> places_;
+    std::size_t live_ = 0;
+    std::size_t before_ = kNoPlace;
+    std::size_t shadow_ = kNoPlace;
+    std::uint32_t last_number_ = 0;
+    std::uint32_t columns_ = 0;
+    // Goes in with the new model and comes back with the old one: the engine frees nothing.
+    struct Carrier {
+        std::shared_ptr<const Model> model;
+    };
+    std::atomic<Carrier*> offered_{nullptr};
+    std::atomic<Carrier*> returned_{nullptr};
+};
+
+}  // namespace gm

@@ -1,0 +1,169 @@
+// Models are swapped in a running engine, on its threads: every bar keeps its one decision, the
+// journal derives again, a restart goes on with the model that was live, a late one goes by itself.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/model_block.hpp"
+#include "gm/runtime/core.hpp"
+#include "journal/journal_fixture.hpp"
+#include "runtime/running.hpp"
+
+namespace {
+
+using namespace gm;
+using gm::testing::TemporaryFolder;
+using test::read_journal;
+using test::RunningCore;
+using test::RunningVenue;
+using test::wave_tape;
+
+constexpr std::size_t kLongTape = 4'000;
+constexpr std::uint32_t kSwaps = 20;
+
+std::vector<std::uint8_t> block_of(std::uint32_t number) {
+    ModelHeader header = test::model_header();
+    header.guard_columns = 0;
+    std::memcpy(header.bundle_sha256, &number, sizeof number);
+    const Settings settings = test::make_settings(number % 2 == 0 ? 50.0F : -50.0F);
+    return test::model_block(settings, header, settings.agents[0]);
+}
+
+std::uint32_t swap_while_it_runs(RunningCore& running) {
+    std::uint32_t number = 0;
+    const auto engine = [&] { return running.status().engine; };
+    while (number < kSwaps && !running.core->has_ended()) {
+        if (!running.core->shadow_model(block_of(number + 1)).is_ok()) continue;
+        if (!running.wait_until([&] { return engine().shadow_model == number + 1; })) break;
+        ++number;
+        if (!running.core->command_model(ModelAction::kPromote, number).is_ok()) break;
+        if (!running.wait_until([&] { return engine().live_model == number; })) break;
+    }
+    return number;
+}
+
+// Every decision is of the model that the updates before it made live; no bar has two.
+void check_decisions(const std::vector<Slot>& records, std::uint32_t swaps) {
+    std::uint32_t live = 0;
+    std::uint32_t shadow = 0;
+    std::int64_t last_bar = 0;
+    std::uint32_t seen_swaps = 0;
+    std::size_t decisions = 0;
+    for (const Slot& slot : records) {
+        if (slot.type() == RecordType::kModelUpdate) {
+            const auto update = slot.as<ModelUpdate>();
+            REQUIRE(update.stage != ModelStage::kRefused);
+            seen_swaps += update.stage == ModelStage::kLive ? 1 : 0;
+            live = update.live;
+            if (update.stage == ModelStage::kShadow) shadow = update.model;
+        } else if (slot.type() == RecordType::kDecision) {
+            const auto decision = slot.as<Decision>();
+            REQUIRE(decision.model == live);
+            if (decisions > 0) {
+                REQUIRE(decision.bar_start_ts_ns == last_bar + test::kHalfHourNs);
+            }
+            last_bar = decision.bar_start_ts_ns;
+            ++decisions;
+        } else if (slot.type() == RecordType::kShadowDecision) {
+            REQUIRE(slot.as<Decision>().model == shadow);
+        }
+    }
+    CHECK(seen_swaps == swaps);
+    CHECK(decisions > kLongTape / 2);
+}
+
+void trade_and_swap(Driver driver) {
+    const TemporaryFolder folder;
+    test::MemoryNetwork network;
+    std::uint32_t swaps = 0;
+    {
+        RunningVenue venue(network, folder.path(), wave_tape(kLongTape));
+        RunningCore running;
+        running.start(network, folder.path(), driver);
+        swaps = swap_while_it_runs(running);
+        running.wait_for_end();
+        venue.join();
+        running.stop();
+    }
+    REQUIRE(swaps > 1);
+    MESSAGE(swaps << " swaps");
+    check_decisions(read_journal(folder.path()), swaps);
+    ReplayReport report;
+    const Failure replayed = [&] {
+        std::filesystem::create_directories(folder / "copy");
+        return replay_run(folder.path(), folder / "copy", report);
+    }();
+    CHECK_MESSAGE(replayed.is_ok(), replayed.text);
+
+    RunningCore again;  // what it recovers says which model decides
+    const Failure failure = again.open(network, folder.path(), driver);
+    REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+    again.core->close();
+    const StatusReading status = again.status();
+    CHECK(status.engine.live_model == swaps);
+    CHECK(status.engine.last_model == swaps);
+    CHECK(std::memcmp(status.engine.live_sha256, &swaps, sizeof swaps) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("models are swapped while an engine trades: inline") {
+    trade_and_swap(Driver::kInline);
+}
+
+TEST_CASE("models are swapped while an engine trades: threaded") {
+    trade_and_swap(Driver::kThreaded);
+}
+
+TEST_CASE("a model over its budget three times in a row gives way to the one before it") {
+    const TemporaryFolder folder;
+    test::MemoryNetwork network;
+    RunningVenue venue(network, folder.path(), wave_tape(kLongTape));
+    RunningCore running;
+    running.policy_budget_ns = 1;  // nothing is that fast
+    running.start(network, folder.path());
+    // The first model is late as well; it has no one behind it.
+    REQUIRE(running.wait_until([&] { return running.status().engine.decisions > 10; }));
+    REQUIRE(running.core->shadow_model(block_of(1)).is_ok());
+    REQUIRE(running.wait_until([&] { return running.status().engine.shadow_model == 1; }));
+    REQUIRE(running.core->command_model(ModelAction::kPromote, 1).is_ok());
+    running.wait_for_end();
+    venue.join();
+    running.stop();
+    CHECK(running.status().engine.roll_backs == 1);
+    CHECK(running.status().engine.live_model == 0);
+    std::size_t late = 0;
+    std::size_t of_one = 0;
+    for (const Slot& slot : read_journal(folder.path())) {
+        late += slot.type() == RecordType::kModelUpdate &&
+                        slot.as<ModelUpdate>().cause == ModelCause::kLate &&
+                        slot.as<ModelUpdate>().value > 1
+                    ? 1
+                    : 0;
+        of_one += slot.type() == RecordType::kDecision && slot.as<Decision>().model == 1 ? 1 : 0;
+    }
+    CHECK(late == 2);  // the model that went and the one that is back
+    CHECK(of_one >= 1);
+    CHECK(of_one <= kLateDecisionsMax);
+    ReplayReport report;
+    const Failure replayed = replay_run(folder.path(), folder / "copy", report);
+    CHECK_MESSAGE(replayed.is_ok(), replayed.text);
+}
+
+TEST_CASE("what is no model is refused before the engine hears of it") {
+    const TemporaryFolder folder;
+    test::MemoryNetwork network;
+    RunningVenue venue(network, folder.path(), wave_tape(50));
+    RunningCore running;
+    running.start(network, folder.path());
+    std::vector<std::uint8_t> block = block_of(1);
+    block[0] ^= 1;
+    CHECK(running.core->shadow_model(block).status == Status::kBadSettings);
+    CHECK_FALSE(std::filesystem::exists(folder / "models"));
+    running.wait_for_end();
+    running.stop();
+}
