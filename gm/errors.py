@@ -49,6 +49,10 @@ class KernelRefused(GmError):
     exit_code = 3
 
 
+class TrainingDiverged(GmError):
+    """A loss of a training run is not finite any more; the text names update and rates."""
+
+
 class CoreError(GmError):
     """A core function answered with a status other than kOk."""
 

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 from gm.cli.features import features
+from gm.cli.models import app as models_app
+from gm.cli.training import export, train
 from gm.errors import GmError
 
 Config = Annotated[
@@ -58,6 +60,9 @@ app.command(config_app)
 kernels_app = App(name="kernels", help=KERNELS_HELP, help_format="plaintext")
 app.command(kernels_app)
 app.command(features)
+app.command(models_app)
+app.command(train)
+app.command(export)
 
 # Commands of the public surface that later issues build, and which one does.
 NOT_BUILT = {
@@ -65,15 +70,12 @@ NOT_BUILT = {
     "db": "service issue (7)",
     "doctor": "service issue (7)",
     "explain": "policies issue (4)",
-    "export": "policies issue (4)",
     "kill": "orders issue (5)",
-    "models": "policies issue (4)",
     "orders": "service issue (7)",
     "risk": "portfolio risk issue (6)",
     "serve": "service issue (7)",
     "simulate": "orders issue (5)",
     "top": "service issue (7)",
-    "train": "policies issue (4)",
     "up": "service issue (7)",
 }
 

@@ -146,6 +146,15 @@ class StoreSection(_Section, frozen=True, kw_only=True):
     poll_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
 
 
+class ModelsSection(_Section, frozen=True, kw_only=True):
+    """What `gm models` asks of a bundle before it becomes shadow or live."""
+
+    signature: Literal["optional", "required"] = "optional"
+    # Who may sign and promote, relative to the settings file. Empty: signatures are not checked,
+    # and anybody may promote.
+    people_file: str = ""
+
+
 class Settings(_Section, frozen=True, kw_only=True):
     """The whole of configs/*.yaml."""
 
@@ -162,6 +171,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     warmup: dict[str, FileName | WarmupFile] = {}
     metrics: MetricsSection = MetricsSection()
     store: StoreSection = StoreSection()
+    models: ModelsSection = ModelsSection()
 
 
 _WARMUP: Any = FileName | WarmupFile
@@ -203,6 +213,8 @@ def load_settings(path: Path) -> Settings:
     _check_decimal(path, "synergy.mlmi_min", settings.synergy.mlmi_min, Decimal(0), Decimal(50))
     _check_decimal(path, "synergy.slope_min", settings.synergy.slope_min, Decimal(0), Decimal(1))
     _check_symbols(path, settings)
+    if settings.models.signature == "required" and not settings.models.people_file:
+        raise ConfigError(f"{path}: models.people_file: models.signature: required wants signers")
     if settings.policy.profile == "rule" and not settings.kernels.path:
         raise ConfigError(
             f"{path}: kernels.path: policy.profile: rule wants a file with a @gm.rule"

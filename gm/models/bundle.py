@@ -4,11 +4,12 @@ A bundle is loaded whole or refused: every key known, every file hashed, the fea
 this build. Its identity is the SHA-256 of manifest.json, which holds the hashes of everything else.
 """
 
-import json
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -17,71 +18,41 @@ from numpy.typing import NDArray
 from gm import layout
 from gm._native.features import feature_schema_digest
 from gm.errors import ConfigError
+from gm.models.manifest import (
+    ACTIONS,
+    CONTEXT,
+    GOLDEN_VECTORS,
+    MANIFEST,
+    ROWS,
+    Agent,
+    Golden,
+    Manifest,
+    parse_manifest,
+)
 
-MANIFEST = "manifest.json"
-ACTIONS = ("long", "neutral", "short")
-GOLDEN_VECTORS = 16
-ROWS = 48
-CONTEXT = 6
-LAST_COLUMN = 12
-_MANIFEST_BYTES_MAX = 1 << 20
-_ONNX_BYTES_MAX = 16 << 20
+MANIFEST_BYTES_MAX = 1 << 20
+FILE_BYTES_MAX = 16 << 20
 
-Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Name = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,14}$")]
-FileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}\.onnx$")]
-# From 13 on: what user kernels add.
-Column = Annotated[int, msgspec.Meta(ge=0, le=15)]
-Logits = Annotated[list[float], msgspec.Meta(min_length=3, max_length=4096)]
-
-
-class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One network and its part in the ensemble (SPEC §5)."""
-
-    name: Name
-    file: FileName
-    sha256: Hash
-    columns: Annotated[tuple[Column, ...], msgspec.Meta(min_length=1, max_length=16)]
-    context: Literal[0, 6]
-    weight: Annotated[float, msgspec.Meta(ge=-100, le=100)]
-    temperature: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
-
-    @property
-    def inputs(self) -> int:
-        """Width of the network's input: 48 rows of its columns, then the context."""
-        return ROWS * len(self.columns) + self.context
-
-
-class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Seed of the 16 golden inputs, and by agent the logits that were found for them."""
-
-    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    logits: dict[
-        str,
-        Annotated[list[Logits], msgspec.Meta(min_length=GOLDEN_VECTORS, max_length=GOLDEN_VECTORS)],
-    ]
-
-
-class Manifest(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
-):
-    """The contents of manifest.json."""
-
-    format: Literal[1]
-    name: Name
-    label: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-    created_by: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-    feature_schema_sha256: Hash
-    actions: tuple[Literal["long"], Literal["neutral"], Literal["short"]]
-    threshold: Annotated[float, msgspec.Meta(gt=0, le=1)]
-    # Of the feature kernels whose columns agents look at, in their order from column 13 on.
-    kernels: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=3)] = ()
-    agents: Annotated[tuple[Agent, ...], msgspec.Meta(min_length=1, max_length=3)]
-    golden: Golden
+__all__ = [
+    "ACTIONS",
+    "CONTEXT",
+    "GOLDEN_VECTORS",
+    "MANIFEST",
+    "ROWS",
+    "Agent",
+    "Bundle",
+    "Golden",
+    "Manifest",
+    "agent_rows",
+    "load_bundle",
+    "read_bounded",
+    "schema_fault",
+    "write_bundle",
+]
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked manifest, the ONNX files in its order, and the SHA-256 of manifest.json."""
+    """A checked manifest, the ONNX files of its networks, and the SHA-256 of manifest.json."""
 
     path: Path
     manifest: Manifest
@@ -113,25 +84,38 @@ def load_bundle(path: str | Path) -> Bundle:
     Ours; ARCHITECTURE §2, ONNX.
     """
     folder = Path(path)
-    raw = _read(folder / MANIFEST, _MANIFEST_BYTES_MAX)
-    manifest = _parse(folder / MANIFEST, raw)
+    raw = read_bounded(folder / MANIFEST, MANIFEST_BYTES_MAX)
+    try:
+        manifest = parse_manifest(raw)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / MANIFEST}: {error}") from error
+    if fault := schema_fault(manifest):
+        raise ConfigError(f"{folder / MANIFEST}: {fault}")
+    files = {
+        name: _read_hashed(folder / name, expected) for name, expected in manifest.files.items()
+    }
+    return Bundle(
+        path=folder,
+        manifest=manifest,
+        onnx=tuple(files[agent.file] for agent in manifest.networks),
+        sha256=sha256(raw).hexdigest(),
+    )
+
+
+def schema_fault(manifest: Manifest) -> str | None:
+    """Say what is wrong if the bundle was made for other features than this build computes."""
     schema = feature_schema_digest().hex()
-    if manifest.feature_schema_sha256 != schema:
-        raise ConfigError(
-            f"{folder / MANIFEST}: feature_schema_sha256 {manifest.feature_schema_sha256}, "
-            f"this build computes {schema}"
-        )
-    onnx = []
-    for agent in manifest.agents:
-        file = _read(folder / agent.file, _ONNX_BYTES_MAX)
-        found = sha256(file).hexdigest()
-        if found != agent.sha256:
-            raise ConfigError(f"{folder / agent.file}: SHA-256 {found}, manifest {agent.sha256}")
-        onnx.append(file)
-    return Bundle(path=folder, manifest=manifest, onnx=tuple(onnx), sha256=sha256(raw).hexdigest())
+    if manifest.feature_schema_sha256 == schema:
+        return None
+    return f"feature_schema_sha256 {manifest.feature_schema_sha256}, this build computes {schema}"
 
 
-def write_bundle(folder: Path, manifest: Manifest, onnx: Sequence[bytes]) -> Bundle:
+def write_bundle(
+    folder: Path,
+    manifest: Manifest,
+    onnx: Sequence[bytes],
+    documents: Mapping[str, bytes] = MappingProxyType({}),
+) -> Bundle:
     """Write a bundle and read it back.
 
     Parameters
@@ -141,7 +125,9 @@ def write_bundle(folder: Path, manifest: Manifest, onnx: Sequence[bytes]) -> Bun
     manifest : Manifest
         With the hashes of the files.
     onnx : sequence of bytes
-        One file an agent, in the manifest's order.
+        One file an agent, in the order of ``manifest.networks``.
+    documents : mapping of str to bytes
+        What else the manifest names, by name.
 
     Returns
     -------
@@ -154,15 +140,17 @@ def write_bundle(folder: Path, manifest: Manifest, onnx: Sequence[bytes]) -> Bun
         If the bundle contradicts itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for agent, file in zip(manifest.agents, onnx, strict=True):
+    for agent, file in zip(manifest.networks, onnx, strict=True):
         (folder / agent.file).write_bytes(file)
+    for name in manifest.documents:
+        (folder / name).write_bytes(documents[name])
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     (folder / MANIFEST).write_bytes(text + b"\n")
     return load_bundle(folder)
 
 
 def agent_rows(bundle: Bundle) -> tuple[NDArray[np.void], tuple[bytes, ...]]:
-    """Put a bundle's agents into the form of the settings block.
+    """Put a bundle's strategic agents into the form of the settings block.
 
     Parameters
     ----------
@@ -175,19 +163,25 @@ def agent_rows(bundle: Bundle) -> tuple[NDArray[np.void], tuple[bytes, ...]]:
         ndarray of layout.AGENT_SETTINGS, shape (n,), and one ONNX file an agent.
     """
     rows = np.zeros(len(bundle.manifest.agents), layout.AGENT_SETTINGS)
-    for row, agent, file in zip(rows, bundle.manifest.agents, bundle.onnx, strict=True):
+    onnx = bundle.onnx[: len(rows)]
+    for row, agent, file in zip(rows, bundle.manifest.agents, onnx, strict=True):
         row["name"] = agent.name.encode()
         row["weight"] = agent.weight
         row["temperature"] = agent.temperature
         row["column_mask"] = sum(1 << column for column in agent.columns)
         row["context_count"] = agent.context
         row["onnx_size"] = len(file)
-    return rows, bundle.onnx
+    return rows, onnx
 
 
-def _read(path: Path, size_max: int) -> bytes:
+def read_bounded(path: Path, size_max: int) -> bytes:
+    """Read a regular file of at most ``size_max`` bytes, once; ConfigError names it otherwise."""
     try:
-        with path.open("rb") as file:
+        # A pipe or a device would hang, a link would leave the folder.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigError(f"{path}: not a regular file")
             raw = file.read(size_max + 1)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
@@ -196,28 +190,9 @@ def _read(path: Path, size_max: int) -> bytes:
     return raw
 
 
-def _parse(path: Path, raw: bytes) -> Manifest:
-    try:
-        json.loads(raw, object_pairs_hook=_refuse_doubles)
-        manifest = msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    names = [agent.name for agent in manifest.agents]
-    if len(set(names)) != len(names) or set(names) != set(manifest.golden.logits):
-        raise ConfigError(f"{path}: agents {names}, golden logits {sorted(manifest.golden.logits)}")
-    for agent in manifest.agents:
-        if list(agent.columns) != sorted(set(agent.columns)):
-            raise ConfigError(f"{path}: columns of {agent.name} must ascend: {agent.columns}")
-        if agent.columns[-1] > LAST_COLUMN + len(manifest.kernels):
-            raise ConfigError(
-                f"{path}: column {agent.columns[-1]} of {agent.name}: the last is {LAST_COLUMN}, "
-                f"and kernels names {len(manifest.kernels)} behind it"
-            )
-    return manifest
-
-
-def _refuse_doubles(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) != len(keys):
-        raise ValueError(f"a key is written twice among {keys[:20]}")
-    return dict(pairs)
+def _read_hashed(path: Path, expected: str) -> bytes:
+    raw = read_bounded(path, FILE_BYTES_MAX)
+    found = sha256(raw).hexdigest()
+    if found != expected:
+        raise ConfigError(f"{path}: SHA-256 {found}, manifest {expected}")
+    return raw

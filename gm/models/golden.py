@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from gm._native.policy import WIDEST, Network as NativeNetwork
 from gm.errors import ConfigError
-from gm.models.bundle import GOLDEN_VECTORS, Bundle
+from gm.models.bundle import Bundle
+from gm.models.manifest import ACTIONS, GOLDEN_VECTORS, Agent, Golden, TacticalAgent
 from gm.models.oracle import oracle
 
 TOLERANCE = 1e-5
@@ -80,23 +81,31 @@ def golden_check(bundle: Bundle, cache: Path | None = None) -> bool:
     note = cache / f"golden-{bundle.sha256}-{versions}" if cache is not None else None
     if note is not None and note.exists():
         return False
-    golden = bundle.manifest.golden
-    for agent, onnx in zip(bundle.manifest.agents, bundle.onnx, strict=True):
-        where = f"{bundle.path / agent.file}"
-        native = NativeNetwork(onnx)
-        if int(np.prod(native.input_shape)) != agent.inputs:
-            raise ConfigError(f"{where}: input {native.input_shape}, must hold {agent.inputs}")
-        inputs = golden_inputs(golden.seed, agent.name, agent.inputs)
-        found = native.run(inputs)
-        shape, run = oracle(onnx)
-        _compare(f"{where}: onnxruntime", found, run(inputs.reshape(-1, *shape)))
-        _compare(f"{where}: manifest", found, golden.logits[agent.name])
+    for agent, onnx in zip(bundle.manifest.networks, bundle.onnx, strict=True):
+        try:
+            check_network(agent, onnx, bundle.manifest.golden)
+        except ConfigError as error:
+            raise ConfigError(f"{bundle.path / agent.file}: {error}") from error
     if note is not None:
         # A service may not write here: then the check runs at each start.
         with contextlib.suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True)
             note.touch()
     return True
+
+
+def check_network(agent: Agent | TacticalAgent, onnx: bytes, golden: Golden) -> None:
+    """Hold one network against its agent, onnxruntime and the manifest; raises as golden_check."""
+    native = NativeNetwork(onnx)
+    if int(np.prod(native.input_shape)) != agent.inputs:
+        raise ConfigError(f"input {native.input_shape}, must hold {agent.inputs}")
+    if native.outputs != len(ACTIONS):
+        raise ConfigError(f"{native.outputs} logits, must be {len(ACTIONS)}")
+    inputs = golden_inputs(golden.seed, agent.name, agent.inputs)
+    found = native.run(inputs)
+    shape, run = oracle(onnx)
+    _compare("onnxruntime", found, run(inputs.reshape(-1, *shape)))
+    _compare("manifest", found, golden.logits[agent.name])
 
 
 def _compare(
