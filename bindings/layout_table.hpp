@@ -216,8 +216,8 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(KernelStatus, \
       kOk, kNotFinite, kOutOfRange, kOverBudget, kFailed, kHung, kQuarantined, kNotWarm) \
     X(KernelPolicy, kHalt, kSkip) \
-    X(ModelAction, kShadow, kPromote, kRetire, kRollBack, kLate) \
-    X(ModelStage, kShadow, kLive, kRetired, kRefused) \
+    X(ModelAction, kNone, kShadow, kPromote, kRetire, kRollBack, kLate) \
+    X(ModelStage, kNone, kShadow, kLive, kRetired, kRefused) \
     X(ModelCause, kOrdered, kNotFinite, kLate, kOutOfDistribution, kNotLoaded, kNoSuchModel) \
     X(KernelKind, kFeature, kRule) \
     X(KernelField, kOpen, kHigh, kLow, kClose, kVolume) \

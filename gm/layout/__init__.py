@@ -7,7 +7,6 @@ ns UTC, as in core/include/gm/wire/payload.hpp, where each field is explained.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -35,6 +34,8 @@ from gm.layout.enums import (
     Side as Side,
     Source as Source,
 )
+from gm.layout.models import MODEL_HEADER as MODEL_HEADER, MODEL_MAGIC as MODEL_MAGIC
+from gm.layout.struct import struct as _struct
 
 MAGIC = 0x31304D47
 SCHEMA = 1
@@ -42,15 +43,10 @@ PAYLOAD_SIZE = 64
 FRAME_RECORDS_MAX = 512
 AGENTS_MAX = 3
 SETTINGS_MAGIC = 0x54534D47
-MODEL_MAGIC = 0x444D4D47
 
 BAR_SYNTHETIC = 1 << 0
 BAR_NO_VOLUME = 1 << 1
 BAR_OUT_OF_SESSION = 1 << 2
-
-
-def _struct(**fields: Any) -> np.dtype[np.void]:  # noqa: ANN401
-    return np.dtype(list(fields.items()))
 
 
 RECORD_HEADER = _struct(
@@ -363,20 +359,6 @@ AGENT_SETTINGS = _struct(
     context_count="u4",
     onnx_size="u8",
     reserved="16u1",
-)
-MODEL_HEADER = _struct(
-    magic="u4",
-    schema="u4",
-    agent_count="u4",
-    guard_rows_max="u4",
-    threshold="f8",
-    guard_low="13f4",
-    guard_high="13f4",
-    guard_columns="u4",
-    guard_columns_max="u4",
-    feature_schema_sha256="32u1",
-    bundle_sha256="32u1",
-    reserved="56u1",
 )
 KERNEL_SETTINGS = _struct(
     name="S32",

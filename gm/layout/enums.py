@@ -97,6 +97,7 @@ class KernelPolicy(IntEnum):
 class ModelAction(IntEnum):
     """What shall become of a model."""
 
+    NONE = 0
     SHADOW = 1
     PROMOTE = 2
     RETIRE = 3
@@ -107,6 +108,7 @@ class ModelAction(IntEnum):
 class ModelStage(IntEnum):
     """What a model is for an engine."""
 
+    NONE = 0
     SHADOW = 1
     LIVE = 2
     RETIRED = 3

@@ -110,7 +110,7 @@ Models& Models::operator=(const Models& other) {
     return *this;
 }
 
-void Models::open(std::shared_ptr<const Model> first, std::uint32_t columns) {
+void Models::open(ModelPointer first, std::uint32_t columns) {
     places_ = {};
     places_[0].model = std::move(first);
     live_ = 0;
@@ -119,7 +119,7 @@ void Models::open(std::shared_ptr<const Model> first, std::uint32_t columns) {
     columns_ = columns;
 }
 
-bool Models::offer(std::shared_ptr<const Model> model) {
+bool Models::offer(ModelPointer model) {
     // At most one carrier comes back for each that goes in, so an empty place now is an empty place
     // when the command comes.
     if (returned_.load(std::memory_order_acquire) != nullptr ||

@@ -88,6 +88,7 @@ Failure MarketBatch::open(const Settings& settings, const VenueSettings& venue,
                           const BatchOptions& options) {
     if (Failure failure = check(settings, tapes.size(), options); !failure.is_ok()) return failure;
     std::vector<double> weights;
+    weights.reserve(settings.agents.size());
     for (const AgentSettings& agent : settings.agents) weights.push_back(agent.weight);
     Failure failure = votes_.open(weights, settings.header.threshold);
     if (!failure.is_ok()) return failure;

@@ -39,6 +39,9 @@ Failure load_model(std::span<const std::uint8_t> block, Model& out);
 // Where a run keeps a model that came while it ran, so that its journal can be derived again.
 [[nodiscard]] std::string model_path(const std::string& run_directory, const Sha256Digest& sha256);
 
+// Counted by cold threads; the engine swaps pointers, and its step makes and drops none.
+using ModelPointer = std::shared_ptr<const Model>;  // tidy: allow cold threads count
+
 class Models {
  public:
     Models() noexcept = default;
@@ -48,11 +51,11 @@ class Models {
     Models& operator=(const Models& other);
 
     // Cold. Number 0 is live. `columns` are those that the engine computes.
-    void open(std::shared_ptr<const Model> first, std::uint32_t columns);
+    void open(ModelPointer first, std::uint32_t columns);
 
     // A cold thread, one at a time. False: what was offered before has not been asked for, or what
     // came back was not collected.
-    [[nodiscard]] bool offer(std::shared_ptr<const Model> model);
+    [[nodiscard]] bool offer(ModelPointer model);
     // The same thread. Lets go of a model that the engine needs no more; false: there is none.
     bool collect() noexcept;
 
@@ -81,7 +84,7 @@ class Models {
 
  private:
     struct Place {
-        std::shared_ptr<const Model> model;
+        ModelPointer model;
         std::uint16_t number = 0;
     };
 
@@ -103,7 +106,7 @@ class Models {
     std::uint32_t columns_ = 0;
     // Goes in with the new model and comes back with the old one: the engine frees nothing.
     struct Carrier {
-        std::shared_ptr<const Model> model;
+        ModelPointer model;
     };
     std::atomic<Carrier*> offered_{nullptr};
     std::atomic<Carrier*> returned_{nullptr};

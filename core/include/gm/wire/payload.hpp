@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "gm/wire/model_payload.hpp"
 #include "gm/wire/record.hpp"
 
 namespace gm {
@@ -432,42 +433,6 @@ struct KernelState {
     std::uint8_t reserved[16];
 };
 
-// What shall become of a model. Numbers count up from 1 in the order of their kShadow.
-enum class ModelAction : std::uint32_t {
-    kShadow = 1,    // a loaded model decides beside the live one from now on, and never trades
-    kPromote = 2,   // the shadow decides from the next decision on
-    kRetire = 3,    // the shadow is not wanted any more
-    kRollBack = 4,  // the model before decides again
-    kLate = 5,      // the live model took longer than it may: value is the time in ns
-};
-struct ModelCommand {
-    std::uint8_t sha256[32];  // kShadow: of the bundle's manifest
-    std::uint32_t model;
-    ModelAction action;
-    std::int64_t value;
-    std::uint8_t reserved[16];
-};
-
-enum class ModelStage : std::uint32_t { kShadow = 1, kLive = 2, kRetired = 3, kRefused = 4 };
-enum class ModelCause : std::uint32_t {
-    kOrdered = 0,
-    kNotFinite = 1,          // an agent's logits; value: which agents spoke, one bit each
-    kLate = 2,               // value: ns
-    kOutOfDistribution = 3,  // value: columns of the newest row that lie outside
-    kNotLoaded = 4,          // nothing was handed in under this hash
-    kNoSuchModel = 5,        // no shadow, no model before, or another number
-};
-// A model changed its stage, or a command about it was refused.
-struct ModelUpdate {
-    std::uint8_t sha256[32];
-    std::uint32_t model;
-    ModelStage stage;
-    ModelCause cause;
-    std::uint32_t live;  // the model that decides from now on
-    std::int64_t value;
-    std::uint8_t reserved[8];
-};
-
 struct BlockDigest {
     std::uint8_t sha256[32];  // of the previous digest and the slots since then
     std::uint64_t first_journal_sequence;
@@ -492,8 +457,6 @@ static_assert(sizeof(OrderEnded) == 64 && sizeof(OrderStateReport) == 64);
 static_assert(sizeof(Timer) == 64 && sizeof(Epoch) == 64 && sizeof(SessionEvent) == 64);
 static_assert(sizeof(Decision) == 64 && offsetof(Decision, probability) == 52);
 static_assert(offsetof(Decision, model) == 10);
-static_assert(sizeof(ModelCommand) == 64 && offsetof(ModelCommand, value) == 40);
-static_assert(sizeof(ModelUpdate) == 64 && offsetof(ModelUpdate, live) == 44);
 static_assert(sizeof(Refusal) == 64 && offsetof(Refusal, code) == 63);
 static_assert(sizeof(OrderUpdate) == 64 && offsetof(OrderUpdate, state) == 44);
 static_assert(sizeof(PositionUpdate) == 64 && offsetof(PositionUpdate, instrument) == 56);
