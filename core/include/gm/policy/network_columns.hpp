@@ -93,18 +93,23 @@ struct Columns {
     std::size_t last;
 };
 
-// Inputs of columns `range` (at `inputs`) into sums, of which the first is column sums_first.
+// Sums of columns, and which column the first of them is.
+struct ColumnSums {
+    float* at;
+    std::size_t first;
+};
+
+// Inputs of columns `range` (at `inputs`) into their sums.
 template <typename Lanes>
 inline void add_columns(const ConvStep& step, std::size_t columns, const Columns& range,
-                        const float* inputs, std::size_t sums_first, float* sums,
-                        Scratch& scratch) {
+                        const float* inputs, const ColumnSums& sums, Scratch& scratch) {
     const std::size_t half = step.taps / 2;
     const std::size_t width = std::size_t{step.blocks} * kLanes;
     for (std::size_t j = range.first; j < range.last; ++j, inputs += step.input_stride) {
         const std::size_t oldest = j > half ? j - half : 0;
         const std::size_t newest = j + half < columns ? j + half : columns - 1;
         const std::size_t tap = j + half - oldest;
-        float* const at = sums + (oldest - sums_first) * width;
+        float* const at = sums.at + (oldest - sums.first) * width;
         if (step.is_sparse) {
             const std::size_t count =
                 Lanes::collect(inputs, step.inputs, scratch.values, scratch.rows);
@@ -171,7 +176,7 @@ inline void run_columns(const NetworkPlan& plan, const float* input, Scratch& sc
     for (std::uint32_t c = 0; c < plan.conv_count; ++c) {  // at most kConvLayersMax
         const ConvStep& step = plan.convs[c];
         start_columns<Lanes>(step, plan.columns, scratch.next);
-        add_columns<Lanes>(step, plan.columns, all, input, 0, scratch.next, scratch);
+        add_columns<Lanes>(step, plan.columns, all, input, {scratch.next, 0}, scratch);
         finish_columns<Lanes>(step, plan.columns, scratch.next);
         scratch.swap();
         input = scratch.activations;
@@ -191,7 +196,7 @@ inline void prepare_columns(const NetworkPlan& plan, const float* known, Prepare
         const ConvStep& step = plan.convs[c];
         width = std::size_t{step.blocks} * kLanes;
         start_columns<Lanes>(step, plan.columns, scratch.next);
-        add_columns<Lanes>(step, plan.columns, {0, whole}, known, 0, scratch.next, scratch);
+        add_columns<Lanes>(step, plan.columns, {0, whole}, known, {scratch.next, 0}, scratch);
         whole = plan.columns - step.changing;
         copy<Lanes>(scratch.next + whole * width, step.changing * width, kept);
         kept += step.changing * width;
@@ -219,8 +224,8 @@ inline void run_new_columns(const NetworkPlan& plan, const PreparedRows& prepare
         const std::size_t sums_first = plan.columns - step.changing;
         copy<Lanes>(kept, step.changing * width, scratch.next);
         kept += step.changing * width;
-        add_columns<Lanes>(step, plan.columns, {whole, plan.columns}, newest, sums_first,
-                           scratch.next, scratch);
+        add_columns<Lanes>(step, plan.columns, {whole, plan.columns}, newest,
+                           {scratch.next, sums_first}, scratch);
         finish_columns<Lanes>(step, step.changing, scratch.next);
         whole = sums_first;
         scratch.swap();
