@@ -221,8 +221,13 @@ TEST_CASE("a batch gives the bits of its samples one by one") {
 
 // GM_WINDOWS=1000000 for the acceptance run.
 TEST_CASE("a hundred thousand windows of the tactical network give the same bits both ways") {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    constexpr int kWindows = 1'000;  // a sanitizer looks for other faults, and takes its time
+#else
+    constexpr int kWindows = 100'000;
+#endif
     const char* wanted = std::getenv("GM_WINDOWS");
-    check_windows({.seed = 11}, wanted != nullptr ? std::atoi(wanted) : 100000, 20);
+    check_windows({.seed = 11}, wanted != nullptr ? std::atoi(wanted) : kWindows, 20);
 }
 
 TEST_CASE("prepared rows depend on the known rows alone") {
