@@ -12,14 +12,11 @@ from cyclopts import App, Parameter, validators
 
 from gm.cli.features import features
 from gm.cli.models import app as models_app
+from gm.cli.options import Config, Json, config_path
 from gm.cli.training import export, train
 from gm.errors import GmError
 
-Config = Annotated[
-    Path | None, Parameter(help="Settings file. Default: ./gm.yaml, else configs/development.yaml.")
-]
 RunDir = Annotated[Path, Parameter(help="Journal, database and sockets of this run.")]
-Json = Annotated[bool, Parameter(negative="", help="Print data as JSON.")]
 # What a file of bars may leave open.
 DateOrder = Annotated[
     Literal["day-first", "month-first"] | None,
@@ -344,21 +341,6 @@ def check(*, config: Config = None) -> int:
     load_settings(path)
     print(f"{path}: ok")
     return 0
-
-
-def config_path(given: Path | None) -> Path:
-    """Find the settings file: as given, else ./gm.yaml, else configs/development.yaml.
-
-    The last is the one of the folder that the command stands in, or else the one that ships.
-    """
-    from gm.config.instruments import configs_folder
-
-    if given is not None:
-        return given
-    for local in (Path("gm.yaml"), Path("configs/development.yaml")):
-        if local.exists():
-            return local
-    return configs_folder() / "development.yaml"
 
 
 def main() -> None:

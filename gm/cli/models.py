@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from cyclopts import App, Parameter
 
+from gm.cli.options import Config, Json, config_path
 from gm.cli.printing import PIPE_WIDTH
 
 if TYPE_CHECKING:
@@ -22,13 +23,9 @@ Example: gm models list
 """
 Bundle = Annotated[str, Parameter(help="Name, folder, or four or more digits of the hash.")]
 Registry = Annotated[Path, Parameter(help="Folder of the registry.")]
-Config = Annotated[
-    Path | None, Parameter(help="Settings file. Default: ./gm.yaml, else configs/development.yaml.")
-]
 Person = Annotated[str, Parameter(help="Who does it; in people.yaml if models.people_file is set.")]
 Reason = Annotated[str, Parameter(help="Why; kept in the history.")]
 Profile = Annotated[str | None, Parameter(help="Default: policy.profile of the settings.")]
-Json = Annotated[bool, Parameter(negative="", help="Print data as JSON.")]
 ROOT = Path("var/models")
 
 app = App(name="models", help=HELP, help_format="plaintext")
@@ -176,7 +173,6 @@ def sign(
 
 
 def _options(registry: Path, config: Path | None) -> "ModelsOptions":
-    from gm.cli import config_path
     from gm.models.command import ModelsOptions
 
     return ModelsOptions(root=registry, config=config_path(config))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from gm.cli.options import Config, Json, config_path
 from gm.errors import UsageError
 
 
@@ -33,17 +34,13 @@ def train(
     ] = None,
     resume: Annotated[bool, Parameter(negative="", help="Go on from the checkpoint.")] = False,
     out: Annotated[Path, Parameter(help="Folder of the run, or of several.")] = Path("var/train"),
-    config: Annotated[
-        Path | None,
-        Parameter(help="Settings file. Default: ./gm.yaml, else configs/development.yaml."),
-    ] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print data as JSON.")] = False,
+    config: Config = None,
+    json: Json = False,
 ) -> int:
     """Train policies on past bars, evaluate them on later ones, leave a bundle and a report.
 
     Example: gm train --strategic bars.csv --instrument BTC-PERP --seeds 1 2 --steps 1000000
     """
-    from gm.cli import config_path
     from gm.cli.printing import print_struct
 
     if strategic == tactical:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from gm.errors import BadArgument
 from gm.training.mappo import Trainer
 from gm.training.market import Market
+from gm.training.statistics import mean_interval
 
-_RESAMPLES = 2000
-_LEVEL = 0.95
 # An episode that never ends is a fault of the market, not a reason to wait.
 _STEPS_MAX = 1_000_000
 
@@ -66,27 +65,22 @@ def play_episodes(trainer: Trainer, market: Market, seed: int, episodes: int) ->
     raise BadArgument(f"fewer than {each} episodes a market ended within {_STEPS_MAX} steps")
 
 
-def summarise(returns: Returns, seed: int = 0) -> Evaluation:
-    """Mean and percentile bootstrap interval of episode returns.
+def summarise(returns: Returns) -> Evaluation:
+    """Mean and 95 % bootstrap interval of the episode returns of one trained policy.
 
     Parameters
     ----------
     returns : ndarray of float64, shape (n,)
-        At least one.
-    seed : int
-        Of the resampling.
+        At least two.
 
     Returns
     -------
     Evaluation
 
-    Source
+    Raises
     ------
-    Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979.
+    BadArgument
+        As ``mean_interval``. Each episode is drawn by itself: it says nothing of other seeds.
     """
-    random = np.random.default_rng(seed)
-    means = [random.choice(returns, len(returns)).mean() for _ in range(_RESAMPLES)]
-    low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Evaluation(
-        episodes=len(returns), mean=float(returns.mean()), low=float(low), high=float(high)
-    )
+    found = mean_interval(returns[:, np.newaxis], episodes="own")
+    return Evaluation(episodes=len(returns), mean=found.estimate, low=found.low, high=found.high)

@@ -1,7 +1,6 @@
 """The markets of a training run: files of bars, cut by time into train, validation and test.
 
-Every tape is cut at the same shares of its bars. Between two slices ``gap`` bars belong to neither:
-no matrix and no position of one reaches into the next.
+Every tape is cut by ``split_by_time`` at the same shares of its bars.
 """
 
 import hashlib
@@ -19,6 +18,7 @@ from gm.readers import BAR, aggregate_bars, read_bars
 from gm.training.market import Market
 from gm.training.networks import STRATEGIC
 from gm.training.run_folder import Data, RunRecord, versions
+from gm.training.split import EMBARGO_BARS, PURGE_BARS, TEST, VALIDATION, Split, split_by_time
 from gm.venue.synthetic import BAR_MINUTES, says_synthetic, synthetic_session
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 BARS_MINUTES = 30
 EPISODE_BARS = 256
 EVALUATION_MARKETS = 16
-SHARES = (0.70, 0.85)  # ends of train and validation; the rest is test
-GAP_BARS = 96  # a matrix of 48 rows and a position held for 46 bars
+BARS_MIN = 96 + EPISODE_BARS  # of a stretch; a matrix has 48 rows, a position is held for 46 bars
 SYNTHETIC_BARS, SYNTHETIC_SEED = 12_000, 6  # without a file
 
 Rows = NDArray[np.void]
@@ -93,10 +92,10 @@ def markets_of_files(job: "Job") -> Markets:
     votes = write_vote_bundle(job.out.resolve() / "votes")
     policy = msgspec.structs.replace(settings.policy, bundle=str(votes.path))
     played = msgspec.structs.replace(settings, policy=policy, instruments_file=str(instruments))
-    cuts = [cut(tape) for tape in tapes]
+    splits = [_split(tape) for tape in tapes]
 
-    def batch(part: int, size: int, seed: int) -> Market:
-        slices = [each[part] for each in cuts]
+    def batch(part: str, size: int, seed: int) -> Market:
+        slices = [getattr(split, part) for split in splits]
         found: Market = MarketBatch(
             played,
             slices,
@@ -114,36 +113,33 @@ def markets_of_files(job: "Job") -> Markets:
         config=job.config.name,
         config_sha256=config_hash(settings),
         data=data,
-        split={"shares": list(SHARES), "gap_bars": GAP_BARS, "episode_bars": EPISODE_BARS},
+        split={
+            "validation": VALIDATION,
+            "test": TEST,
+            "purge_bars": PURGE_BARS,
+            "embargo_bars": EMBARGO_BARS,
+            "episode_bars": EPISODE_BARS,
+        },
         threads=job.threads,
         is_synthetic=not job.files or any(says_synthetic(file) for file in job.files),
         versions=versions(),
     )
     return Markets(
-        train=batch(0, job.settings.markets, job.settings.seed),
-        validation=batch(1, EVALUATION_MARKETS, job.settings.seed),
-        test=batch(2, EVALUATION_MARKETS, job.settings.seed),
+        train=batch("train", job.settings.markets, job.settings.seed),
+        validation=batch("validation", EVALUATION_MARKETS, job.settings.seed),
+        test=batch("test", EVALUATION_MARKETS, job.settings.seed),
         record=record,
     )
 
 
-def cut(bars: Rows) -> tuple[Rows, Rows, Rows]:
-    """Cut bars into train, validation and test, in this order of time, with gaps between them.
-
-    Raises
-    ------
-    BadArgument
-        If a slice has fewer bars than a gap and an episode.
-    """
-    first, second = (int(share * len(bars)) for share in SHARES)
-    slices = bars[:first], bars[first + GAP_BARS : second], bars[second + GAP_BARS :]
-    for name, part in zip(("train", "validation", "test"), slices, strict=True):
-        if len(part) < GAP_BARS + EPISODE_BARS:
-            raise BadArgument(
-                f"{name}: {len(part)} bars of {len(bars)}, must be at least "
-                f"{GAP_BARS + EPISODE_BARS}"
-            )
-    return slices
+def _split(bars: Rows) -> Split:
+    """``split_by_time``, with room in each stretch for a matrix and an episode."""
+    split = split_by_time(bars)
+    for name in split.__struct_fields__:
+        found = len(getattr(split, name))
+        if found < BARS_MIN:
+            raise BadArgument(f"{name}: {found} bars of {len(bars)}, must be at least {BARS_MIN}")
+    return split
 
 
 def _tapes(files: tuple[Path, ...], row: InstrumentConfig) -> tuple[list[Rows], tuple[Data, ...]]:

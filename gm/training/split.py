@@ -8,6 +8,7 @@ from gm.errors import BadArgument
 
 EMBARGO_BARS = 48
 PURGE_BARS = 46  # as long as a position is held: policy.max_hold_bars
+VALIDATION, TEST = 0.15, 0.15
 
 Rows = NDArray[np.void]
 
@@ -23,8 +24,8 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 def split_by_time(
     bars: Rows,
     *,
-    validation: float = 0.15,
-    test: float = 0.15,
+    validation: float = VALIDATION,
+    test: float = TEST,
     purge_bars: int = PURGE_BARS,
     embargo_bars: int = EMBARGO_BARS,
 ) -> Split:
