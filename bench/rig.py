@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.bench_policy import network
+from bench.bench_policy import CASES, network
 from bench.build import ROOT, build_native
 from bench.peers.numpy_row import NumpyRow
 from bench.peers.python_engine import Rules
@@ -33,7 +33,7 @@ SYMBOL = "BTC-PERP"
 BAR_NS = 1_800_000_000_000
 FIRST_START_NS = 1_640_995_200_000_000_000  # 2022-01-01
 CALENDAR_END_NS = 2_051_222_400_000_000_000
-WIDTHS = (624, 256, 128, 64, 7)
+NETWORK = "624-256-128-64-7, half of the neurons active"
 TEMPERATURE, THRESHOLD = 0.1, 0.4
 AGENTS = 3
 WARM_BARS = 1000
@@ -60,7 +60,7 @@ def trading_network(seed: int, matrices: np.ndarray) -> bytes:
     import onnx
     import onnxruntime as ort
 
-    model = onnx.load_from_string(network(WIDTHS, all_active=False, has_norm=False, seed=seed))
+    model = onnx.load_from_string(network(CASES[NETWORK], seed)[0])
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     first, last = model.graph.node[0], model.graph.node[-1]
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.rig import RESULTS
+from bench.rig import NETWORK, RESULTS
 
 Figures = dict[str, Any]
-NETWORK = "624-256-128-64-7, half of the neurons active"
 FULL = "624-256-128-64-7, all active"
 STRATEGIC_HALF = "SPEC strategic 198, half active"
 STRATEGIC_ALL = "SPEC strategic 198, all active"
