@@ -33,17 +33,20 @@ std::vector<std::uint8_t> block_of(std::uint32_t number) {
     return test::model_block(settings, header, settings.agents[0]);
 }
 
+// The number of models seen live. On a slow machine the tape may end first, between the two steps
+// of a swap: that one does not count.
 std::uint32_t swap_while_it_runs(RunningCore& running) {
-    std::uint32_t number = 0;
+    std::uint32_t seen_live = 0;
     const auto engine = [&] { return running.status().engine; };
-    while (number < kSwaps && !running.core->has_ended()) {
-        if (!running.core->shadow_model(block_of(number + 1)).is_ok()) continue;
-        if (!running.wait_until([&] { return engine().shadow_model == number + 1; })) break;
-        ++number;
+    while (seen_live < kSwaps && !running.core->has_ended()) {
+        const std::uint32_t number = seen_live + 1;
+        if (!running.core->shadow_model(block_of(number)).is_ok()) continue;
+        if (!running.wait_until([&] { return engine().shadow_model == number; })) break;
         if (!running.core->command_model(ModelAction::kPromote, number).is_ok()) break;
         if (!running.wait_until([&] { return engine().live_model == number; })) break;
+        seen_live = number;
     }
-    return number;
+    return seen_live;
 }
 
 // Every decision is of the model that the updates before it made live; no bar has two.
@@ -105,7 +108,8 @@ void trade_and_swap(Driver driver) {
     again.core->close();
     const StatusReading status = again.status();
     CHECK(status.engine.live_model == swaps);
-    CHECK(status.engine.last_model == swaps);
+    CHECK(status.engine.last_model >= swaps);
+    CHECK(status.engine.last_model <= swaps + 1);  // a shadow that the end left waiting
     CHECK(std::memcmp(status.engine.live_sha256, &swaps, sizeof swaps) == 0);
 }
 
