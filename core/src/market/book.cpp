@@ -2,6 +2,7 @@
 #include "gm/market/book.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace gm {
 namespace {
@@ -11,21 +12,43 @@ namespace {
     return side == Side::kBuy ? a > b : a < b;
 }
 
-// The first level that is not worse than price, or the end. Which half holds it nobody can
-// foretell, so no step branches on it; that it is near the best price, where one step saves most,
-// nearly always holds.
+// Prices of one side in one order: the better, the greater. ~ turns an order round, any number's.
+struct Order {
+    std::int64_t flip;
+
+    explicit Order(Side side) noexcept : flip(side == Side::kBuy ? 0 : -1) {}
+    [[nodiscard]] std::int64_t operator()(std::int64_t price_ticks) const noexcept {
+        return price_ticks ^ flip;
+    }
+};
+
+// How many of the kNear levels from first on are worse than wanted: all are looked at, none waits
+// for another, where a search by halves waits for each of its five loads.
+[[nodiscard]] std::size_t count_worse(const PriceLevel* first, Order order,
+                                      std::int64_t wanted) noexcept {
+    using Two = std::int64_t __attribute__((vector_size(16)));
+    Two found{};
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < Book::kNear; i += 2) {
+        const Two prices{first[i].price_ticks, first[i + 1].price_ticks};
+        found -= (prices ^ order.flip) < wanted;
+    }
+    return static_cast<std::size_t>(found[0] + found[1]);
+}
+
+// The first level that is not worse than price, or the end. It is nearly always near the best
+// price; else, which half holds it nobody can foretell, so no step branches on it.
 [[nodiscard]] PriceLevel* find_level(PriceLevel* first, std::size_t count, Side side,
                                      std::int64_t price) noexcept {
-    constexpr std::size_t kNear = 32;
-    const std::int64_t flip = side == Side::kBuy ? 0 : -1;  // ~ turns the order round, any number's
-    const std::int64_t wanted = price ^ flip;
-    if (count > kNear && (first[count - kNear].price_ticks ^ flip) < wanted) {
-        first += count - kNear;
-        count = kNear;
-    }
+    const Order order(side);
+    const std::int64_t wanted = order(price);
+    PriceLevel* const near = first + count - Book::kNear;  // may begin before first: see open()
+    const std::size_t worse = count_worse(near, order, wanted);
+    if (worse > 0 || count <= Book::kNear) return near + worse;
+    count -= Book::kNear;
     while (count > 0) {
         const std::size_t half = (count + 1) / 2;
-        first = (first[half - 1].price_ticks ^ flip) < wanted ? first + half : first;
+        first = order(first[half - 1].price_ticks) < wanted ? first + half : first;
         count -= half;
     }
     return first;
@@ -34,9 +57,12 @@ namespace {
 }  // namespace
 
 void Book::open(std::size_t levels_max) {
-    for (Half& half : halves_) {
+    for (const Side side : {Side::kBuy, Side::kSell}) {
+        Half& half = halves_[static_cast<std::size_t>(side)];
         half = Half{};
-        half.levels.resize(levels_max);
+        // Worse than any price: kNear levels can be read before the end of a book of any size.
+        const PriceLevel worst{Order(side)(std::numeric_limits<std::int64_t>::min()), 0};
+        half.slots.assign(kNear + levels_max, worst);
     }
     state_ = BookState::kSilent;
 }
@@ -52,32 +78,33 @@ void Book::reset(BookResetReason reason) noexcept {
 void Book::set(Half& half, Side side, const BookLevel& level) noexcept {
     const std::int64_t price = level.price_ticks;
     if (half.is_cut && !is_better(side, price, half.cut_ticks)) return;
-    PriceLevel* const first = half.levels.data();
-    PriceLevel* const end = first + half.count;
+    PriceLevel* const first = half.slots.data() + kNear;
     PriceLevel* const at = find_level(first, half.count, side, price);
-    const bool is_there = at != end && at->price_ticks == price;
-    if (level.quantity_lots == 0) {
-        if (!is_there) return;  // exchanges take away what was never shown
-        std::copy(at + 1, end, at);
-        --half.count;
-        return;
-    }
-    if (is_there) {
+    const bool is_there = at != first + half.count && at->price_ticks == price;
+    if (is_there && level.quantity_lots != 0) {  // most of all changes
         at->quantity_lots = level.quantity_lots;
-        return;
+    } else if (is_there) {
+        std::copy(at + 1, first + half.count, at);
+        --half.count;
+    } else if (level.quantity_lots != 0) {  // exchanges also take away what was never shown
+        insert(half, at, {price, level.quantity_lots});
     }
-    if (half.count < half.levels.size()) {
-        std::copy_backward(at, end, end + 1);
-        *at = {price, level.quantity_lots};
+}
+
+void Book::insert(Half& half, PriceLevel* at, PriceLevel level) noexcept {
+    PriceLevel* const first = half.slots.data() + kNear;
+    if (half.count + kNear < half.slots.size()) {
+        std::copy_backward(at, first + half.count, first + half.count + 1);
+        *at = level;
         ++half.count;
         return;
     }
     // Full: the worst level goes, which may be this one.
     half.is_cut = true;
-    half.cut_ticks = at == first ? price : first->price_ticks;
+    half.cut_ticks = at == first ? level.price_ticks : first->price_ticks;
     if (at == first) return;
     std::copy(first + 1, at, first);
-    at[-1] = {price, level.quantity_lots};
+    at[-1] = level;
 }
 
 }  // namespace gm

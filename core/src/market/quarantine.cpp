@@ -243,7 +243,7 @@ QuarantineReason BarCheck::judge_spread(const Quote& top) const noexcept {
     return is_far ? QuarantineReason::kJumpBand : QuarantineReason::kNone;
 }
 
-QuarantineReason BarCheck::judge_any_top(const Quote& top) noexcept {
+QuarantineReason BarCheck::judge_any_top(Quote top) noexcept {
     QuarantineReason fault = judge_side(top.bid_ticks, top.bid_lots);
     if (fault == QuarantineReason::kNone) fault = judge_side(top.ask_ticks, top.ask_lots);
     if (fault == QuarantineReason::kNone) fault = judge_spread(top);

@@ -37,6 +37,7 @@ class Book {
  public:
     // Six minutes of BTCUSDT fill 5,170 on one side, a holiday of ES 928.
     static constexpr std::size_t kLevelsMax = 8192;
+    static constexpr std::size_t kNear = 24;  // levels behind the best that are searched at once
 
     // Cold. Room for levels_max a side.
     void open(std::size_t levels_max = kLevelsMax);
@@ -62,7 +63,7 @@ class Book {
     // Worst first, best last.
     [[nodiscard]] std::span<const PriceLevel> levels(Side side) const noexcept {
         const Half& half = halves_[static_cast<std::size_t>(side)];
-        return {half.levels.data(), half.count};
+        return {half.slots.data() + kNear, half.count};
     }
     // Best prices as a Quote; a side without an order has 0 lots and 0 ticks.
     [[nodiscard]] Quote top() const noexcept {
@@ -80,7 +81,7 @@ class Book {
 
  private:
     struct Half {
-        std::vector<PriceLevel> levels;  // never resized after open()
+        std::vector<PriceLevel> slots;  // kNear before the levels; never resized after open()
         std::size_t count = 0;
         bool is_cut = false;  // levels were dropped: nothing is known from cut_ticks on
         std::int64_t cut_ticks = 0;
@@ -88,7 +89,8 @@ class Book {
         [[nodiscard]] bool is_exhausted() const noexcept { return is_cut && count == 0; }
     };
 
-    void set(Half& half, Side side, const BookLevel& level) noexcept;
+    static void set(Half& half, Side side, const BookLevel& level) noexcept;
+    static void insert(Half& half, PriceLevel* at, PriceLevel level) noexcept;
 
     std::array<Half, 2> halves_;  // by Side
     BookState state_ = BookState::kSilent;

@@ -163,7 +163,11 @@ class Market {
     [[nodiscard]] bool find_session(std::int64_t ts_ns) noexcept;
     void enter(const BarPart& part) noexcept;
     void believe(const Quote& top, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept {
-        top_ = top;
+        // One by one: a copy of the whole would wait for the stores that have just made it.
+        top_.bid_ticks = top.bid_ticks;
+        top_.ask_ticks = top.ask_ticks;
+        top_.bid_lots = top.bid_lots;
+        top_.ask_lots = top.ask_lots;
         top_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
     }
 

@@ -139,7 +139,7 @@ class BarCheck {
     void move_near() noexcept;
     [[nodiscard]] QuarantineReason judge_any_trade(const Trade& trade, std::int64_t ts_ns,
                                                    std::int64_t clock_ns) noexcept;
-    [[nodiscard]] QuarantineReason judge_any_top(const Quote& top) noexcept;
+    [[nodiscard]] QuarantineReason judge_any_top(Quote top) noexcept;
     [[nodiscard]] QuarantineReason judge_any_level(const BookLevel& level) noexcept;
     [[nodiscard]] QuarantineReason judge_any_book_time(std::int64_t ts_ns, std::int64_t after_ns,
                                                        std::int64_t clock_ns) noexcept;
