@@ -145,7 +145,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       ts_ns, close_ticks, confidence, strength, age_s, volatility_30, atr_ticks, \
       instrument, type, direction, reserved) \
     X(KernelState, sha256, instrument, kernel, status, policy, reserved) \
-    X(ModelCommand, sha256, model, action, value, reserved) \
+    X(ModelCommand, sha256, model, action, value, block_sha256_head) \
     X(ModelUpdate, sha256, model, stage, cause, live, value, reserved) \
     X(BlockDigest, sha256, first_journal_sequence, last_journal_sequence, block, reserved) \
     X(Instrument, \

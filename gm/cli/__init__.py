@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
+from gm.cli.explain import explain
 from gm.cli.features import features
 from gm.cli.models import app as models_app
 from gm.cli.options import Config, Json, config_path
@@ -56,6 +57,7 @@ config_app = App(name="config", help=CONFIG_HELP, help_format="plaintext")
 app.command(config_app)
 kernels_app = App(name="kernels", help=KERNELS_HELP, help_format="plaintext")
 app.command(kernels_app)
+app.command(explain)
 app.command(features)
 app.command(models_app)
 app.command(train)
@@ -66,7 +68,6 @@ NOT_BUILT = {
     "clear": "orders issue (5)",
     "db": "service issue (7)",
     "doctor": "service issue (7)",
-    "explain": "policies issue (4)",
     "kill": "orders issue (5)",
     "orders": "service issue (7)",
     "risk": "portfolio risk issue (6)",

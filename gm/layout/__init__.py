@@ -262,7 +262,9 @@ SYNERGY = _struct(
 KERNEL_STATE = _struct(
     sha256="32u1", instrument="u4", kernel="u4", status="u4", policy="u4", reserved="16u1"
 )
-MODEL_COMMAND = _struct(sha256="32u1", model="u4", action="u4", value="i8", reserved="16u1")
+MODEL_COMMAND = _struct(
+    sha256="32u1", model="u4", action="u4", value="i8", block_sha256_head="16u1"
+)
 MODEL_UPDATE = _struct(
     sha256="32u1", model="u4", stage="u4", cause="u4", live="u4", value="i8", reserved="8u1"
 )

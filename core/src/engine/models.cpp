@@ -58,24 +58,28 @@ Failure load_model(const Settings& settings, Model& out) {
     return load_agents(settings.agents, settings.onnx, settings.header.threshold, out);
 }
 
-Failure load_model(std::span<const std::uint8_t> block, Model& out) {
+Failure read_model(std::span<const std::uint8_t> block, ModelBlock& out) {
+    out = {};
     BlockReader reader(block, "model");
-    ModelHeader header{};
-    std::vector<AgentSettings> agents;
-    std::vector<std::vector<std::uint8_t>> onnx;
-    Failure failure = reader.read_one("header", header);
-    if (failure.is_ok()) failure = check_header(header);
-    if (failure.is_ok()) failure = reader.read("agents", header.agent_count, agents);
-    if (failure.is_ok()) failure = read_onnx_files(reader, agents, onnx);
+    Failure failure = reader.read_one("header", out.header);
+    if (failure.is_ok()) failure = check_header(out.header);
+    if (failure.is_ok()) failure = reader.read("agents", out.header.agent_count, out.agents);
+    if (failure.is_ok()) failure = read_onnx_files(reader, out.agents, out.onnx);
     if (failure.is_ok()) failure = reader.expect_end();
-    if (!failure.is_ok()) return failure;
+    return failure;
+}
+
+Failure load_model(std::span<const std::uint8_t> block, Model& out) {
+    ModelBlock parts;
+    if (Failure failure = read_model(block, parts); !failure.is_ok()) return failure;
+    const ModelHeader& header = parts.header;
     std::memcpy(out.guard.low, header.guard_low, sizeof out.guard.low);
     std::memcpy(out.guard.high, header.guard_high, sizeof out.guard.high);
     out.guard.columns = header.guard_columns;
     out.guard.columns_max = header.guard_columns_max;
     out.guard.rows_max = header.guard_rows_max;
     std::memcpy(out.sha256.data(), header.bundle_sha256, out.sha256.size());
-    return load_agents(agents, onnx, header.threshold, out);
+    return load_agents(parts.agents, parts.onnx, header.threshold, out);
 }
 
 std::string model_path(const std::string& run_directory, const Sha256Digest& sha256) {

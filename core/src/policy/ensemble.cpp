@@ -186,16 +186,21 @@ void Ensemble::prepare(MatrixRows known, EnsembleState& state) const noexcept {
     }
 }
 
-bool Ensemble::ask(std::size_t index, const float* newest, const PolicyContext& context,
-                   const EnsembleState& state, double* probability) const noexcept {
+void Ensemble::run_agent(std::size_t index, const float* newest, const PolicyContext& context,
+                         const EnsembleState& state, float* logits) const noexcept {
     const Agent& agent = agents_[index];
     float input[kColumnsMax + kPolicyContext];
     for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 16
         input[c] = newest[agent.columns[c]];
     }
     std::memcpy(input + agent.column_count, &context, agent.context_count * sizeof(float));
-    float logits[kNetworkWidthMax];
     agent.network.run_new_row(state.prepared[index], input, logits);
+}
+
+bool Ensemble::ask(std::size_t index, const float* newest, const PolicyContext& context,
+                   const EnsembleState& state, double* probability) const noexcept {
+    float logits[kNetworkWidthMax];
+    run_agent(index, newest, context, state, logits);
     double values[kActions];
     for (std::size_t k = 0; k < kActions; ++k) {
         if (!std::isfinite(logits[k])) {
@@ -203,7 +208,7 @@ bool Ensemble::ask(std::size_t index, const float* newest, const PolicyContext& 
         }
         values[k] = static_cast<double>(logits[k]);
     }
-    softmax(values, kActions, agent.temperature, probability);
+    softmax(values, kActions, agents_[index].temperature, probability);
     return true;
 }
 
@@ -252,6 +257,20 @@ void Ensemble::decide(MatrixRows rows, const PolicyContext& context, EnsembleSta
     const std::size_t quorum = agents_.size() < 2 ? 1 : 2;
     const auto spoke = static_cast<std::size_t>(std::popcount(agents));
     out.acts = spoke >= quorum && out.action != Action::kNeutral && out.confidence >= threshold_;
+}
+
+void Ensemble::explain(MatrixRows rows, const PolicyContext& context, EnsembleState& state,
+                       DecisionValues& out, EnsembleVotes& votes) const noexcept {
+    decide(rows, context, state, out);
+    votes = {};
+    float newest[kColumnsMax];
+    copy_row(rows, kKnownRows, newest);
+    for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
+        float logits[kNetworkWidthMax];
+        run_agent(a, newest, context, state, logits);
+        std::memcpy(votes.logits[a], logits, sizeof votes.logits[a]);
+        votes.shares[a] = shares_[out.agents][a];
+    }
 }
 
 std::uint8_t Ensemble::agents_out(const EnsembleState& state) noexcept {

@@ -193,6 +193,8 @@ Failure Core::shadow_model(std::span<const std::uint8_t> block) {
     std::memcpy(command.sha256, digest.data(), digest.size());
     command.model = static_cast<std::uint32_t>(reading.engine.last_model) + 1;
     command.action = ModelAction::kShadow;
+    const Sha256Digest of_block = sha256(block.data(), block.size());
+    std::memcpy(command.block_sha256_head, of_block.data(), sizeof command.block_sha256_head);
     return io_.command_model(command) ? ok() : fail(Status::kBadArgument, kOpen);
 }
 

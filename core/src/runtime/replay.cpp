@@ -76,6 +76,11 @@ class Replayer {
     }
 
     [[nodiscard]] const Slot& last_made() const noexcept { return last_made_; }
+    // What take() found instead of the record that it refused; all zero: nothing.
+    [[nodiscard]] Slot next_made() noexcept {
+        const std::span<const Slot> made = ring_.front();
+        return made.empty() ? Slot{} : made[0];
+    }
 
  private:
     Failure note(const Slot& input) {
@@ -117,11 +122,26 @@ class Replayer {
         missing_model_ = std::filesystem::exists(path) ? "" : path;
         if (!missing_model_.empty()) return ok();
         Failure failure = read_file(path, block);
+        if (failure.is_ok()) failure = check_block(command, block);
         if (failure.is_ok()) failure = load_model(block, *model);
         if (!failure.is_ok()) return fail(failure.status, path + ": " + failure.text);
         (void)engine_.models().collect();
         (void)engine_.models().offer(model);  // nothing is offered: one command takes one model
         return ok();
+    }
+
+    // Is the file still the one that was taken? Commands that do not say are believed.
+    [[nodiscard]] static Failure check_block(const ModelCommand& command,
+                                             std::span<const std::uint8_t> block) {
+        constexpr std::uint8_t kNotSaid[sizeof command.block_sha256_head] = {};
+        const Sha256Digest found = sha256(block.data(), block.size());
+        if (std::memcmp(command.block_sha256_head, kNotSaid, sizeof kNotSaid) == 0 ||
+            std::memcmp(command.block_sha256_head, found.data(), sizeof kNotSaid) == 0) {
+            return ok();
+        }
+        return fail(Status::kReplayDiverged, "not the file that was taken as model " +
+                                                 std::to_string(command.model) +
+                                                 ": its SHA-256 is another than the journal's");
     }
 
     [[nodiscard]] static Failure diverged(const Slot& record, const std::string& what) {
@@ -213,6 +233,37 @@ Failure replay_journal(const std::string& folder, const Settings& settings, Engi
     if (failure.is_ok()) failure = reader.failure();
     replayer->finish();
     return failure;
+}
+
+Failure replay_until(const std::string& folder, const Settings& settings, Engine& engine,
+                     ReplayTarget& target) {
+    ReplayReport report;
+    auto replayer = std::make_unique<Replayer>(
+        settings, engine, std::filesystem::path(folder).parent_path().string(), report);
+    ReadAhead reader;
+    Failure failure = replayer->open();
+    if (failure.is_ok()) failure = reader.open(folder);
+    if (!failure.is_ok()) return failure;
+    bool is_found = false;
+    for (auto block = reader.next_block(); !block.empty(); block = reader.next_block()) {
+        for (const Slot& record : block) {  // bounded by the journal
+            if (is_found && is_input(record)) return ok();
+            failure = replayer->take(record);
+            if (record.trailer.journal_sequence == target.sequence) {
+                is_found = true;
+                target.journalled = record;
+                target.made = failure.is_ok() ? replayer->last_made() : replayer->next_made();
+                const bool is_same_type = target.made.header.type == record.header.type;
+                if (!failure.is_ok() && is_same_type) return ok();
+            }
+            if (!failure.is_ok()) return failure;
+        }
+    }
+    if (is_found) return ok();
+    if (!reader.failure().is_ok()) return reader.failure();
+    return fail(Status::kBadArgument, "the journal ends at record " +
+                                          std::to_string(report.records) + ", before record " +
+                                          std::to_string(target.sequence));
 }
 
 Failure replay_run(const std::string& run_dir, const std::string& output_dir,

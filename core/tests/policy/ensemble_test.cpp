@@ -238,6 +238,35 @@ TEST_CASE("auxiliary heads are ignored") {
     CHECK(out.confidence == doctest::Approx(std::exp(2.0) / (std::exp(2.0) + 2)).epsilon(1e-12));
 }
 
+TEST_CASE("what was mixed adds up to the decision, without those that took no part") {
+    const Bytes first = constant(198, {2, 0, 1});
+    const Bytes second = constant(198, {0, 1, 0});
+    const Bytes endless = gemm(198, {{0, 0, std::numeric_limits<float>::max()}}, {0, 0, 0});
+    AgentOptions agents[] = {agent(first, kMlmiColumns, 1.0), agent(second, kNwrqkColumns),
+                             agent(endless, kMlmiColumns)};
+    agents[1].temperature = 2.0;
+    Ensemble ensemble;
+    REQUIRE(ensemble.load(agents, 0.5).is_ok());
+    std::vector<float> matrix(kStrategicValues);
+    matrix[0] = 4.0F;  // times the largest float: no number
+    const auto state = fresh_state();
+    DecisionValues out;
+    EnsembleVotes votes;
+    ensemble.explain(matrix.data(), {}, *state, out, votes);
+    CHECK(out.agents == 0b011);
+    CHECK(votes.logits[0][0] == 2.0F);
+    CHECK(votes.logits[1][1] == 1.0F);
+    CHECK_FALSE(std::isfinite(votes.logits[2][0]));
+    CHECK(votes.shares[0] == doctest::Approx(std::exp(1.0) / (std::exp(1.0) + 1)).epsilon(1e-12));
+    CHECK(votes.shares[0] + votes.shares[1] == doctest::Approx(1.0).epsilon(1e-15));
+    CHECK(votes.shares[2] == 0.0);
+    const double first_long = std::exp(2.0) / (std::exp(2.0) + 1 + std::exp(1.0));
+    const double second_long = 1 / (2 + std::exp(0.5));
+    CHECK(out.confidence ==
+          doctest::Approx(votes.shares[0] * first_long + votes.shares[1] * second_long)
+              .epsilon(1e-12));
+}
+
 TEST_CASE("an agent that gives probabilities is refused") {
     Graph graph;
     graph.nodes = {node("MatMul", {"x", "w"}, "h"), node("Softmax", {"h"}, "y")};

@@ -13,6 +13,7 @@
 
 #include "engine/model_block.hpp"
 #include "engine/rig.hpp"
+#include "gm/base/sha256.hpp"
 #include "journal/journal_fixture.hpp"
 #include "runtime/settings_block.hpp"
 
@@ -54,6 +55,19 @@ Failure replay(const std::string& run_dir, const Settings& settings, ReplayRepor
     const auto engine = std::make_unique<Engine>();
     REQUIRE(engine->open(settings).is_ok());
     return replay_journal(journal_folder(run_dir), settings, *engine, nullptr, report);
+}
+
+// The same records, with commands about models that say of which file they are.
+std::vector<Slot> naming_block(std::vector<Slot> records, const Sha256Digest& block,
+                               std::uint8_t change) {
+    for (Slot& slot : records) {
+        if (slot.type() != RecordType::kModelCommand) continue;
+        auto command = slot.as<ModelCommand>();
+        std::memcpy(command.block_sha256_head, block.data(), sizeof command.block_sha256_head);
+        command.block_sha256_head[15] ^= change;
+        std::memcpy(slot.payload, &command, sizeof command);
+    }
+    return records;
 }
 
 bool is_same(const Slot& left, const Slot& right) {
@@ -225,4 +239,18 @@ TEST_CASE("a run in which models were swapped replays from what its directory ke
     const Failure gone = replay_with(false);
     CHECK(gone.status == Status::kReplayDiverged);
     CHECK_MESSAGE(gone.text.find(path) != std::string::npos, gone.text);
+
+    // The command says which file it was: another one is told at once, whatever it decides.
+    const Sha256Digest of_block = sha256(block.data(), block.size());
+    const auto say_block = [&](std::uint8_t change) {
+        std::filesystem::remove_all(journal_folder(folder.path()));
+        std::filesystem::remove(folder / "journal.anchor");
+        write_journal(folder.path(), naming_block(rig.written, of_block, change));
+        return replay_with(true);
+    };
+    CHECK(say_block(0).is_ok());
+    const Failure changed = say_block(1);
+    CHECK(changed.status == Status::kReplayDiverged);
+    CHECK_MESSAGE(changed.text.find("not the file that was taken as model 1") != std::string::npos,
+                  changed.text);
 }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "gm/base/sha256.hpp"
 #include "gm/base/status.hpp"
@@ -30,6 +31,15 @@ struct Model {
     Sha256Digest sha256{};  // of the bundle's manifest
     std::uint32_t column_mask = 0;
 };
+
+// A model block taken apart.
+struct ModelBlock {
+    ModelHeader header{};
+    std::vector<AgentSettings> agents;
+    std::vector<std::vector<std::uint8_t>> onnx;  // one file an agent
+};
+// Cold. Reads and checks a model block; its networks are not looked at.
+Failure read_model(std::span<const std::uint8_t> block, ModelBlock& out);
 
 // Cold. The model that the settings name.
 Failure load_model(const Settings& settings, Model& out);

@@ -71,6 +71,12 @@ struct DecisionValues {
     std::uint8_t agents;  // bit i: agent i took part
 };
 
+// What decide() mixed, for whoever explains a decision. An agent that took no part has share 0.
+struct EnsembleVotes {
+    float logits[kAgentsMax][kActions];  // as its network gives them
+    double shares[kAgentsMax];           // softmax of the weights among those that took part
+};
+
 // One instrument's: the known rows' share of every first layer, and who failed how often.
 struct EnsembleState {
     PreparedRows prepared[kAgentsMax];
@@ -97,6 +103,10 @@ class Ensemble {
     void decide(MatrixRows rows, const PolicyContext& context, EnsembleState& state,
                 DecisionValues& out) const noexcept;
 
+    // Cold. decide() once more, and what it mixed.
+    void explain(MatrixRows rows, const PolicyContext& context, EnsembleState& state,
+                 DecisionValues& out, EnsembleVotes& votes) const noexcept;
+
     [[nodiscard]] std::size_t agent_count() const noexcept { return agents_.size(); }
     [[nodiscard]] double threshold() const noexcept { return threshold_; }
     // Bit i: agent i made too many errors in a row on this instrument and is no longer asked.
@@ -113,6 +123,9 @@ class Ensemble {
 
     Failure add_agent(const AgentOptions& options);
     void prepare_agents(MatrixRows known, EnsembleState& state) const noexcept;
+    // logits: room for kNetworkWidthMax.
+    void run_agent(std::size_t index, const float* newest, const PolicyContext& context,
+                   const EnsembleState& state, float* logits) const noexcept;
     [[nodiscard]] bool ask(std::size_t index, const float* newest, const PolicyContext& context,
                            const EnsembleState& state, double* probability) const noexcept;
 

@@ -36,6 +36,19 @@ struct ReplayReport {
 Failure replay_journal(const std::string& folder, const Settings& settings, Engine& engine,
                        SegmentWriter* copy, ReplayReport& report);
 
+// The record up to which a replay goes.
+struct ReplayTarget {
+    std::uint64_t sequence = 0;  // its journal sequence, from 1
+    Slot journalled{};
+    Slot made{};  // what the replay made in its place
+};
+
+// Replays to the end of the step that wrote the target, and leaves the engine there. A target of
+// the right type and other contents is no failure: whoever asked compares. kBadArgument: the
+// journal holds no such record.
+Failure replay_until(const std::string& folder, const Settings& settings, Engine& engine,
+                     ReplayTarget& target);
+
 // `gm replay`: replays <run_dir>/journal under <run_dir>/settings.bin into <output_dir>/journal
 // and compares the two journals' files byte for byte, as far as records go.
 Failure replay_run(const std::string& run_dir, const std::string& output_dir, ReplayReport& report);

@@ -20,7 +20,7 @@ struct ModelCommand {
     std::uint32_t model;
     ModelAction action;
     std::int64_t value;
-    std::uint8_t reserved[16];
+    std::uint8_t block_sha256_head[16];  // kShadow: of the file under models/; zero: not said
 };
 
 enum class ModelStage : std::uint32_t {
