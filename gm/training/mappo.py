@@ -26,10 +26,9 @@ from gm.training.networks import (
     ACTIONS,
     STRATEGIC,
     Team,
-    agent_input,
     build_actor,
     build_critic,
-    joint_input,
+    input_places,
 )
 from gm.training.settings import MappoSettings
 
@@ -126,9 +125,7 @@ class Rollout:
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
             return torch.zeros((t, n, *shape), dtype=dtype, device=device)
 
-        self.matrix = zeros(team.rows, team.columns)
-        self.context = zeros(team.context)
-        self.position = zeros()
+        self.joint = zeros(team.joint_inputs)
         self.action = zeros(agents, dtype=torch.int64)
         self.log_probability = zeros(agents)
         self.output = zeros(critics)  # of the critics, as they said it: normalised
@@ -155,6 +152,9 @@ class Trainer:
         self.actors = nn.ModuleDict(
             {agent.name: build_actor(team, agent, self.generator) for agent in team.agents}
         )
+        self._places = [
+            torch.tensor(input_places(team, agent), device=settings.device) for agent in team.agents
+        ]
         self.critics = self._build_critics()
         self.actors.to(settings.device)
         self.critics.to(settings.device)
@@ -207,7 +207,7 @@ class Trainer:
     def logits(self, observation: Observation) -> NDArray[np.float32]:
         """What the actors say, float32 (n, agents, 3)."""
         with torch.no_grad():
-            inputs = self._actor_inputs(*self._seen(observation)[:2])
+            inputs = self._actor_inputs(self._seen(observation))
             found = torch.stack([self._logits(i, x) for i, x in enumerate(inputs)], 1)
         return np.asarray(found.cpu(), np.float32)
 
@@ -229,23 +229,19 @@ class Trainer:
         )
         with torch.no_grad():
             for t in range(settings.rollout):
-                seen = self._seen(self._observation)
-                for buffer, part in zip(
-                    (rollout.matrix, rollout.context, rollout.position), seen, strict=True
-                ):
-                    buffer[t] = part
-                for i, x in enumerate(self._actor_inputs(*seen[:2])):
+                seen = rollout.joint[t].copy_(self._seen(self._observation))
+                for i, x in enumerate(self._actor_inputs(seen)):
                     logits = self._logits(i, x)
                     rollout.action[t, :, i] = self._draw(logits)
                     rollout.log_probability[t, :, i] = _log_probability(
                         logits, rollout.action[t, :, i]
                     )
-                rollout.output[t] = self._outputs(*seen)
+                rollout.output[t] = self._outputs(seen)
                 step = self.market.step(np.asarray(rollout.action[t].cpu(), np.int64))
                 self._keep(rollout, t, step)
                 self._observation = step.observation
             # Where an episode goes on, the state after a step is the one before the next.
-            last = self._outputs(*self._seen(self._observation))
+            last = self._outputs(self._seen(self._observation))
             values = self.normaliser.to_returns(torch.cat([rollout.output[1:], last[None]]))
             rollout.following = torch.where(rollout.ended[:, :, None], rollout.following, values)
         return rollout
@@ -259,7 +255,7 @@ class Trainer:
         cut = step.truncated & ~step.terminated
         if cut.any():  # truncation bootstraps; a terminated row stays 0
             rows = torch.from_numpy(cut).to(device)
-            outputs = self._outputs(*self._seen(step.last_observation))
+            outputs = self._outputs(self._seen(step.last_observation))
             rollout.following[t, rows] = self.normaliser.to_returns(outputs)[rows]
 
     def _learn(self, rollout: Rollout) -> Metrics:
@@ -275,10 +271,10 @@ class Trainer:
         scaled = advantage.flatten(0, 1)
         scaled = (scaled - scaled.mean(0)) / (scaled.std(0) + _TINY)
         scaled = scaled.expand(-1, len(self.team.agents))
-        seen = (rollout.matrix.flatten(0, 1), rollout.context.flatten(0, 1))
+        seen = rollout.joint.flatten(0, 1)
         data = {
-            "actor": self._actor_inputs(*seen),
-            "critic": self._critic_inputs(*seen, rollout.position.flatten(0, 1)),
+            "actor": self._actor_inputs(seen),
+            "critic": self._critic_inputs(seen),
             "action": rollout.action.flatten(0, 1),
             "log_probability": rollout.log_probability.flatten(0, 1),
             "advantage": scaled,
@@ -303,7 +299,7 @@ class Trainer:
         kl, clipped = 0.0, 0.0
         policy, entropy = torch.zeros(2, device=settings.device)
         for i, x in enumerate(data["actor"]):
-            log_all = torch.log_softmax(self._logits(i, x[rows]), 1)
+            log_all = torch.log_softmax(self._logits(i, x.index_select(0, rows)), 1)
             new = log_all.gather(1, data["action"][rows, i, None])[:, 0]
             change = new - data["log_probability"][rows, i]
             ratio, advantage = change.exp(), data["advantage"][rows, i]
@@ -315,7 +311,11 @@ class Trainer:
                 kl += float((ratio - 1.0 - change).mean()) / len(data["actor"])
                 clipped += float((ratio != bound).float().mean()) / len(data["actor"])
         output = torch.cat(
-            [c(x[rows]) for c, x in zip(self.critics, data["critic"], strict=True)], 1
+            [
+                critic(x.index_select(0, rows))  # row by row: x[rows] goes number by number
+                for critic, x in zip(self.critics, data["critic"], strict=True)
+            ],
+            1,
         )
         # The value moves as far as the policy may: Schulman et al. 2016, as in Yu et al. 2021.
         old, target = data["output"][rows], data["target"][rows]
@@ -345,31 +345,33 @@ class Trainer:
             "clipped": clipped,
         }
 
-    def _actor_inputs(self, matrix: torch.Tensor, context: torch.Tensor) -> list[torch.Tensor]:
-        return [agent_input(self.team, agent, matrix, context) for agent in self.team.agents]
+    def _actor_inputs(self, joint: torch.Tensor) -> list[torch.Tensor]:
+        """One an agent, cut out of joint observations (n, joint_inputs)."""
+        inputs = [joint.index_select(1, places) for places in self._places]
+        if self.team.name == "tactical":
+            return [x.view(-1, self.team.rows, self.team.columns) for x in inputs]
+        return inputs
 
-    def _critic_inputs(
-        self, matrix: torch.Tensor, context: torch.Tensor, position: torch.Tensor
-    ) -> list[torch.Tensor]:
+    def _critic_inputs(self, joint: torch.Tensor) -> list[torch.Tensor]:
         """One a critic: the joint observation, or what each agent sees."""
         if self.settings.algorithm == "ippo":
-            return [x.flatten(1) for x in self._actor_inputs(matrix, context)]
-        return [joint_input(matrix, context, position)]
+            return [x.flatten(1) for x in self._actor_inputs(joint)]
+        return [joint]
 
     def _build_critics(self) -> nn.ModuleList:
-        team = self.team
-        one = (torch.zeros(1, team.rows, team.columns), torch.zeros(1, team.context))
-        inputs = self._critic_inputs(*one, torch.zeros(1))
+        one = torch.zeros(1, self.team.joint_inputs, device=self.settings.device)
+        inputs = self._critic_inputs(one)
         return nn.ModuleList(build_critic(x.shape[1], self.generator) for x in inputs)
 
-    def _seen(self, observation: Observation) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        device = self.settings.device
-        matrix = torch.from_numpy(np.array(observation.matrix, np.float32)).to(device)
-        context = torch.from_numpy(np.array(observation.context, np.float32)).to(device)
-        return matrix, context, torch.from_numpy(np.array(observation.position)).to(matrix)
+    def _seen(self, observation: Observation) -> torch.Tensor:
+        """The joint observation of each market, float32 (n, joint_inputs)."""
+        n = len(observation.matrix)
+        parts = (observation.matrix.reshape(n, -1), observation.context, observation.position)
+        joint = np.concatenate([part.reshape(n, -1) for part in parts], 1, dtype=np.float32)
+        return torch.from_numpy(joint).to(self.settings.device)
 
-    def _outputs(self, *seen: torch.Tensor) -> torch.Tensor:
-        inputs = self._critic_inputs(*seen)
+    def _outputs(self, joint: torch.Tensor) -> torch.Tensor:
+        inputs = self._critic_inputs(joint)
         return torch.cat([c(x) for c, x in zip(self.critics, inputs, strict=True)], 1)
 
     def _logits(self, agent: int, x: torch.Tensor) -> torch.Tensor:
@@ -408,7 +410,8 @@ def episode_seed(seed: int, update: int) -> int:
 
 
 def _adam(networks: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(networks.parameters(), rate, eps=_ADAM_EPSILON)
+    # fused: one pass over a parameter and its moments, not eight.
+    return torch.optim.Adam(networks.parameters(), rate, eps=_ADAM_EPSILON, fused=True)
 
 
 def _log_probability(logits: torch.Tensor, action: torch.Tensor) -> torch.Tensor:

@@ -113,7 +113,7 @@ def test_termination_masks_the_next_value_and_truncation_bootstraps_from_the_las
     def returns(observation):
         with torch.no_grad():
             return trainer.normaliser.to_returns(
-                trainer._outputs(*trainer._seen(observation))
+                trainer._outputs(trainer._seen(observation))
             ).numpy()
 
     for t, step in enumerate(seen):
