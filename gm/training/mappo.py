@@ -122,16 +122,16 @@ class Rollout:
     def __init__(self, t: int, n: int, team: Team, critics: int, device: str) -> None:
         agents = len(team.agents)
 
-        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-            return torch.zeros((t, n, *shape), dtype=dtype, device=device)
+        def unset(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+            return torch.empty((t, n, *shape), dtype=dtype, device=device)
 
-        self.joint = zeros(team.joint_inputs)
-        self.action = zeros(agents, dtype=torch.int64)
-        self.log_probability = zeros(agents)
-        self.output = zeros(critics)  # of the critics, as they said it: normalised
-        self.following = zeros(critics)  # returns
-        self.reward = zeros()
-        self.ended = zeros(dtype=torch.bool)
+        self.joint = unset(team.joint_inputs)
+        self.action = unset(agents, dtype=torch.int64)
+        self.log_probability = unset(agents)
+        self.output = unset(critics)  # of the critics, as they said it: normalised
+        self.following = torch.zeros((t, n, critics), device=device)  # returns
+        self.reward = unset()
+        self.ended = unset(dtype=torch.bool)
         self.episode_returns: list[float] = []
 
 
@@ -207,8 +207,7 @@ class Trainer:
     def logits(self, observation: Observation) -> NDArray[np.float32]:
         """What the actors say, float32 (n, agents, 3)."""
         with torch.no_grad():
-            inputs = self._actor_inputs(self._seen(observation))
-            found = torch.stack([self._logits(i, x) for i, x in enumerate(inputs)], 1)
+            found = self._all_logits(self._seen(observation))
         return np.asarray(found.cpu(), np.float32)
 
     def act(self, observation: Observation, *, is_greedy: bool) -> NDArray[np.int64]:
@@ -219,8 +218,7 @@ class Trainer:
         logits = torch.from_numpy(self.logits(observation))
         if is_greedy and self.settings.algorithm != "random":
             return np.asarray(logits.argmax(2), np.int64)
-        drawn = [self._draw(logits[:, i]) for i in range(logits.shape[1])]
-        return np.asarray(torch.stack(drawn, 1), np.int64)
+        return np.asarray(self._draw(logits), np.int64)
 
     def _collect(self) -> Rollout:
         settings = self.settings
@@ -230,12 +228,9 @@ class Trainer:
         with torch.no_grad():
             for t in range(settings.rollout):
                 seen = rollout.joint[t].copy_(self._seen(self._observation))
-                for i, x in enumerate(self._actor_inputs(seen)):
-                    logits = self._logits(i, x)
-                    rollout.action[t, :, i] = self._draw(logits)
-                    rollout.log_probability[t, :, i] = _log_probability(
-                        logits, rollout.action[t, :, i]
-                    )
+                logits = self._all_logits(seen)
+                action = rollout.action[t].copy_(self._draw(logits))
+                rollout.log_probability[t] = _log_probability(logits, action)
                 rollout.output[t] = self._outputs(seen)
                 step = self.market.step(np.asarray(rollout.action[t].cpu(), np.int64))
                 self._keep(rollout, t, step)
@@ -380,10 +375,20 @@ class Trainer:
         logits: torch.Tensor = self.actors[self.team.agents[agent].name](x)
         return logits
 
+    def _all_logits(self, joint: torch.Tensor) -> torch.Tensor:
+        """Of all agents, (n, agents, 3)."""
+        inputs = self._actor_inputs(joint)
+        return torch.stack([self._logits(i, x) for i, x in enumerate(inputs)], 1)
+
     def _draw(self, logits: torch.Tensor) -> torch.Tensor:
+        """Actions of all agents, (n, agents), from their logits."""
         # On the CPU, so that both devices draw from the one generator that a checkpoint holds.
-        drawn = torch.multinomial(torch.softmax(logits, 1).cpu(), 1, generator=self.generator)
-        return drawn[:, 0].to(logits.device)
+        shares = torch.softmax(logits, 2).cpu()
+        noise = torch.empty(shares.shape[1], shares.shape[0], ACTIONS)
+        for each in noise:
+            each.exponential_(generator=self.generator)
+        # Each agent's draws are torch.multinomial's: the argmax of share over exponential noise.
+        return (shares / noise.transpose(0, 1)).argmax(2).to(logits.device)
 
     def _anneal(self) -> None:
         settings = self.settings
@@ -415,4 +420,5 @@ def _adam(networks: nn.Module, rate: float) -> torch.optim.Adam:
 
 
 def _log_probability(logits: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-    return torch.log_softmax(logits, 1).gather(1, action[:, None])[:, 0]
+    """(n, agents), of what was drawn from logits (n, agents, 3)."""
+    return torch.log_softmax(logits, 2).gather(2, action[:, :, None])[:, :, 0]

@@ -192,6 +192,22 @@ def test_random_learns_nothing_and_draws_all_actions_alike():
     assert set(np.unique(greedy)) == {0, 1, 2}
 
 
+def test_agents_draw_one_after_another_what_multinomial_draws():
+    import torch
+
+    trainer, _ = train(steps=64)
+    logits = torch.randn(500, 3, 3, generator=torch.Generator().manual_seed(3)) * 2
+    trainer.generator.manual_seed(9)
+    found = trainer._draw(logits)
+    plain = torch.Generator().manual_seed(9)
+    expected = [
+        torch.multinomial(torch.softmax(logits[:, i], 1), 1, generator=plain)[:, 0]
+        for i in range(3)
+    ]
+    assert torch.equal(found, torch.stack(expected, 1))
+    assert torch.equal(trainer.generator.get_state(), plain.get_state())
+
+
 def test_agents_learn_the_planted_signal_and_not_one_that_they_cannot_see():
     means = {}
     for name, signal, algorithm in (
