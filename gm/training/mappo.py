@@ -230,7 +230,7 @@ class Trainer:
                 seen = rollout.joint[t].copy_(self._seen(self._observation))
                 logits = self._all_logits(seen)
                 action = rollout.action[t].copy_(self._draw(logits))
-                rollout.log_probability[t] = _log_probability(logits, action)
+                rollout.log_probability[t] = _of_actions(torch.log_softmax(logits, 2), action)
                 rollout.output[t] = self._outputs(seen)
                 step = self.market.step(np.asarray(rollout.action[t].cpu(), np.int64))
                 self._keep(rollout, t, step)
@@ -291,29 +291,25 @@ class Trainer:
 
     def _minibatch(self, data: dict[str, Any], rows: torch.Tensor) -> Metrics:
         settings = self.settings
-        kl, clipped = 0.0, 0.0
-        policy, entropy = torch.zeros(2, device=settings.device)
-        for i, x in enumerate(data["actor"]):
-            log_all = torch.log_softmax(self._logits(i, x.index_select(0, rows)), 1)
-            new = log_all.gather(1, data["action"][rows, i, None])[:, 0]
-            change = new - data["log_probability"][rows, i]
-            ratio, advantage = change.exp(), data["advantage"][rows, i]
-            # Schulman et al. 2017, eq. 7.
-            bound = ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip)
-            policy = policy - torch.min(ratio * advantage, bound * advantage).mean()
-            entropy = entropy - (log_all.exp() * log_all).sum(1).mean()
-            with torch.no_grad():
-                kl += float((ratio - 1.0 - change).mean()) / len(data["actor"])
-                clipped += float((ratio != bound).float().mean()) / len(data["actor"])
+        inputs = [x.index_select(0, rows) for x in data["actor"]]  # x[rows] goes number by number
+        logits = torch.stack([self._logits(i, x) for i, x in enumerate(inputs)], 1)
+        log_all = torch.log_softmax(logits, 2)
+        new = _of_actions(log_all, data["action"].index_select(0, rows))
+        change = new - data["log_probability"].index_select(0, rows)
+        ratio, advantage = change.exp(), data["advantage"].index_select(0, rows)
+        # Schulman et al. 2017, eq. 7, summed over agents.
+        bound = ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip)
+        policy = -torch.min(ratio * advantage, bound * advantage).mean(0).sum()
+        entropy = -(log_all.exp() * log_all).sum(2).mean(0).sum()
+        with torch.no_grad():
+            kl = float((ratio - 1.0 - change).mean())
+            clipped = float((ratio != bound).float().mean())
         output = torch.cat(
-            [
-                critic(x.index_select(0, rows))  # row by row: x[rows] goes number by number
-                for critic, x in zip(self.critics, data["critic"], strict=True)
-            ],
+            [c(x.index_select(0, rows)) for c, x in zip(self.critics, data["critic"], strict=True)],
             1,
         )
         # The value moves as far as the policy may: Schulman et al. 2016, as in Yu et al. 2021.
-        old, target = data["output"][rows], data["target"][rows]
+        old, target = (data[name].index_select(0, rows) for name in ("output", "target"))
         near = old + (output - old).clamp(-settings.clip, settings.clip)
         errors = torch.max((output - target).square(), (near - target).square())
         value = 0.5 * errors.mean(0).sum()
@@ -419,6 +415,6 @@ def _adam(networks: nn.Module, rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(networks.parameters(), rate, eps=_ADAM_EPSILON, fused=True)
 
 
-def _log_probability(logits: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-    """(n, agents), of what was drawn from logits (n, agents, 3)."""
-    return torch.log_softmax(logits, 2).gather(2, action[:, :, None])[:, :, 0]
+def _of_actions(log_all: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+    """What log probabilities (n, agents, 3) say of the chosen actions, (n, agents)."""
+    return log_all.gather(2, action[:, :, None])[:, :, 0]
