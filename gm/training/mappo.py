@@ -225,7 +225,7 @@ class Trainer:
         rollout = Rollout(
             settings.rollout, settings.markets, self.team, len(self.critics), settings.device
         )
-        with torch.no_grad():
+        with torch.inference_mode():
             for t in range(settings.rollout):
                 seen = rollout.joint[t].copy_(self._seen(self._observation))
                 logits = self._all_logits(seen)
