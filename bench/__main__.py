@@ -18,7 +18,7 @@ from bench.rig import ROOT, build_native, save
 
 NAMES = (
     "ring", "indicators", "row", "batch", "policy", "engine", "swaps", "zmq", "replay",
-    "backtest",
+    "backtest", "training",
 )  # fmt: skip
 TIME_LIMIT_S = 900
 

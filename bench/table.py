@@ -39,6 +39,22 @@ ROWS = (
     ("G15 orders, a trade a second / NautilusTrader", "backtest", ("score_second",), ">= 300"),
     ("G15 orders, a trade a minute / NautilusTrader", "backtest", ("score_minute",), ">= 300"),
     ("G15 data only / hftbacktest", "backtest", ("score_data",), ">= 1.2"),
+    ("G17 MAPPO update / plain torch", "training", ("score_mappo",), ">= 1.35"),
+    (
+        "G17 the same, were it at the peak of a matrix product",
+        "training",
+        ("best_possible_score_mappo",),
+        "-",
+    ),
+    ("MAPPO update / Stable-Baselines3 PPO", "training", ("score_sb3",), "-"),
+    ("G17 environment, features ready / NumPy", "training", ("score_environment",), ">= 20"),
+    (
+        "G17 the same, were it the copy of its observations alone",
+        "training",
+        ("best_possible_score",),
+        "-",
+    ),
+    ("Environment from bars, one pass / NumPy", "training", ("score_pass",), "-"),
     (
         "p99 of 50,000 messages/s, 100 swaps of models / none",
         "swaps",
@@ -68,6 +84,14 @@ RATES = (
     ("NautilusTrader with orders, a trade a minute", "backtest", "nautilus_minute_per_s"),
     ("Backtest, data only", "backtest", "native_data_per_s"),
     ("hftbacktest, data only", "backtest", "hftbacktest_data_per_s"),
+    ("MAPPO update, 64 markets x 128 steps", "training", "mappo_steps_per_s"),
+    ("Plain torch, the same arithmetic", "training", "plain_mappo_steps_per_s"),
+    ("Stable-Baselines3 PPO", "training", "sb3_steps_per_s"),
+    ("MAPPO's matrix products alone", "training", "products_steps_per_s"),
+    ("Training environment, 64 markets", "training", "environment_steps_per_s"),
+    ("NumPy environment, 64 markets", "training", "numpy_environment_steps_per_s"),
+    ("Training environment from bars, one pass", "training", "pass_steps_per_s"),
+    ("NumPy environment from bars, one pass", "training", "numpy_pass_steps_per_s"),
 )
 
 
@@ -114,7 +138,7 @@ def main() -> None:
     print("\n".join(score_row(*row) for row in ROWS))
     print("\n| Time in us | p50 | p99 | p99.9 |\n|---|---|---|---|")
     print("\n".join(time_row(*row) for row in TIMES))
-    print("\n| Bars, trades or events a second | Median |\n|---|---|")
+    print("\n| Bars, trades, events or steps a second | Median |\n|---|---|")
     print("\n".join(rate_row(*row) for row in RATES))
 
 

@@ -26,10 +26,9 @@ from gm.training.networks import (
     ACTIONS,
     STRATEGIC,
     Team,
-    agent_input,
     build_actor,
     build_critic,
-    joint_input,
+    input_places,
 )
 from gm.training.settings import MappoSettings
 
@@ -123,18 +122,16 @@ class Rollout:
     def __init__(self, t: int, n: int, team: Team, critics: int, device: str) -> None:
         agents = len(team.agents)
 
-        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-            return torch.zeros((t, n, *shape), dtype=dtype, device=device)
+        def unset(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+            return torch.empty((t, n, *shape), dtype=dtype, device=device)
 
-        self.matrix = zeros(team.rows, team.columns)
-        self.context = zeros(team.context)
-        self.position = zeros()
-        self.action = zeros(agents, dtype=torch.int64)
-        self.log_probability = zeros(agents)
-        self.output = zeros(critics)  # of the critics, as they said it: normalised
-        self.following = zeros(critics)  # returns
-        self.reward = zeros()
-        self.ended = zeros(dtype=torch.bool)
+        self.joint = unset(team.joint_inputs)
+        self.action = unset(agents, dtype=torch.int64)
+        self.log_probability = unset(agents)
+        self.output = unset(critics)  # of the critics, as they said it: normalised
+        self.following = torch.zeros((t, n, critics), device=device)  # returns
+        self.reward = unset()
+        self.ended = unset(dtype=torch.bool)
         self.episode_returns: list[float] = []
 
 
@@ -155,6 +152,9 @@ class Trainer:
         self.actors = nn.ModuleDict(
             {agent.name: build_actor(team, agent, self.generator) for agent in team.agents}
         )
+        self._places = [
+            torch.tensor(input_places(team, agent), device=settings.device) for agent in team.agents
+        ]
         self.critics = self._build_critics()
         self.actors.to(settings.device)
         self.critics.to(settings.device)
@@ -207,8 +207,7 @@ class Trainer:
     def logits(self, observation: Observation) -> NDArray[np.float32]:
         """What the actors say, float32 (n, agents, 3)."""
         with torch.no_grad():
-            inputs = self._actor_inputs(*self._seen(observation)[:2])
-            found = torch.stack([self._logits(i, x) for i, x in enumerate(inputs)], 1)
+            found = self._all_logits(self._seen(observation))
         return np.asarray(found.cpu(), np.float32)
 
     def act(self, observation: Observation, *, is_greedy: bool) -> NDArray[np.int64]:
@@ -219,33 +218,25 @@ class Trainer:
         logits = torch.from_numpy(self.logits(observation))
         if is_greedy and self.settings.algorithm != "random":
             return np.asarray(logits.argmax(2), np.int64)
-        drawn = [self._draw(logits[:, i]) for i in range(logits.shape[1])]
-        return np.asarray(torch.stack(drawn, 1), np.int64)
+        return np.asarray(self._draw(logits), np.int64)
 
     def _collect(self) -> Rollout:
         settings = self.settings
         rollout = Rollout(
             settings.rollout, settings.markets, self.team, len(self.critics), settings.device
         )
-        with torch.no_grad():
+        with torch.inference_mode():
             for t in range(settings.rollout):
-                seen = self._seen(self._observation)
-                for buffer, part in zip(
-                    (rollout.matrix, rollout.context, rollout.position), seen, strict=True
-                ):
-                    buffer[t] = part
-                for i, x in enumerate(self._actor_inputs(*seen[:2])):
-                    logits = self._logits(i, x)
-                    rollout.action[t, :, i] = self._draw(logits)
-                    rollout.log_probability[t, :, i] = _log_probability(
-                        logits, rollout.action[t, :, i]
-                    )
-                rollout.output[t] = self._outputs(*seen)
+                seen = rollout.joint[t].copy_(self._seen(self._observation))
+                logits = self._all_logits(seen)
+                action = rollout.action[t].copy_(self._draw(logits))
+                rollout.log_probability[t] = _of_actions(torch.log_softmax(logits, 2), action)
+                rollout.output[t] = self._outputs(seen)
                 step = self.market.step(np.asarray(rollout.action[t].cpu(), np.int64))
                 self._keep(rollout, t, step)
                 self._observation = step.observation
             # Where an episode goes on, the state after a step is the one before the next.
-            last = self._outputs(*self._seen(self._observation))
+            last = self._outputs(self._seen(self._observation))
             values = self.normaliser.to_returns(torch.cat([rollout.output[1:], last[None]]))
             rollout.following = torch.where(rollout.ended[:, :, None], rollout.following, values)
         return rollout
@@ -259,7 +250,7 @@ class Trainer:
         cut = step.truncated & ~step.terminated
         if cut.any():  # truncation bootstraps; a terminated row stays 0
             rows = torch.from_numpy(cut).to(device)
-            outputs = self._outputs(*self._seen(step.last_observation))
+            outputs = self._outputs(self._seen(step.last_observation))
             rollout.following[t, rows] = self.normaliser.to_returns(outputs)[rows]
 
     def _learn(self, rollout: Rollout) -> Metrics:
@@ -275,10 +266,10 @@ class Trainer:
         scaled = advantage.flatten(0, 1)
         scaled = (scaled - scaled.mean(0)) / (scaled.std(0) + _TINY)
         scaled = scaled.expand(-1, len(self.team.agents))
-        seen = (rollout.matrix.flatten(0, 1), rollout.context.flatten(0, 1))
+        seen = rollout.joint.flatten(0, 1)
         data = {
-            "actor": self._actor_inputs(*seen),
-            "critic": self._critic_inputs(*seen, rollout.position.flatten(0, 1)),
+            "actor": self._actor_inputs(seen),
+            "critic": self._critic_inputs(seen),
             "action": rollout.action.flatten(0, 1),
             "log_probability": rollout.log_probability.flatten(0, 1),
             "advantage": scaled,
@@ -300,25 +291,25 @@ class Trainer:
 
     def _minibatch(self, data: dict[str, Any], rows: torch.Tensor) -> Metrics:
         settings = self.settings
-        kl, clipped = 0.0, 0.0
-        policy, entropy = torch.zeros(2, device=settings.device)
-        for i, x in enumerate(data["actor"]):
-            log_all = torch.log_softmax(self._logits(i, x[rows]), 1)
-            new = log_all.gather(1, data["action"][rows, i, None])[:, 0]
-            change = new - data["log_probability"][rows, i]
-            ratio, advantage = change.exp(), data["advantage"][rows, i]
-            # Schulman et al. 2017, eq. 7.
-            bound = ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip)
-            policy = policy - torch.min(ratio * advantage, bound * advantage).mean()
-            entropy = entropy - (log_all.exp() * log_all).sum(1).mean()
-            with torch.no_grad():
-                kl += float((ratio - 1.0 - change).mean()) / len(data["actor"])
-                clipped += float((ratio != bound).float().mean()) / len(data["actor"])
+        inputs = [x.index_select(0, rows) for x in data["actor"]]  # x[rows] goes number by number
+        logits = torch.stack([self._logits(i, x) for i, x in enumerate(inputs)], 1)
+        log_all = torch.log_softmax(logits, 2)
+        new = _of_actions(log_all, data["action"].index_select(0, rows))
+        change = new - data["log_probability"].index_select(0, rows)
+        ratio, advantage = change.exp(), data["advantage"].index_select(0, rows)
+        # Schulman et al. 2017, eq. 7, summed over agents.
+        bound = ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip)
+        policy = -torch.min(ratio * advantage, bound * advantage).mean(0).sum()
+        entropy = -(log_all.exp() * log_all).sum(2).mean(0).sum()
+        with torch.no_grad():
+            kl = float((ratio - 1.0 - change).mean())
+            clipped = float((ratio != bound).float().mean())
         output = torch.cat(
-            [c(x[rows]) for c, x in zip(self.critics, data["critic"], strict=True)], 1
+            [c(x.index_select(0, rows)) for c, x in zip(self.critics, data["critic"], strict=True)],
+            1,
         )
         # The value moves as far as the policy may: Schulman et al. 2016, as in Yu et al. 2021.
-        old, target = data["output"][rows], data["target"][rows]
+        old, target = (data[name].index_select(0, rows) for name in ("output", "target"))
         near = old + (output - old).clamp(-settings.clip, settings.clip)
         errors = torch.max((output - target).square(), (near - target).square())
         value = 0.5 * errors.mean(0).sum()
@@ -345,31 +336,33 @@ class Trainer:
             "clipped": clipped,
         }
 
-    def _actor_inputs(self, matrix: torch.Tensor, context: torch.Tensor) -> list[torch.Tensor]:
-        return [agent_input(self.team, agent, matrix, context) for agent in self.team.agents]
+    def _actor_inputs(self, joint: torch.Tensor) -> list[torch.Tensor]:
+        """One an agent, cut out of joint observations (n, joint_inputs)."""
+        inputs = [joint.index_select(1, places) for places in self._places]
+        if self.team.name == "tactical":
+            return [x.view(-1, self.team.rows, self.team.columns) for x in inputs]
+        return inputs
 
-    def _critic_inputs(
-        self, matrix: torch.Tensor, context: torch.Tensor, position: torch.Tensor
-    ) -> list[torch.Tensor]:
+    def _critic_inputs(self, joint: torch.Tensor) -> list[torch.Tensor]:
         """One a critic: the joint observation, or what each agent sees."""
         if self.settings.algorithm == "ippo":
-            return [x.flatten(1) for x in self._actor_inputs(matrix, context)]
-        return [joint_input(matrix, context, position)]
+            return [x.flatten(1) for x in self._actor_inputs(joint)]
+        return [joint]
 
     def _build_critics(self) -> nn.ModuleList:
-        team = self.team
-        one = (torch.zeros(1, team.rows, team.columns), torch.zeros(1, team.context))
-        inputs = self._critic_inputs(*one, torch.zeros(1))
+        one = torch.zeros(1, self.team.joint_inputs, device=self.settings.device)
+        inputs = self._critic_inputs(one)
         return nn.ModuleList(build_critic(x.shape[1], self.generator) for x in inputs)
 
-    def _seen(self, observation: Observation) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        device = self.settings.device
-        matrix = torch.from_numpy(np.array(observation.matrix, np.float32)).to(device)
-        context = torch.from_numpy(np.array(observation.context, np.float32)).to(device)
-        return matrix, context, torch.from_numpy(np.array(observation.position)).to(matrix)
+    def _seen(self, observation: Observation) -> torch.Tensor:
+        """The joint observation of each market, float32 (n, joint_inputs)."""
+        n = len(observation.matrix)
+        parts = (observation.matrix.reshape(n, -1), observation.context, observation.position)
+        joint = np.concatenate([part.reshape(n, -1) for part in parts], 1, dtype=np.float32)
+        return torch.from_numpy(joint).to(self.settings.device)
 
-    def _outputs(self, *seen: torch.Tensor) -> torch.Tensor:
-        inputs = self._critic_inputs(*seen)
+    def _outputs(self, joint: torch.Tensor) -> torch.Tensor:
+        inputs = self._critic_inputs(joint)
         return torch.cat([c(x) for c, x in zip(self.critics, inputs, strict=True)], 1)
 
     def _logits(self, agent: int, x: torch.Tensor) -> torch.Tensor:
@@ -378,10 +371,20 @@ class Trainer:
         logits: torch.Tensor = self.actors[self.team.agents[agent].name](x)
         return logits
 
+    def _all_logits(self, joint: torch.Tensor) -> torch.Tensor:
+        """Of all agents, (n, agents, 3)."""
+        inputs = self._actor_inputs(joint)
+        return torch.stack([self._logits(i, x) for i, x in enumerate(inputs)], 1)
+
     def _draw(self, logits: torch.Tensor) -> torch.Tensor:
+        """Actions of all agents, (n, agents), from their logits."""
         # On the CPU, so that both devices draw from the one generator that a checkpoint holds.
-        drawn = torch.multinomial(torch.softmax(logits, 1).cpu(), 1, generator=self.generator)
-        return drawn[:, 0].to(logits.device)
+        shares = torch.softmax(logits, 2).cpu()
+        noise = torch.empty(shares.shape[1], shares.shape[0], ACTIONS)
+        for each in noise:
+            each.exponential_(generator=self.generator)
+        # Each agent's draws are torch.multinomial's: the argmax of share over exponential noise.
+        return (shares / noise.transpose(0, 1)).argmax(2).to(logits.device)
 
     def _anneal(self) -> None:
         settings = self.settings
@@ -408,8 +411,10 @@ def episode_seed(seed: int, update: int) -> int:
 
 
 def _adam(networks: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(networks.parameters(), rate, eps=_ADAM_EPSILON)
+    # fused: one pass over a parameter and its moments, not eight.
+    return torch.optim.Adam(networks.parameters(), rate, eps=_ADAM_EPSILON, fused=True)
 
 
-def _log_probability(logits: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-    return torch.log_softmax(logits, 1).gather(1, action[:, None])[:, 0]
+def _of_actions(log_all: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+    """What log probabilities (n, agents, 3) say of the chosen actions, (n, agents)."""
+    return log_all.gather(2, action[:, :, None])[:, :, 0]

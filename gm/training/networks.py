@@ -147,6 +147,23 @@ def joint_input(
     return torch.cat([matrix.flatten(1), context, position[:, None]], 1)
 
 
+def input_places(team: Team, agent: AgentPlan) -> list[int]:
+    """Say where an agent's input stands in the joint observation.
+
+    Parameters
+    ----------
+    team, agent : Team, AgentPlan
+        Who looks.
+
+    Returns
+    -------
+    list of int
+        ``joint_input(...)[:, places]`` are the numbers of ``agent_input(...)``, in its order.
+    """
+    cells = [row * team.columns + column for row in range(team.rows) for column in agent.columns]
+    return cells + [team.rows * team.columns + i for i in range(team.context)]
+
+
 def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
     return _orthogonal(nn.utils.skip_init(nn.Linear, inputs, outputs), gain, generator)
 
@@ -162,7 +179,7 @@ def _dense(inputs: int, outputs: int, gain: float, generator: torch.Generator) -
     for width in HIDDEN:
         layers += [
             _linear(inputs, width, _GAIN_HIDDEN, generator),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),  # of a sum that nobody else reads
             nn.LayerNorm(width, eps=_NORM_EPSILON),
         ]
         inputs = width

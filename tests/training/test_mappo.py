@@ -113,7 +113,7 @@ def test_termination_masks_the_next_value_and_truncation_bootstraps_from_the_las
     def returns(observation):
         with torch.no_grad():
             return trainer.normaliser.to_returns(
-                trainer._outputs(*trainer._seen(observation))
+                trainer._outputs(trainer._seen(observation))
             ).numpy()
 
     for t, step in enumerate(seen):
@@ -190,6 +190,22 @@ def test_random_learns_nothing_and_draws_all_actions_alike():
     np.testing.assert_allclose(counts / 9000, 1 / 3, atol=0.02)
     greedy = trainer.act(observation, is_greedy=True)
     assert set(np.unique(greedy)) == {0, 1, 2}
+
+
+def test_agents_draw_one_after_another_what_multinomial_draws():
+    import torch
+
+    trainer, _ = train(steps=64)
+    logits = torch.randn(500, 3, 3, generator=torch.Generator().manual_seed(3)) * 2
+    trainer.generator.manual_seed(9)
+    found = trainer._draw(logits)
+    plain = torch.Generator().manual_seed(9)
+    expected = [
+        torch.multinomial(torch.softmax(logits[:, i], 1), 1, generator=plain)[:, 0]
+        for i in range(3)
+    ]
+    assert torch.equal(found, torch.stack(expected, 1))
+    assert torch.equal(trainer.generator.get_state(), plain.get_state())
 
 
 def test_agents_learn_the_planted_signal_and_not_one_that_they_cannot_see():

@@ -51,6 +51,22 @@ def test_an_input_is_rows_oldest_first_then_the_context():
 
 
 @pytest.mark.train
+@pytest.mark.parametrize("name", ["strategic", "tactical"])
+def test_an_agents_input_stands_in_the_joint_observation_where_its_places_say(name):
+    import torch
+
+    from gm.training.networks import TEAMS, agent_input, input_places, joint_input
+
+    team = TEAMS[name]
+    matrix = torch.randn(3, team.rows, team.columns)
+    context = torch.randn(3, team.context)
+    joint = joint_input(matrix, context, torch.randn(3))
+    for agent in team.agents:
+        expected = agent_input(team, agent, matrix, context).flatten(1)
+        assert torch.equal(joint[:, input_places(team, agent)], expected)
+
+
+@pytest.mark.train
 def test_a_tactical_actor_has_the_shapes_of_the_specification():
     import torch
 

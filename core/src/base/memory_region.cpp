@@ -223,8 +223,13 @@ Failure MemoryRegion::open(std::size_t size) {
     touch(start_, mapping.usable_size);
     obtained_.is_locked = mlock(start_, mapping.usable_size) == 0;
     obtained_.lock_errno = obtained_.is_locked ? 0 : errno;
-    read_back(start_, obtained_);
     return ok();
+}
+
+ObtainedMemory MemoryRegion::obtained() const {
+    ObtainedMemory found = obtained_;
+    if (is_open()) read_back(start_, found);
+    return found;
 }
 
 void MemoryRegion::close() noexcept {

@@ -23,7 +23,7 @@ enum class PageSource : std::uint8_t {
     kSmall,        // 4 KiB
 };
 
-// What the kernel gave, read back from /proc/self/smaps after every page was touched.
+// What the kernel gave, as /proc/self/smaps says while the region is open.
 struct ObtainedMemory {
     std::size_t bytes = 0;       // mapped, a multiple of the page size
     std::size_t huge_bytes = 0;  // of these, on pages of 2 MiB
@@ -58,14 +58,15 @@ class MemoryRegion {
     // Exactly the size asked for; the rest of the last page is not ours to use.
     [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {start_, size_}; }
     [[nodiscard]] bool is_open() const noexcept { return start_ != nullptr; }
-    [[nodiscard]] const ObtainedMemory& obtained() const noexcept { return obtained_; }
+    // Cold: reads smaps, for which the kernel walks all pages of the process, some milliseconds.
+    [[nodiscard]] ObtainedMemory obtained() const;
 
  private:
     std::byte* start_ = nullptr;
     std::size_t size_ = 0;
     void* mapping_ = nullptr;  // with the guard pages
     std::size_t mapping_size_ = 0;
-    ObtainedMemory obtained_;
+    ObtainedMemory obtained_;  // but for what only smaps knows
 };
 
 }  // namespace gm

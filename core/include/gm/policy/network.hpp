@@ -68,7 +68,7 @@ class Network {
     [[nodiscard]] std::span<const std::uint32_t> input_shape() const noexcept {
         return input_shape_;
     }
-    [[nodiscard]] const ObtainedMemory& obtained() const noexcept { return memory_.obtained(); }
+    [[nodiscard]] ObtainedMemory obtained() const { return memory_.obtained(); }  // cold
 
  private:
     Failure place(const NetworkGraph& graph, std::uint32_t known_inputs);

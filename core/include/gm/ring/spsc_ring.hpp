@@ -120,7 +120,7 @@ class SpscRing {
     }
 
     [[nodiscard]] std::size_t capacity() const noexcept { return mask_ + 1; }
-    [[nodiscard]] const ObtainedMemory& obtained() const noexcept { return region_.obtained(); }
+    [[nodiscard]] ObtainedMemory obtained() const { return region_.obtained(); }  // cold
 
  private:
     // What one side keeps to itself: its own position, and the other's as it last saw it.

@@ -89,7 +89,7 @@ class EngineRunner {
     }
     [[nodiscard]] const Histogram& step_ticks() const noexcept { return step_ticks_; }
     [[nodiscard]] const StageTimes& stage_times() const noexcept { return stage_times_; }
-    [[nodiscard]] const ObtainedMemory& feed_memory() const noexcept { return feed_.obtained(); }
+    [[nodiscard]] ObtainedMemory feed_memory() const { return feed_.obtained(); }  // cold
     // Stepping thread, or any once it has stopped.
     void write_status(bool is_forced) noexcept;
 
