@@ -8,7 +8,7 @@ and a month of BTC. Context: no synergy.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,16 +17,24 @@ from bench.bench_policy import CASES, Case, network
 from gm import features
 from gm._native.policy import Network
 from gm.config.instruments import instrument
-from gm.models import load_bundle
+from gm.models import Bundle, load_bundle
 
 SPREAD = 3.0  # deviation of logits
 THRESHOLD = 0.65
 TEAMS = 3
 STRATEGIC = {"mlmi": (0, 1, 8, 9), "nwrqk": (2, 3, 4, 5), "regime": (10, 11, 12)}
 FILES = (("NQ", "nq_30m_eth.csv"), ("BTC-PERP", "btc_perp_1m_202201.csv"))
-AGREEMENT_MIN = 0.999
 _DAY_NS = 86_400 * 10**9
 Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Seat(NamedTuple):
+    """An agent of a team: its file, its inputs, and its part in the vote."""
+
+    onnx: bytes
+    inputs: Floats
+    temperature: float = 1.0
+    weight: float = 0.0  # before softmax
 
 
 def matrices_of(folder: Path, symbol: str, file: str) -> tuple[Floats, Floats]:
@@ -70,24 +78,31 @@ def spread(onnx: bytes, inputs: Floats) -> bytes:
     return raw
 
 
-def probabilities(logits: Floats) -> np.ndarray[Any, np.dtype[np.float64]]:
+def probabilities(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Softmax over the last axis, in double."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(-1, keepdims=True))
 
 
-def compare(teams: Sequence[Sequence[tuple[bytes, Floats]]]) -> dict[str, float]:
-    """Hold both tails against each other; a team is one file and its inputs for each agent."""
+def vote(team: Sequence[Seat], logits: Floats) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Mix the agents' (agents, n, 3) as SPEC 5 says."""
+    weights = probabilities(np.array([seat.weight for seat in team]))
+    scaled = logits / np.array([seat.temperature for seat in team])[:, None, None]
+    return np.asarray((probabilities(scaled) * weights[:, None, None]).sum(0))
+
+
+def compare(teams: Sequence[Sequence[Seat]], threshold: float = THRESHOLD) -> dict[str, float]:
+    """Hold both tails against each other."""
     agents, decisions, crossings, moved, worst = [], [], [], [], 0.0
     for team in teams:
-        exact = np.stack([Network(onnx).run(x) for onnx, x in team])
-        narrow = np.stack([Network(onnx, tail=1).run(x) for onnx, x in team])
+        exact = np.stack([Network(seat.onnx).run(seat.inputs) for seat in team])
+        narrow = np.stack([Network(seat.onnx, tail=1).run(seat.inputs) for seat in team])
         agents += [float(same) for same in (exact.argmax(2) == narrow.argmax(2)).mean(1)]
         worst = max(worst, float(np.abs(exact - narrow).max()))
-        before, after = (probabilities(logits).mean(0) for logits in (exact, narrow))
+        before, after = (vote(team, logits) for logits in (exact, narrow))
         decisions.append(float((before.argmax(1) == after.argmax(1)).mean()))
         confidence = np.stack([before.max(1), after.max(1)])
-        reached = confidence >= THRESHOLD
+        reached = confidence >= threshold
         crossings.append(float((reached[0] != reached[1]).mean()))
         moved.append(np.abs(confidence[0] - confidence[1]))
     every = np.concatenate(moved)
@@ -109,12 +124,19 @@ def strategic_inputs(matrices: Floats, context: Floats, columns: Sequence[int]) 
     return np.ascontiguousarray(np.concatenate([rows, context], 1))
 
 
-def seeded_team(seed: int, matrices: Floats, context: Floats) -> Iterator[tuple[bytes, Floats]]:
+def seeded_team(seed: int, matrices: Floats, context: Floats) -> Iterator[Seat]:
     """Three strategic agents of SPEC 5."""
     for i, columns in enumerate(STRATEGIC.values()):
         inputs = strategic_inputs(matrices, context, columns)
         case = Case((inputs.shape[1], 256, 128, 64, 3), 48, len(columns), 6, False, None)
-        yield spread(network(case, seed + i)[0], inputs), inputs
+        yield Seat(spread(network(case, seed + i)[0], inputs), inputs)
+
+
+def bundle_team(bundle: Bundle, matrices: Floats, context: Floats) -> Iterator[Seat]:
+    """Give the strategic agents of a bundle."""
+    for agent, onnx in zip(bundle.manifest.agents, bundle.onnx, strict=False):  # then tactical
+        inputs = strategic_inputs(matrices, context[:, : agent.context], agent.columns)
+        yield Seat(onnx, inputs, agent.temperature, agent.weight)
 
 
 def agreement(folder: Path, bundle: Path | None = None) -> Mapping[str, dict[str, float]]:
@@ -122,22 +144,18 @@ def agreement(folder: Path, bundle: Path | None = None) -> Mapping[str, dict[str
     found = {}
     for symbol, file in FILES:
         matrices, context = matrices_of(folder, symbol, file)
+        name = f"strategic on {symbol}"
         if bundle is None:
             teams = [list(seeded_team(10 * i, matrices, context)) for i in range(TEAMS)]
+            found[name] = compare(teams)
         else:
             loaded = load_bundle(bundle)
-            pairs = zip(loaded.manifest.agents, loaded.onnx, strict=False)  # tactical ones follow
-            teams = [
-                [
-                    (onnx, strategic_inputs(matrices, context[:, : agent.context], agent.columns))
-                    for agent, onnx in pairs
-                ]
-            ]
-        found[f"strategic on {symbol}"] = compare(teams)
+            team = list(bundle_team(loaded, matrices, context))
+            found[name] = compare([team], loaded.manifest.threshold)
     if bundle is None:
         rows = tactical_matrices_of(folder)
         inputs = np.ascontiguousarray(rows.reshape(len(rows), -1))
         case = CASES["SPEC tactical, half active"]
-        team = [(spread(network(case, seed)[0], inputs), inputs) for seed in range(TEAMS)]
+        team = [Seat(spread(network(case, seed)[0], inputs), inputs) for seed in range(TEAMS)]
         found["tactical on BTC-PERP"] = compare([team])
     return found
