@@ -82,19 +82,19 @@ mutants: core
 test: native test-core
 	$(BIN)/pytest $(SPREAD) $(PYTEST)
 
-# Real files; the folder is not part of the clone. A missing file is a failure.
-test-data: native core
-	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m "data and not slow" $(SPREAD) $(PYTEST)
-
-# A hundred kills in one run.
-kill-campaign: native core
-	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m slow --timeout 7200 $(PYTEST)
-
 # Needs torch: .ci/setup brings the packages of requirements-train.lock into .venv.
 TRAIN_INSTALLED := .venv/.installed-train
 
 $(TRAIN_INSTALLED): requirements-train.lock .ci/setup | $(INSTALLED)
 	.ci/setup train
+
+# Real files; the folder is not part of the clone. A missing file is a failure.
+test-data: native core $(TRAIN_INSTALLED)
+	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m "data and not slow" $(SPREAD) $(PYTEST)
+
+# A hundred kills in one run.
+kill-campaign: native core
+	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m slow --timeout 7200 $(PYTEST)
 
 test-train: native $(TRAIN_INSTALLED)
 	$(BIN)/pytest -m "train and not data and not slow" $(SPREAD) $(PYTEST)

@@ -175,7 +175,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       magic, schema, agent_count, guard_rows_max, threshold, guard_low, guard_high, \
       guard_columns, guard_columns_max, feature_schema_sha256, bundle_sha256, reserved) \
     X(AgentSettings, \
-      name, weight, temperature, column_mask, context_count, onnx_size, reserved) \
+      name, weight, temperature, column_mask, context_count, onnx_size, tail, reserved) \
     X(KernelSettings, \
       name, sha256, library_sha256, low, high, kind, minutes, warmup, policy, input_count, \
       inputs, reserved) \

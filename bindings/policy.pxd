@@ -21,6 +21,10 @@ cdef extern from "gm/policy/network.hpp" namespace "gm" nogil:
     cdef enum class InstructionSet(uint32_t):
         kScalar
 
+    cdef enum class Tail(uint32_t):
+        kFloat32
+        kBfloat16
+
     InstructionSet widest_instruction_set() noexcept
 
     cdef cppclass NetworkShape:
@@ -28,7 +32,8 @@ cdef extern from "gm/policy/network.hpp" namespace "gm" nogil:
 
     cdef cppclass CoreNetwork "gm::Network":
         CoreNetwork() noexcept
-        Failure load(OnnxBytes onnx, const NetworkShape& shape, InstructionSet instructions)
+        Failure load(OnnxBytes onnx, const NetworkShape& shape, InstructionSet instructions,
+                     Tail tail)
         void run_batch(const float* input, size_t samples, float* logits) noexcept
         uint32_t inputs() noexcept
         uint32_t outputs() noexcept
@@ -42,6 +47,7 @@ cdef extern from "gm/policy/ensemble.hpp" namespace "gm" nogil:
         double temperature
         uint32_t column_mask
         uint32_t context_count
+        Tail tail
         OnnxBytes onnx
 
     cdef cppclass PolicyContext:

@@ -19,6 +19,7 @@ from policy cimport (
     NetworkShape,
     OnnxBytes,
     PolicyContext,
+    Tail,
     widest_instruction_set,
 )
 
@@ -39,6 +40,8 @@ cdef class Network:
         The file. It is not kept.
     instructions : int, optional
         0 scalar, 1 AVX2, 2 AVX-512; all give the same bits. The widest of the machine if -1.
+    tail : int, optional
+        Weights of large matrices but the first layer's: 0 float32, 1 rounded to bfloat16.
 
     Raises
     ------
@@ -47,14 +50,14 @@ cdef class Network:
     gm.errors.BadNetwork
         If the bytes are no ONNX model, or a weight is not finite.
     gm.errors.BadArgument
-        If the machine has not those instructions.
+        If the machine has not those instructions, or there is no such tail.
     """
 
     # By pointer: Python aligns to 16 bytes, the core may ask for more.
     cdef unique_ptr[CoreNetwork] core
     cdef readonly tuple input_shape
 
-    def __cinit__(self, bytes onnx, int instructions=-1):
+    def __cinit__(self, bytes onnx, int instructions=-1, unsigned int tail=0):
         cdef size_t i
         self.core = make_unique[CoreNetwork]()
         check_failure(
@@ -62,6 +65,7 @@ cdef class Network:
                 onnx_bytes(onnx),
                 NetworkShape(),
                 <InstructionSet><unsigned int>(WIDEST if instructions < 0 else instructions),
+                <Tail>tail,
             )
         )
         shape = self.core.get().input_shape()
@@ -132,6 +136,7 @@ cdef class Ensemble:
             one.temperature = agent["temperature"]
             one.column_mask = agent["column_mask"]
             one.context_count = agent["context_count"]
+            one.tail = <Tail><unsigned int>agent["tail"]
             one.onnx = onnx_bytes(file)
             options.push_back(one)
         self.core = make_unique[CoreEnsemble]()

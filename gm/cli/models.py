@@ -172,6 +172,31 @@ def sign(
     return 0
 
 
+@app.command
+def tail(
+    bundle: Bundle,
+    folder: Annotated[Path, Parameter(help="Where the copy goes; must not exist.")],
+    /,
+    *,
+    to: Annotated[Literal["f32", "bf16"], Parameter(help="Large matrices after the first layer.")],
+    registry: Registry = ROOT,
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Copy a bundle and let it run with rounded weights, or with exact ones again.
+
+    Golden vectors are checked first. The copy is another bundle: sign and add it anew.
+
+    Example: gm models tail mappo_btc var/mappo_bf16 --to bf16
+    """
+    from gm.models.command import set_tail
+
+    written = set_tail(_options(registry, config), bundle, folder, to)
+    if not _printed(written, as_json=json):
+        print(f"{written.path}: tail {written.tail}, sha256 {written.sha256}, not signed")
+    return 0
+
+
 def _options(registry: Path, config: Path | None) -> "ModelsOptions":
     from gm.models.command import ModelsOptions
 
@@ -219,7 +244,8 @@ def _print_shown(found: "Shown") -> None:
     manifest = found.manifest
     print(f"{manifest.name} ({manifest.label}), {found.path}")
     print(f"sha256 {found.sha256}, signature of {found.signed_by or 'nobody'}")
-    print(f"state {found.state or 'not registered'}, threshold {manifest.threshold}")
+    state = found.state or "not registered"
+    print(f"state {state}, threshold {manifest.threshold}, tail {manifest.tail}")
     agents = _table("agent", "file", "columns", "temperature")
     for agent in manifest.networks:
         columns = ", ".join(map(str, agent.columns))

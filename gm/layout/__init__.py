@@ -360,7 +360,8 @@ AGENT_SETTINGS = _struct(
     column_mask="u4",
     context_count="u4",
     onnx_size="u8",
-    reserved="16u1",
+    tail="u4",
+    reserved="12u1",
 )
 KERNEL_SETTINGS = _struct(
     name="S32",

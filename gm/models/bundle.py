@@ -24,6 +24,7 @@ from gm.models.manifest import (
     GOLDEN_VECTORS,
     MANIFEST,
     ROWS,
+    TAILS,
     Agent,
     Golden,
     Manifest,
@@ -170,6 +171,7 @@ def agent_rows(bundle: Bundle) -> tuple[NDArray[np.void], tuple[bytes, ...]]:
         row["temperature"] = agent.temperature
         row["column_mask"] = sum(1 << column for column in agent.columns)
         row["context_count"] = agent.context
+        row["tail"] = TAILS.index(bundle.manifest.tail)
         row["onnx_size"] = len(file)
     return rows, onnx
 

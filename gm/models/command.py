@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -9,7 +10,8 @@ from gm.config.settings import Settings, load_settings
 from gm.errors import UsageError
 from gm.models import registry
 from gm.models.baseline_bundle import BASELINE_PATH
-from gm.models.bundle import load_bundle
+from gm.models.bundle import FILE_BYTES_MAX, load_bundle, read_bounded, write_bundle
+from gm.models.golden import golden_check
 from gm.models.manifest import MANIFEST, Manifest
 from gm.models.registry_state import Entry, Event, State, read_registry
 from gm.models.signature import load_people, sign_bundle, signer
@@ -68,6 +70,14 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     person: str
     public_key: str
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle that was written beside another one, unsigned."""
+
+    path: Path
+    sha256: str
+    tail: Literal["f32", "bf16"]
 
 
 def list_models(options: ModelsOptions) -> Listing:
@@ -133,6 +143,22 @@ def sign_model(options: ModelsOptions, bundle: str, person: str, key_file: Path)
     folder, _ = _find(options, bundle)
     load_bundle(folder)
     return Signed(path=folder, person=person, public_key=sign_bundle(folder, person, key_file))
+
+
+def set_tail(
+    options: ModelsOptions, bundle: str, folder: Path, tail: Literal["f32", "bf16"]
+) -> Written:
+    """Write a copy of a bundle that runs with another tail; ConfigError if its answers move."""
+    if folder.exists():
+        raise UsageError(f"{folder}: is there already; a bundle is written into a new folder")
+    loaded = load_bundle(_find(options, bundle)[0])
+    manifest = msgspec.structs.replace(loaded.manifest, tail=tail)
+    golden_check(msgspec.structs.replace(loaded, manifest=manifest))
+    documents = {
+        name: read_bounded(loaded.path / name, FILE_BYTES_MAX) for name in manifest.documents
+    }
+    written = write_bundle(folder, manifest, loaded.onnx, documents)
+    return Written(path=folder, sha256=written.sha256, tail=tail)
 
 
 def _find(options: ModelsOptions, bundle: str) -> tuple[Path, Entry | None]:

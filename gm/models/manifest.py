@@ -15,6 +15,7 @@ from gm.errors import ConfigError
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 ACTIONS = ("long", "neutral", "short")
+TAILS = ("f32", "bf16")  # places are the core's numbers
 TACTICAL_AGENTS = ("fvg", "momentum", "entry")
 GOLDEN_VECTORS = 16
 ROWS, TACTICAL_ROWS = 48, 60
@@ -168,6 +169,8 @@ class Manifest(_Part, frozen=True, kw_only=True, omit_defaults=True):
     feature_schema_sha256: Hash
     actions: tuple[Literal["long"], Literal["neutral"], Literal["short"]]
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    # Large matrices of every network after its first layer: as in its file, or in bfloat16.
+    tail: Literal["f32", "bf16"] = "f32"
     # Of the feature kernels whose columns agents look at, in their order from column 13 on.
     kernels: Annotated[tuple[Hash, ...], msgspec.Meta(max_length=3)] = ()
     agents: Annotated[tuple[Agent, ...], msgspec.Meta(min_length=1, max_length=3)]

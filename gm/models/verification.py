@@ -116,7 +116,7 @@ def _file_faults(folder: Path, manifest: Manifest) -> Iterator[str]:
         if agent is None or agent.name not in manifest.golden.logits:
             continue
         try:
-            check_network(agent, raw, manifest.golden)
+            check_network(agent, raw, manifest)
         except (ConfigError, CoreError) as error:
             yield f"{name}: {error}"
     allowed = {MANIFEST, SIGNATURE, *manifest.files}

@@ -11,11 +11,12 @@ import zmq
 
 from gm import layout
 from gm._native.runtime import Core, libzmq_path
+from gm._native.session import Session
 from gm.calendars import offset_table, session_table
 from gm.config import Settings, load_settings
 from gm.config.block import PADDING, Agents, Desk, build_block
 from gm.config.instruments import load_instruments
-from gm.errors import BadLimits, BadSettings, ConfigError
+from gm.errors import BadArgument, BadLimits, BadSettings, ConfigError
 from gm.models import BASELINE_PATH, agent_rows, load_bundle
 
 START_NS = 1_640_995_200_000_000_000  # 2022-01-01
@@ -203,3 +204,12 @@ def test_the_core_refuses_limits_that_would_let_everything_through(
         changed = with_limits(settings, "BTC-PERP", **changes)
         with pytest.raises((BadLimits, BadSettings)):
             open_core(tmp_path, build_block(changed, [desk("BTC-PERP")], agents))
+
+
+def test_the_tail_of_an_agent_reaches_its_network(settings, agents) -> None:
+    rows = agents.rows.copy()
+    rows["tail"][1] = 7
+    block = build_block(settings, [desk("BTC-PERP")], msgspec.structs.replace(agents, rows=rows))
+    venue, tape = np.zeros(1, layout.VENUE_SETTINGS), np.zeros(0, layout.TAPE_ROW)
+    with pytest.raises(BadArgument, match=r"agent nwrqk: tail must be 0 \(float32\) or 1"):
+        Session(block, venue, tape)

@@ -37,6 +37,7 @@ def test_agents_become_rows_of_the_settings_block(folder):
     assert rows["name"].tolist() == [b"mlmi", b"nwrqk", b"regime"]
     assert rows["column_mask"].tolist() == [0b1100000011, 0b111100, 0b1110000000000]
     assert rows["context_count"].tolist() == [6, 6, 6]
+    assert rows["tail"].tolist() == [0, 0, 0]
     assert rows["onnx_size"].tolist() == [len(file) for file in onnx]
 
 

@@ -46,6 +46,21 @@ def one(tmp_path):
     return named(tmp_path / "source_one", "one").path
 
 
+def test_a_copy_runs_with_a_bfloat16_tail(gm, tmp_path):
+    source, copy = six_networks(tmp_path / "six").path, tmp_path / "narrow"
+    code, said = gm("tail", source, copy, "--to", "bf16", "--json")
+    assert code == 0
+    assert json.loads(said)["tail"] == "bf16"
+    assert "tail bf16" in gm("show", copy)[1]
+    assert gm("verify", copy)[0] == 0
+    assert (copy / "report.html").read_bytes() == (source / "report.html").read_bytes()
+    with pytest.raises(UsageError, match="is there already"):
+        gm("tail", source, copy, "--to", "bf16")
+    back = tmp_path / "exact"
+    gm("tail", copy, back, "--to", "f32")
+    assert (back / "manifest.json").read_bytes() == (source / "manifest.json").read_bytes()
+
+
 def test_the_whole_way_of_two_bundles(gm, one, tmp_path):
     two = named(tmp_path / "source_two", "two").path
     for name, source in (("one", one), ("two", two)):

@@ -8,6 +8,8 @@ import pytest
 
 from gm.errors import ConfigError
 from gm.models import BASELINE_PATH, golden, golden_check, golden_inputs, load_bundle
+from gm.models.baseline_bundle import dense_onnx
+from gm.models.golden import native_logits
 
 
 @pytest.fixture
@@ -55,6 +57,37 @@ def test_logits_that_are_not_onnxruntimes_are_refused(bundle, monkeypatch, wrong
     monkeypatch.setattr(golden, "oracle", off)
     with pytest.raises(ConfigError, match=r"mlmi.onnx: onnxruntime: golden vector 0"):
         golden_check(bundle)
+
+
+@pytest.fixture
+def large(bundle):
+    """The baseline with a network of its agent mlmi that a bfloat16 tail changes."""
+    random = np.random.default_rng(3)
+    widths = ((198, 256), (256, 128), (128, 3))
+    layers = [
+        (random.normal(0, (2 / shape[0]) ** 0.5, shape).astype(np.float32),
+         np.zeros(shape[1], np.float32))
+        for shape in widths
+    ]  # fmt: skip
+    onnx = dense_onnx("mlmi", layers)
+    seed = bundle.manifest.golden.seed
+    found = native_logits(seed, "mlmi", onnx).astype(float).tolist()
+    golden = msgspec.structs.replace(
+        bundle.manifest.golden, logits=bundle.manifest.golden.logits | {"mlmi": found}
+    )
+    manifest = msgspec.structs.replace(bundle.manifest, golden=golden)
+    return msgspec.structs.replace(bundle, manifest=manifest, onnx=(onnx, *bundle.onnx[1:]))
+
+
+def test_a_bfloat16_tail_is_held_against_float32(large, monkeypatch):
+    bundle = large
+    manifest = msgspec.structs.replace(bundle.manifest, tail="bf16")
+    narrow = msgspec.structs.replace(bundle, manifest=manifest)
+    assert golden_check(narrow)
+    monkeypatch.setattr(golden, "TAIL_TOLERANCE", 1e-7)
+    assert golden_check(bundle)  # float32 knows nothing of it
+    with pytest.raises(ConfigError, match=r"float32, of a bfloat16 tail: golden vector"):
+        golden_check(narrow)
 
 
 def test_a_network_of_another_width_is_refused(bundle):

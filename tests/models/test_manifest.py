@@ -38,6 +38,14 @@ def test_the_engine_is_given_the_strategic_agents_alone(tmp_path):
     assert rows["onnx_size"].tolist() == [len(file) for file in onnx]
 
 
+def test_a_tail_is_float32_unless_it_says_otherwise(tmp_path, raw):
+    assert parse_manifest(raw).tail == "f32"
+    assert b'"tail"' not in raw  # bundles of before keep their hash
+    assert faults_after(raw, lambda tree: tree.update(tail="f16"))[0].startswith("tail: ")
+    rows, _ = agent_rows(six_networks(tmp_path / "six", tail="bf16"))
+    assert rows["tail"].tolist() == [1, 1, 1]
+
+
 def test_the_shipped_baseline_has_no_training():
     manifest = load_bundle(BASELINE_PATH).manifest
     assert manifest.training is None

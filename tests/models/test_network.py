@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from gm._native import policy
-from gm.errors import BadNetwork, UnsupportedNetwork
+from gm.errors import BadArgument, BadNetwork, UnsupportedNetwork
 from gm.models import Network
 from gm.models.oracle import oracle
 
@@ -25,6 +25,12 @@ def build(nodes, tensors, shape, outputs):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def rounded(weights):
+    """To bfloat16, nearest and ties to even, by way of the bits."""
+    bits = weights.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
 
 
 def random_dense(rng, widths, style, norm):
@@ -81,13 +87,41 @@ def test_a_random_dense_network_agrees_with_onnxruntime(seed, hidden, style, nor
 
 @pytest.mark.parametrize("instructions", range(policy.WIDEST + 1))
 @pytest.mark.parametrize("norm", ["none", "after", "before"])
-def test_every_instruction_set_gives_the_same_bits(instructions, norm):
+@pytest.mark.parametrize("tail", [0, 1])
+def test_every_instruction_set_gives_the_same_bits(instructions, norm, tail):
     rng = np.random.default_rng(3)
     file = random_dense(rng, [198, 256, 128, 64, 3], "transposed", norm)
     samples = rng.normal(size=(100, 198)).astype(np.float32)
-    expected = policy.Network(file).run(samples)
-    found = policy.Network(file, instructions).run(samples)
+    expected = policy.Network(file, tail=tail).run(samples)
+    found = policy.Network(file, instructions, tail).run(samples)
     assert found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("norm", ["none", "after", "before"])
+def test_a_bfloat16_tail_is_onnxruntime_on_rounded_weights(norm):
+    rng = np.random.default_rng(5)
+    file = random_dense(rng, [198, 256, 128, 64, 3], "transposed", norm)
+    samples = rng.normal(size=(100, 198)).astype(np.float32)
+    model = onnx.load_from_string(file)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    values = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
+    scale = values["g0"] if norm == "after" else np.float32(1)  # in the matrix when that is rounded
+    weights = rounded(values["w1"] * scale) / scale
+    bias = values["b1"].copy()
+    if norm == "after":  # what the norm adds meets the weights as they were
+        bias += (values["w1"] - weights) @ values["o0"]
+    for name, changed in (("w1", weights), ("b1", bias)):  # the others are small: not rounded
+        tensors[name].CopyFrom(numpy_helper.from_array(changed.astype(np.float32), name))
+    narrow = policy.Network(file, tail=1).run(samples)
+    _, run = oracle(model.SerializeToString())
+    np.testing.assert_allclose(narrow, run(samples), rtol=1e-4, atol=2e-5)
+    assert np.abs(narrow - policy.Network(file).run(samples)).max() > 1e-4
+
+
+def test_a_tail_that_is_none_is_refused():
+    file = random_dense(np.random.default_rng(5), [3, 4, 3], "plain", "none")
+    with pytest.raises(BadArgument, match=r"tail must be 0 \(float32\) or 1 \(bfloat16\): 2"):
+        policy.Network(file, tail=2)
 
 
 def test_a_matrix_input_is_flattened_row_by_row():

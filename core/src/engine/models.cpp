@@ -22,6 +22,7 @@ Failure load_agents(const std::vector<AgentSettings>& rows,
         agent.temperature = rows[i].temperature;
         agent.column_mask = rows[i].column_mask;
         agent.context_count = rows[i].context_count;
+        agent.tail = rows[i].tail;
         agent.onnx = onnx[i];
         out.column_mask |= rows[i].column_mask;
     }

@@ -103,7 +103,8 @@ Failure Ensemble::add_agent(const AgentOptions& options) {
         }
     }
     Failure failure = agent.network.load(
-        options.onnx, {kStrategicRows, agent.column_count, options.context_count});
+        options.onnx, {kStrategicRows, agent.column_count, options.context_count},
+        widest_instruction_set(), options.tail);
     if (!failure.is_ok()) {
         return fail(failure.status, "agent " + options.name + ": " + failure.text);
     }

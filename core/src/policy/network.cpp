@@ -2,6 +2,7 @@
 #include "gm/policy/network.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -11,54 +12,92 @@ namespace gm {
 
 namespace {
 
-std::uint32_t blocks_of(std::uint32_t width) {
-    return (width + kLanes - 1) / kLanes;
+// Narrow blocks come in pairs.
+std::size_t padded(std::size_t width, Tail kind = Tail::kFloat32) {
+    const std::size_t unit = kind == Tail::kBfloat16 ? 2 * kLanes : kLanes;
+    return (width + unit - 1) / unit * unit;
 }
 
-std::size_t padded(std::size_t width) {
-    return (width + kLanes - 1) / kLanes * kLanes;
+std::uint32_t blocks_of(std::uint32_t width, Tail kind = Tail::kFloat32) {
+    return static_cast<std::uint32_t>(padded(width, kind) / kLanes);
 }
 
 // Arrays of whole blocks, one after another; pointers are known once all of it has its place.
 class Packer {
  public:
-    std::size_t add_matrix(const std::vector<float>& weights, std::size_t outputs) {
-        const std::size_t width = padded(outputs);
+    // Narrow: words of two rounded weights.
+    std::size_t add_matrix(const std::vector<float>& weights, std::size_t outputs,
+                           Tail kind = Tail::kFloat32) {
+        const std::size_t width = padded(outputs, kind);
         const std::size_t inputs = weights.size() / outputs;
-        const std::size_t start = grow(inputs * width);
+        const bool is_narrow = kind == Tail::kBfloat16;
+        const std::size_t step = is_narrow ? width / 2 : width;  // words a row
+        const std::size_t start = grow(inputs * step);
+        std::vector<float> row(width, 0.0F);
         for (std::size_t i = 0; i < inputs; ++i) {
-            for (std::size_t o = 0; o < outputs; ++o) {
-                floats_[start + i * width + o] = weights[i * outputs + o];
+            std::copy_n(weights.begin() + static_cast<std::ptrdiff_t>(i * outputs), outputs,
+                        row.begin());
+            for (std::size_t w = 0; w < step; ++w) {
+                words_[start + i * step + w] = is_narrow ? narrow_word(row, w) : word_of(row[w]);
             }
         }
         return start;
     }
-    std::size_t add_row(const std::vector<float>& row) {
-        const std::size_t start = grow(row.size());
+    std::size_t add_row(const std::vector<float>& row, Tail kind = Tail::kFloat32) {
+        const std::size_t start = grow(padded(row.size(), kind));
         for (std::size_t i = 0; i < row.size(); ++i) {
-            floats_[start + i] = row[i];
+            words_[start + i] = word_of(row[i]);
         }
         return start;
     }
-    [[nodiscard]] const std::vector<float>& floats() const { return floats_; }
+    [[nodiscard]] const std::vector<std::uint32_t>& words() const { return words_; }
+    [[nodiscard]] bool is_finite() const { return is_finite_; }
 
  private:
     std::size_t grow(std::size_t count) {
-        const std::size_t start = floats_.size();
-        floats_.resize(start + padded(count), 0.0F);
+        const std::size_t start = words_.size();
+        words_.resize(start + padded(count), 0);
         return start;
     }
+    std::uint32_t word_of(float value) {
+        is_finite_ = is_finite_ && std::isfinite(value);
+        return std::bit_cast<std::uint32_t>(value);
+    }
+    // Word w of a row: lanes of neighbouring blocks.
+    std::uint32_t narrow_word(const std::vector<float>& row, std::size_t w) {
+        const std::size_t at = w / kLanes * 2 * kLanes + w % kLanes;
+        const float low = round_to_bfloat16(row[at]);
+        const float high = round_to_bfloat16(row[at + kLanes]);
+        is_finite_ = is_finite_ && std::isfinite(low) && std::isfinite(high);
+        return pair_of(low, high).bits;
+    }
 
-    std::vector<float> floats_;
+    std::vector<std::uint32_t> words_;
+    bool is_finite_ = true;
 };
 
 // A step with places instead of pointers, until the region is open.
 struct PackedStep {
     PlanStep step{};
-    std::size_t weights = 0;
+    Tail kind = Tail::kFloat32;
+    std::size_t weights = 0;  // matrix or scale
     std::size_t bias = 0;
     std::size_t column_sums = 0;
     std::size_t input_mask = 0;
+
+    [[nodiscard]] PlanStep at(const float* base) const {
+        PlanStep out = step;
+        if (kind == Tail::kBfloat16) {
+            out.matrix.narrow = reinterpret_cast<const Bfloat16Pair*>(base + weights);
+        } else {
+            out.matrix.wide = base + weights;
+        }
+        out.scale = base + weights;
+        out.bias = base + bias;
+        out.column_sums = base + column_sums;
+        out.input_mask = base + input_mask;
+        return out;
+    }
 };
 
 PackedStep start_step(StepKind kind, const NetworkOperator& from, std::uint32_t inputs) {
@@ -66,22 +105,28 @@ PackedStep start_step(StepKind kind, const NetworkOperator& from, std::uint32_t 
     packed.step.kind = kind;
     packed.step.inputs = inputs;
     packed.step.outputs = from.outputs;
-    packed.step.blocks = blocks_of(from.outputs);
     packed.step.epsilon = from.epsilon;
     packed.step.inverse_width = 1.0F / static_cast<float>(inputs);
     return packed;
 }
 
-PackedStep pack_dense(StepKind kind, const NetworkOperator& dense, Packer& packer) {
+// What a matrix is stored as.
+Tail kind_of(const NetworkOperator& dense, Tail tail) {
+    return dense.weights.size() < kNarrowWeightsMin ? Tail::kFloat32 : tail;
+}
+
+PackedStep pack_dense(StepKind kind, const NetworkOperator& dense, Tail tail, Packer& packer) {
     PackedStep packed = start_step(kind, dense, dense.inputs);
-    packed.weights = packer.add_matrix(dense.weights, dense.outputs);
-    packed.bias = packer.add_row(dense.bias);
+    packed.kind = kind_of(dense, tail);
+    packed.step.matrix.blocks = blocks_of(dense.outputs, packed.kind);
+    packed.weights = packer.add_matrix(dense.weights, dense.outputs, packed.kind);
+    packed.bias = packer.add_row(dense.bias, packed.kind);
     return packed;
 }
 
-PackedStep pack_plain(const NetworkOperator& from, Packer& packer) {
+PackedStep pack_plain(const NetworkOperator& from, Tail tail, Packer& packer) {
     if (from.kind == OperatorKind::kDense) {
-        return pack_dense(StepKind::kDense, from, packer);
+        return pack_dense(StepKind::kDense, from, tail, packer);
     }
     if (from.kind != OperatorKind::kLayerNorm) {
         const StepKind kind = from.kind == OperatorKind::kRelu   ? StepKind::kRelu
@@ -98,8 +143,10 @@ PackedStep pack_plain(const NetworkOperator& from, Packer& packer) {
 
 // y = ((h - mean) inverse gamma + beta) W + b = inverse (h V - mean S) + c with V = gamma W,
 // S = column sums of V, c = beta W + b. The matrix is then multiplied with h itself, whose zeros
-// can be skipped.
-PackedStep pack_folded(const NetworkOperator& norm, NetworkOperator dense, Packer& packer) {
+// can be skipped. In a narrow tail V is rounded before S is summed, so that the mean still cancels.
+PackedStep pack_folded(const NetworkOperator& norm, NetworkOperator dense, Tail tail,
+                       Packer& packer) {
+    const Tail kind = kind_of(dense, tail);
     std::vector<float> column_sums(dense.outputs);
     for (std::size_t o = 0; o < dense.outputs; ++o) {
         double sum = 0.0;
@@ -108,14 +155,15 @@ PackedStep pack_folded(const NetworkOperator& norm, NetworkOperator dense, Packe
             float& weight = dense.weights[i * dense.outputs + o];
             constant += static_cast<double>(norm.bias[i]) * static_cast<double>(weight);
             weight *= norm.weights[i];
+            weight = kind == Tail::kBfloat16 ? round_to_bfloat16(weight) : weight;
             sum += static_cast<double>(weight);
         }
         column_sums[o] = static_cast<float>(sum);
         dense.bias[o] = static_cast<float>(constant);
     }
-    PackedStep packed = pack_dense(StepKind::kReluNormDense, dense, packer);
+    PackedStep packed = pack_dense(StepKind::kReluNormDense, dense, tail, packer);
     packed.step.epsilon = norm.epsilon;
-    packed.column_sums = packer.add_row(column_sums);
+    packed.column_sums = packer.add_row(column_sums, kind);
     packed.input_mask = packer.add_row(std::vector<float>(dense.inputs, 1.0F));
     return packed;
 }
@@ -124,19 +172,20 @@ bool is_kind(const NetworkGraph& graph, std::size_t index, OperatorKind kind) {
     return index < graph.operators.size() && graph.operators[index].kind == kind;
 }
 
-std::vector<PackedStep> pack_steps(const NetworkGraph& graph, Packer& packer) {
+std::vector<PackedStep> pack_steps(const NetworkGraph& graph, Tail tail, Packer& packer) {
     std::vector<PackedStep> steps;
     for (std::size_t i = 1; i < graph.operators.size();) {  // each turn takes one to three
         const bool is_relu = is_kind(graph, i, OperatorKind::kRelu);
         if (is_relu && is_kind(graph, i + 1, OperatorKind::kDense)) {
-            steps.push_back(pack_dense(StepKind::kReluDense, graph.operators[i + 1], packer));
+            steps.push_back(pack_dense(StepKind::kReluDense, graph.operators[i + 1], tail, packer));
             i += 2;
         } else if (is_relu && is_kind(graph, i + 1, OperatorKind::kLayerNorm) &&
                    is_kind(graph, i + 2, OperatorKind::kDense)) {
-            steps.push_back(pack_folded(graph.operators[i + 1], graph.operators[i + 2], packer));
+            steps.push_back(
+                pack_folded(graph.operators[i + 1], graph.operators[i + 2], tail, packer));
             i += 3;
         } else {
-            steps.push_back(pack_plain(graph.operators[i], packer));
+            steps.push_back(pack_plain(graph.operators[i], tail, packer));
             i += 1;
         }
     }
@@ -227,13 +276,17 @@ const NetworkKernel* find_kernel(InstructionSet set) noexcept {
 }
 
 Failure Network::load(std::span<const std::uint8_t> onnx, const NetworkShape& shape,
-                      InstructionSet set) {
+                      InstructionSet set, Tail tail) {
     kernel_ = nullptr;
     const NetworkKernel* kernel = find_kernel(set);
     if (kernel == nullptr) {
         return fail(Status::kBadArgument, "instruction set " +
                                               std::to_string(static_cast<std::uint32_t>(set)) +
                                               " is not on this machine");
+    }
+    if (tail != Tail::kFloat32 && tail != Tail::kBfloat16) {
+        return fail(Status::kBadArgument, "tail must be 0 (float32) or 1 (bfloat16): " +
+                                              std::to_string(static_cast<std::uint32_t>(tail)));
     }
     NetworkGraph graph;
     Failure failure = read_onnx(onnx, graph);
@@ -247,14 +300,14 @@ Failure Network::load(std::span<const std::uint8_t> onnx, const NetworkShape& sh
     inputs_ = graph.inputs;
     input_shape_ = graph.input_shape;
     gives_probabilities_ = graph.operators.back().kind == OperatorKind::kSoftmax;
-    failure = place(graph, shape.rows != 0 ? (shape.rows - 1) * shape.row_width : 0);
+    failure = place(graph, shape.rows != 0 ? (shape.rows - 1) * shape.row_width : 0, tail);
     if (failure.is_ok()) {
         kernel_ = kernel;
     }
     return failure;
 }
 
-Failure Network::place(const NetworkGraph& graph, std::uint32_t known_inputs) {
+Failure Network::place(const NetworkGraph& graph, std::uint32_t known_inputs, Tail tail) {
     Packer packer;
     std::size_t changing = 0;
     const std::vector<PackedConv> convs = pack_convs(graph, packer, changing);
@@ -263,32 +316,28 @@ Failure Network::place(const NetworkGraph& graph, std::uint32_t known_inputs) {
                     "the newest row changes " + std::to_string(changing) +
                         " values of convolutions, at most " + std::to_string(kChangingMax));
     }
-    const NetworkOperator first = convs.empty()
-                                      ? graph.operators[0]
-                                      : pad_inputs(graph.operators[0], graph.convs.back().outputs);
-    const std::size_t first_weights = packer.add_matrix(first.weights, first.outputs);
-    const std::size_t first_bias = packer.add_row(first.bias);
-    const std::vector<PackedStep> packed = pack_steps(graph, packer);
-    const std::vector<float>& floats = packer.floats();
-    for (const float value : floats) {
-        if (!std::isfinite(value)) {  // a product of folding
-            return fail(Status::kBadNetwork, "LayerNormalization scale x weight is not finite");
-        }
+    const PackedStep first =
+        convs.empty()
+            ? pack_dense(StepKind::kDense, graph.operators[0], Tail::kFloat32, packer)
+            : pack_dense(StepKind::kDense,
+                         pad_inputs(graph.operators[0], graph.convs.back().outputs), tail, packer);
+    const std::vector<PackedStep> packed = pack_steps(graph, tail, packer);
+    if (!packer.is_finite()) {
+        return fail(Status::kBadNetwork,
+                    tail == Tail::kBfloat16
+                        ? "LayerNormalization scale x weight is not finite, or no bfloat16"
+                        : "LayerNormalization scale x weight is not finite");
     }
-    Failure failure = memory_.open(floats.size() * sizeof(float));
+    const std::vector<std::uint32_t>& words = packer.words();
+    Failure failure = memory_.open(words.size() * sizeof(std::uint32_t));
     if (!failure.is_ok()) {
         return failure;
     }
-    std::memcpy(memory_.bytes().data(), floats.data(), floats.size() * sizeof(float));
+    std::memcpy(memory_.bytes().data(), words.data(), words.size() * sizeof(std::uint32_t));
     const auto* base = reinterpret_cast<const float*>(memory_.bytes().data());
     steps_.clear();
     for (const PackedStep& from : packed) {
-        PlanStep step = from.step;
-        step.weights = base + from.weights;
-        step.bias = base + from.bias;
-        step.column_sums = base + from.column_sums;
-        step.input_mask = base + from.input_mask;
-        steps_.push_back(step);
+        steps_.push_back(from.at(base));
     }
     convs_.clear();
     for (const PackedConv& from : convs) {
@@ -297,26 +346,30 @@ Failure Network::place(const NetworkGraph& graph, std::uint32_t known_inputs) {
         step.bias = base + from.bias;
         convs_.push_back(step);
     }
+    const PlanStep start = first.at(base);
     plan_ = {};
-    plan_.first_weights = base + first_weights;
-    plan_.first_bias = base + first_bias;
-    plan_.first_inputs = first.inputs;
+    plan_.first = start.matrix;
+    plan_.first_bias = start.bias;
+    plan_.first_inputs = start.inputs;
     plan_.first_known = known_inputs;
-    plan_.first_blocks = blocks_of(first.outputs);
     plan_.known_inputs = known_inputs;
     plan_.step_count = static_cast<std::uint32_t>(steps_.size());
     plan_.outputs = graph.outputs;
     plan_.steps = steps_.data();
     if (!convs_.empty()) {
-        const ConvStep& last = convs_.back();
-        plan_.first_known = (graph.columns - last.changing) / graph.pool * last.blocks * kLanes;
-        plan_.convs = convs_.data();
-        plan_.conv_count = static_cast<std::uint32_t>(convs_.size());
-        plan_.columns = graph.columns;
-        plan_.pool = graph.pool;
-        plan_.inverse_pool = 1.0F / static_cast<float>(graph.pool);
+        set_columns(graph);
     }
     return ok();
+}
+
+void Network::set_columns(const NetworkGraph& graph) {
+    const ConvStep& last = convs_.back();
+    plan_.first_known = (graph.columns - last.changing) / graph.pool * last.blocks * kLanes;
+    plan_.convs = convs_.data();
+    plan_.conv_count = static_cast<std::uint32_t>(convs_.size());
+    plan_.columns = graph.columns;
+    plan_.pool = graph.pool;
+    plan_.inverse_pool = 1.0F / static_cast<float>(graph.pool);
 }
 
 }  // namespace gm

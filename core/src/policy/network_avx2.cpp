@@ -23,6 +23,7 @@ namespace {
 
 struct Lanes {
     static constexpr int kBlocks = 4;
+    static constexpr int kTileSums = 6;
     __m256 low;
     __m256 high;
 
@@ -32,6 +33,22 @@ struct Lanes {
     void store(float* to) const {
         _mm256_store_ps(to, low);
         _mm256_store_ps(to + 8, high);
+    }
+    static __m256i load_words(const Bfloat16Pair* from) {
+        return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+    }
+    static __m256 low_halves(__m256i words) {
+        return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+    }
+    static __m256 high_halves(__m256i words) {
+        const __m256i mask = _mm256_set1_epi32(static_cast<int>(0xffff0000U));
+        return _mm256_castsi256_ps(_mm256_and_si256(words, mask));
+    }
+    static Lanes load_low(const Bfloat16Pair* from) {
+        return {low_halves(load_words(from)), low_halves(load_words(from + 8))};
+    }
+    static Lanes load_high(const Bfloat16Pair* from) {
+        return {high_halves(load_words(from)), high_halves(load_words(from + 8))};
     }
     static Lanes broadcast(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
     static Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) {

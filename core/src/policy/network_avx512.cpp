@@ -23,10 +23,18 @@ namespace {
 
 struct Lanes {
     static constexpr int kBlocks = 16;
+    static constexpr int kTileSums = 24;
     __m512 lane;
 
     static Lanes load(const float* from) { return {_mm512_load_ps(from)}; }
     void store(float* to) const { _mm512_store_ps(to, lane); }
+    static Lanes load_low(const Bfloat16Pair* from) {
+        return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, _mm512_load_si512(from), 16))};
+    }
+    static Lanes load_high(const Bfloat16Pair* from) {
+        return {_mm512_castsi512_ps(_mm512_and_si512(
+            _mm512_load_si512(from), _mm512_set1_epi32(static_cast<int>(0xffff0000U))))};
+    }
     static Lanes broadcast(float value) { return {_mm512_set1_ps(value)}; }
     static Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) {
         return {_mm512_fmadd_ps(a.lane, b.lane, c.lane)};

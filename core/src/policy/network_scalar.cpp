@@ -1,4 +1,5 @@
 // The kernel for every machine: 16 lanes as 16 floats, fused multiply-add by std::fma.
+#include <bit>
 #include <cmath>
 
 #include "gm/policy/network_kernel.hpp"
@@ -9,6 +10,7 @@ namespace {
 
 struct Lanes {
     static constexpr int kBlocks = 1;
+    static constexpr int kTileSums = 6;
     float lane[kLanes];
 
     static Lanes load(const float* from) {
@@ -22,6 +24,20 @@ struct Lanes {
         for (std::uint32_t i = 0; i < kLanes; ++i) {
             to[i] = lane[i];
         }
+    }
+    static Lanes load_low(const Bfloat16Pair* from) {
+        Lanes out;
+        for (std::uint32_t i = 0; i < kLanes; ++i) {
+            out.lane[i] = std::bit_cast<float>(from[i].bits << 16);
+        }
+        return out;
+    }
+    static Lanes load_high(const Bfloat16Pair* from) {
+        Lanes out;
+        for (std::uint32_t i = 0; i < kLanes; ++i) {
+            out.lane[i] = std::bit_cast<float>(from[i].bits & 0xffff0000U);
+        }
+        return out;
     }
     static Lanes broadcast(float value) {
         Lanes out;

@@ -22,6 +22,8 @@ struct ConvNet {
     bool has_scale = true;
     bool is_bin_major = true;      // a Transpose before Flatten
     bool has_planar_pool = false;  // Unsqueeze, AveragePool of two axes, Squeeze
+    bool is_tail_rounded = false;  // weights after the pool are bfloat16 already
+    float bias_shift = 0.0F;       // of convolutions; 3: most neurons active
 };
 
 class ConvWriter {
@@ -52,8 +54,11 @@ class ConvWriter {
             const std::string suffix = std::to_string(i);
             const std::uint32_t outputs = net_.widths[i];
             const float scale = 1.7F / std::sqrt(static_cast<float>(inputs));
-            add_tensor("w" + suffix, {outputs, inputs},
-                       numbers_.many(std::size_t{inputs} * outputs, scale));
+            std::vector<float> weights = numbers_.many(std::size_t{inputs} * outputs, scale);
+            for (float& one : weights) {
+                one = net_.is_tail_rounded ? rounded_if_large(one, weights) : one;
+            }
+            add_tensor("w" + suffix, {outputs, inputs}, weights);
             add_tensor("b" + suffix, {outputs}, numbers_.many(outputs, 0.1F));
             push("Gemm", {"w" + suffix, "b" + suffix}, {int_attribute("transB", 1)});
             if (i + 1 < net_.widths.size()) {
@@ -91,7 +96,7 @@ class ConvWriter {
         const float scale = 1.7F / std::sqrt(static_cast<float>(inputs * taps));
         add_tensor("k" + suffix, {outputs, inputs, taps},
                    numbers_.many(std::size_t{outputs} * inputs * taps, scale));
-        add_tensor("c" + suffix, {outputs}, numbers_.many(outputs, 0.1F));
+        add_tensor("c" + suffix, {outputs}, numbers_.many(outputs, 0.1F), net_.bias_shift);
         push("Conv", {"k" + suffix, "c" + suffix},
              {ints_attribute("pads", {half, half}), ints_attribute("kernel_shape", {taps}),
               ints_attribute("strides", {1}), ints_attribute("dilations", {1}),

@@ -281,6 +281,36 @@ TEST_CASE("an agent that gives probabilities is refused") {
     CHECK(failure.text == "agent a: ends with a Softmax, must give logits");
 }
 
+TEST_CASE("an agent runs with the tail of its options") {
+    const Bytes file = dense_model({.widths = {198, 256, 128, 3}, .seed = 5});
+    Network narrow;
+    REQUIRE(narrow.load(file, {}, widest_instruction_set(), Tail::kBfloat16).is_ok());
+    AgentOptions agents[] = {agent(file, kMlmiColumns), agent(file, kMlmiColumns)};
+    agents[1].tail = Tail::kBfloat16;
+    Ensemble ensemble;
+    REQUIRE(ensemble.load(agents, 0.5).is_ok());
+    const auto state = fresh_state();
+    const std::vector<float> matrix = matrix_of(8);
+    DecisionValues out;
+    ensemble.decide(matrix.data(), {}, *state, out);
+    std::vector<float> input;
+    for (std::size_t row = 0; row < kStrategicRows; ++row) {
+        for (const std::size_t column : {0, 1, 8, 9}) {
+            input.push_back(matrix[row * kStrategicColumns + column]);
+        }
+    }
+    input.resize(198);
+    float logits[3];
+    narrow.run_full(input.data(), logits);
+    double total = 0.0;
+    for (const float logit : logits) total += std::exp(static_cast<double>(logit));
+    for (std::size_t k = 0; k < 3; ++k) {
+        const double share = std::exp(static_cast<double>(logits[k])) / total;
+        CHECK(static_cast<double>(out.agent_probability[1][k]) == doctest::Approx(share));
+        CHECK(out.agent_probability[0][k] != out.agent_probability[1][k]);
+    }
+}
+
 TEST_CASE("options outside their range are refused with the agent's name") {
     const Bytes file = constant(198, {0, 0, 0});
     const Bytes narrow = constant(198, {0, 0});
@@ -306,6 +336,9 @@ TEST_CASE("options outside their range are refused with the agent's name") {
     refuses(options);
     options = agent(file, kMlmiColumns);
     options.temperature = 0.0;
+    refuses(options);
+    options = agent(file, kMlmiColumns);
+    options.tail = static_cast<Tail>(7);
     refuses(options);
     options = agent(file, kMlmiColumns, std::numeric_limits<double>::quiet_NaN());
     refuses(options);

@@ -103,7 +103,7 @@ const ConvNet kNets[] = {
 };
 
 // Windows that move on row by row: new row against full, all instruction sets against each other.
-void check_windows(const ConvNet& net, int windows, int referenced) {
+void check_windows(const ConvNet& net, int windows, int referenced, Tail tail = Tail::kFloat32) {
     const Bytes file = conv_model(net);
     NetworkGraph graph;
     const Failure read = read_onnx(file, graph);
@@ -114,7 +114,7 @@ void check_windows(const ConvNet& net, int windows, int referenced) {
     for (const InstructionSet set : kSets) {
         if (find_kernel(set) != nullptr) {
             const Failure loaded =
-                networks.emplace_back().load(file, {net.columns, net.channels[0], 0}, set);
+                networks.emplace_back().load(file, {net.columns, net.channels[0], 0}, set, tail);
             CAPTURE(loaded.text);
             REQUIRE(loaded.is_ok());
         }
@@ -195,6 +195,45 @@ TEST_CASE("the newest row on prepared rows is the full computation and the slow 
     }
 }
 
+TEST_CASE("with a bfloat16 tail too, where weights after the pool are rounded") {
+    std::vector<ConvNet> nets(std::begin(kNets), std::end(kNets));
+    nets.push_back({.columns = 12,
+                    .channels = {3, 20, 41},  // padding between the columns
+                    .taps = {5, 3},
+                    .pool = 3,
+                    .widths = {140, 131, 4},
+                    .seed = 10});
+    for (ConvNet net : nets) {
+        CAPTURE(net.seed);
+        net.is_tail_rounded = true;
+        check_windows(net, 500, 10, Tail::kBfloat16);  // the reference: of the rounded file
+        net.is_tail_rounded = false;
+        check_windows(net, 500, 0, Tail::kBfloat16);
+    }
+}
+
+TEST_CASE("active columns are gathered, to the bits of the slow computation") {
+    for (const ConvNet& net : {ConvNet{.seed = 21, .bias_shift = 3.0F},
+                               ConvNet{.columns = 21,
+                                       .channels = {3, 20, 41},  // padding between columns
+                                       .taps = {5, 3},
+                                       .pool = 3,
+                                       .widths = {33, 4},
+                                       .seed = 22,
+                                       .bias_shift = 3.0F},
+                               ConvNet{.columns = 16,
+                                       .channels = {4, 16, 80},  // blocks that are left over
+                                       .taps = {1, 7},
+                                       .pool = 4,
+                                       .widths = {3},
+                                       .seed = 23,
+                                       .bias_shift = 3.0F},
+                               ConvNet{.seed = 24, .has_relu = false}}) {
+        CAPTURE(net.seed);
+        check_windows(net, 300, 20);
+    }
+}
+
 TEST_CASE("a batch gives the bits of its samples one by one") {
     for (const ConvNet& net : kNets) {
         CAPTURE(net.seed);
@@ -205,7 +244,7 @@ TEST_CASE("a batch gives the bits of its samples one by one") {
             }
             Network network;
             REQUIRE(network.load(file, {}, set).is_ok());
-            constexpr std::size_t kSamples = 14;  // two tiles and two
+            constexpr std::size_t kSamples = 14;  // a tile and two
             const std::vector<float> inputs = Numbers(4).many(kSamples * network.inputs());
             std::vector<float> batch(kSamples * network.outputs());
             std::vector<float> single(batch.size());

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -17,6 +18,7 @@ namespace {
 
 constexpr InstructionSet kSets[] = {InstructionSet::kScalar, InstructionSet::kAvx2,
                                     InstructionSet::kAvx512};
+constexpr Tail kTails[] = {Tail::kFloat32, Tail::kBfloat16};
 
 // The slow reference: one chain a neuron, no padding, no skipping; LayerNorm in double.
 std::vector<float> reference(const Bytes& file, const float* input) {
@@ -164,51 +166,153 @@ TEST_CASE("Tanh, a trailing ReLU, and a norm of odd width agree with the referen
     }
 }
 
-TEST_CASE("every instruction set gives the same bits") {
+// Scalar alone against a wide kernel alone and in batches.
+void check_same(const Bytes& file, InstructionSet set, Tail tail) {
+    Network scalar;
+    Network wide;
+    REQUIRE(scalar.load(file, {}, InstructionSet::kScalar, tail).is_ok());
+    REQUIRE(wide.load(file, {}, set, tail).is_ok());
+    Numbers numbers(11);
+    for (int round = 0; round < 30; ++round) {
+        const std::vector<float> input = numbers.many(scalar.inputs());
+        std::vector<float> expected(scalar.outputs());
+        std::vector<float> found(scalar.outputs());
+        scalar.run_full(input.data(), expected.data());
+        wide.run_full(input.data(), found.data());
+        CHECK(is_same(expected, found));
+    }
+    for (const std::size_t samples : {29, 20}) {  // two tiles and five; one, and one not full
+        const std::vector<float> inputs = numbers.many(samples * scalar.inputs());
+        std::vector<float> batch(samples * scalar.outputs());
+        wide.run_batch(inputs.data(), samples, batch.data());
+        for (std::size_t i = 0; i < samples; ++i) {
+            std::vector<float> one(scalar.outputs());
+            scalar.run_full(inputs.data() + i * scalar.inputs(), one.data());
+            const auto at = batch.begin() + static_cast<std::ptrdiff_t>(i * one.size());
+            CHECK(is_same(one, {at, at + static_cast<std::ptrdiff_t>(one.size())}));
+        }
+    }
+}
+
+TEST_CASE("every instruction set gives the same bits, with either tail") {
     const std::vector<Layers> cases = {
         {.widths = {624, 256, 128, 64, 7}, .seed = 3},
         {.widths = {198, 256, 128, 64, 3}, .seed = 4, .has_norm = true},
         {.widths = {198, 256, 128, 64, 3}, .seed = 5, .has_norm = true, .norm_comes_first = true},
         {.widths = {198, 3}, .seed = 6},
+        {.widths = {61, 135, 135, 170, 131}, .seed = 13},  // odd blocks of rounded weights
+        {.widths = {61, 135, 135, 170, 131}, .seed = 14, .has_norm = true},
         {.widths = {150, 2, 3}, .seed = 7},
         {.widths = {1, 1, 1}, .seed = 8},
         {.widths = {61, 401, 17, 223, 31}, .seed = 9, .has_norm = true},
         {.widths = {61, 401, 17, 223, 31}, .seed = 10, .has_norm = true, .bias_shift = 1.0F},
         {.widths = {198, 256, 128, 64, 3}, .seed = 11, .has_norm = true, .bias_shift = 3.0F}};
     for (const Layers& layers : cases) {
+        CAPTURE(layers.seed);
         const Bytes file = dense_model(layers);
-        Network scalar;
-        REQUIRE(scalar.load(file, {}, InstructionSet::kScalar).is_ok());
         for (const InstructionSet set : kSets) {
-            if (find_kernel(set) == nullptr) {
-                continue;
-            }
-            Network wide;
-            REQUIRE(wide.load(file, {}, set).is_ok());
-            Numbers numbers(11);
-            for (int round = 0; round < 30; ++round) {
-                const std::vector<float> input = numbers.many(scalar.inputs());
-                std::vector<float> expected(scalar.outputs());
-                std::vector<float> found(scalar.outputs());
-                scalar.run_full(input.data(), expected.data());
-                wide.run_full(input.data(), found.data());
-                CHECK(is_same(expected, found));
-            }
-            constexpr std::size_t kSamples = 20;  // three tiles and two
-            const std::vector<float> inputs = numbers.many(kSamples * scalar.inputs());
-            std::vector<float> batch(kSamples * scalar.outputs());
-            wide.run_batch(inputs.data(), kSamples, batch.data());
-            for (std::size_t i = 0; i < kSamples; ++i) {
-                std::vector<float> one(scalar.outputs());
-                scalar.run_full(inputs.data() + i * scalar.inputs(), one.data());
-                const auto at = batch.begin() + static_cast<std::ptrdiff_t>(i * one.size());
-                CHECK(is_same(one, {at, at + static_cast<std::ptrdiff_t>(one.size())}));
+            for (const Tail tail : kTails) {
+                if (find_kernel(set) != nullptr) {
+                    check_same(file, set, tail);
+                }
             }
         }
     }
 }
 
-TEST_CASE("the newest row on prepared rows is the full computation, bit for bit") {
+TEST_CASE("a batch takes more inputs than a tile holds") {
+    const Bytes file = dense_model({.widths = {kNetworkWidthMax + 37, 20, 3}, .seed = 12});
+    for (const InstructionSet set : kSets) {
+        if (find_kernel(set) != nullptr) {
+            check_same(file, set, Tail::kFloat32);
+        }
+    }
+}
+
+TEST_CASE("a bfloat16 tail gives the bits of a float32 network with rounded weights") {
+    for (std::uint32_t seed = 1; seed <= 8; ++seed) {
+        const Layers layers{.widths = {61, 140, 130, 127, 9, 5}, .seed = seed};
+        Layers rounded = layers;
+        rounded.is_tail_rounded = true;
+        Network narrow;
+        Network exact;
+        Network of_rounded;
+        REQUIRE(narrow.load(dense_model(layers), {}, widest_instruction_set(), Tail::kBfloat16)
+                    .is_ok());
+        REQUIRE(exact.load(dense_model(layers), {}).is_ok());
+        REQUIRE(of_rounded.load(dense_model(rounded), {}).is_ok());
+        const std::vector<float> input = Numbers(seed).many(61);
+        std::vector<float> found(5);
+        std::vector<float> expected(5);
+        std::vector<float> other(5);
+        narrow.run_full(input.data(), found.data());
+        of_rounded.run_full(input.data(), expected.data());
+        exact.run_full(input.data(), other.data());
+        CHECK(is_same(found, expected));
+        CHECK_FALSE(is_same(found, other));
+    }
+}
+
+TEST_CASE("a bfloat16 tail behind a norm stays near the float32 logits") {
+    for (const float shift : {-0.5F, 0.0F, 1.0F, 3.0F}) {  // folded and not
+        const Bytes file = dense_model(
+            {.widths = {198, 256, 128, 64, 3}, .seed = 17, .has_norm = true, .bias_shift = shift});
+        Network exact;
+        Network narrow;
+        REQUIRE(exact.load(file, {}).is_ok());
+        REQUIRE(narrow.load(file, {}, widest_instruction_set(), Tail::kBfloat16).is_ok());
+        Numbers numbers(3);
+        for (int round = 0; round < 50; ++round) {
+            const std::vector<float> input = numbers.many(198);
+            std::vector<float> expected(3);
+            std::vector<float> found(3);
+            exact.run_full(input.data(), expected.data());
+            narrow.run_full(input.data(), found.data());
+            for (std::size_t i = 0; i < 3; ++i) {
+                CHECK(std::abs(found[i] - expected[i]) < 0.02F);  // of logits around 1
+            }
+        }
+    }
+}
+
+TEST_CASE("rounding to bfloat16 is to nearest, ties to even") {
+    const float one = 1.0F;
+    CHECK(round_to_bfloat16(one + 0x1p-8F) == one);            // a tie, down
+    CHECK(round_to_bfloat16(one + 0x3p-8F) == one + 0x1p-6F);  // a tie, up
+    CHECK(round_to_bfloat16(-one - 0x1.2p-8F) == -one - 0x1p-7F);
+    CHECK(round_to_bfloat16(0.0F) == 0.0F);
+    CHECK(std::isinf(round_to_bfloat16(std::numeric_limits<float>::max())));
+    Numbers numbers(1);
+    for (int i = 0; i < 10000; ++i) {
+        const float value = numbers.next() * 3.0F;
+        CHECK(round_to_bfloat16(value) == nearest_bfloat16(value));
+    }
+    const Bfloat16Pair pair = pair_of(1.5F, -2.0F);
+    CHECK(std::bit_cast<float>(pair.bits << 16) == 1.5F);
+    CHECK(std::bit_cast<float>(pair.bits & 0xffff0000U) == -2.0F);
+}
+
+TEST_CASE("a tail that is none, and a weight that only float32 holds, are refused") {
+    Graph graph;
+    graph.nodes = {node("MatMul", {"x", "w"}, "a"), node("Relu", {"a"}, "r"),
+                   node("MatMul", {"r", "v"}, "y")};
+    const std::vector<float> large(kNarrowWeightsMin, 3.4e38F);
+    graph.tensors = {tensor("w", {1, 128}, std::vector<float>(128, 1.0F)),
+                     tensor("v", {128, 128}, large)};
+    graph.inputs = {value("x", {0, 1})};
+    graph.outputs = {value("y", {0, 128})};
+    const Bytes file = model(graph);
+    Network network;
+    CHECK(network.load(file, {}).is_ok());
+    const InstructionSet set = widest_instruction_set();
+    CHECK(network.load(file, {}, set, Tail::kBfloat16).status == Status::kBadNetwork);
+    const Failure failure = network.load(file, {}, set, static_cast<Tail>(2));
+    CHECK(failure.status == Status::kBadArgument);
+    CHECK(failure.text == "tail must be 0 (float32) or 1 (bfloat16): 2");
+}
+
+TEST_CASE(
+    "the newest row on prepared rows is the full computation, bit for bit, with either tail") {
     constexpr std::uint32_t kRows = 48;
     struct Case {
         Layers layers;
@@ -220,14 +324,18 @@ TEST_CASE("the newest row on prepared rows is the full computation, bit for bit"
         {{.widths = {198, 256, 128, 64, 3}, .seed = 24, .has_norm = true, .bias_shift = 1}, 4, 6},
         {{.widths = {624, 256, 128, 64, 7}, .seed = 22}, 13, 0},
         {{.widths = {150, 2, 3}, .seed = 23}, 3, 6}};
-    for (const Case& one : cases) {
+    for (std::size_t turn = 0; turn < 2 * std::size(cases); ++turn) {
+        const Case& one = cases[turn / 2];
         const Bytes file = dense_model(one.layers);
         Network network;
-        REQUIRE(network.load(file, {kRows, one.row_width, one.context}).is_ok());
+        REQUIRE(network
+                    .load(file, {kRows, one.row_width, one.context}, widest_instruction_set(),
+                          kTails[turn % 2])
+                    .is_ok());
         Numbers numbers(31);
         std::vector<float> window = numbers.many(std::size_t{kRows} * one.row_width);
         PreparedRows prepared;
-        for (int step = 0; step < 10000; ++step) {
+        for (int step = 0; step < 5000; ++step) {
             window.erase(window.begin(), window.begin() + one.row_width);
             network.prepare(window.data(), prepared);
             const std::vector<float> row = numbers.many(one.row_width);

@@ -159,12 +159,24 @@ class Numbers {
     std::uint32_t state_;
 };
 
+// The slow way to a bfloat16: eight bits of mantissa, ties to even.
+inline float nearest_bfloat16(float value) {
+    int exponent = 0;
+    const float mantissa = std::frexp(value, &exponent);
+    return std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8);
+}
+
+inline float rounded_if_large(float value, const std::vector<float>& matrix) {
+    return matrix.size() < 16384 ? value : nearest_bfloat16(value);
+}
+
 // Gemm, Relu, Gemm, ... of the given widths, with LayerNormalization after ReLU if wanted.
 struct Layers {
     std::vector<std::uint32_t> widths;
     std::uint32_t seed = 1;
     bool has_norm = false;
     bool norm_comes_first = false;  // before ReLU
+    bool is_tail_rounded = false;   // weights after the first matrix are bfloat16 already
     float bias_shift = 0.0F;        // 3: most neurons active
 };
 
@@ -183,8 +195,11 @@ inline Bytes dense_model(const Layers& layers) {
         const std::uint32_t outputs = layers.widths[i + 1];
         const std::string suffix = std::to_string(i);
         const float scale = 1.7F / std::sqrt(static_cast<float>(inputs));
-        graph.tensors.push_back(tensor("w" + suffix, {inputs, outputs},
-                                       numbers.many(std::size_t{inputs} * outputs, scale)));
+        std::vector<float> weights = numbers.many(std::size_t{inputs} * outputs, scale);
+        for (float& one : weights) {
+            one = layers.is_tail_rounded && i > 0 ? rounded_if_large(one, weights) : one;
+        }
+        graph.tensors.push_back(tensor("w" + suffix, {inputs, outputs}, weights));
         std::vector<float> bias = numbers.many(outputs, 0.1F);
         for (float& one : bias) {
             one += layers.bias_shift;

@@ -15,6 +15,7 @@
 #include "gm/base/status.hpp"
 #include "gm/features/schema.hpp"
 #include "gm/market/instrument.hpp"
+#include "gm/policy/bfloat16.hpp"
 #include "gm/risk/limits.hpp"
 #include "gm/wire/payload.hpp"
 
@@ -63,7 +64,8 @@ struct AgentSettings {
     std::uint32_t column_mask;    // bit c: column c, in ascending order; from 13: features
     std::uint32_t context_count;  // 0 or 6 values after the rows
     std::uint64_t onnx_size;
-    std::uint8_t reserved[16];
+    Tail tail;  // of the network's weights
+    std::uint8_t reserved[12];
 };
 static_assert(sizeof(AgentSettings) == 64 && offsetof(AgentSettings, column_mask) == 32);
 

@@ -38,6 +38,7 @@ struct AgentOptions {
     double temperature = 1.0;
     std::uint32_t column_mask = 0;    // bit c: column c, in ascending order; from 13: kernels
     std::uint32_t context_count = 0;  // 0 or kPolicyContext
+    Tail tail = Tail::kFloat32;
     std::span<const std::uint8_t> onnx;
 };
 

@@ -1,4 +1,4 @@
-// A dense or convolutional network read from ONNX and run natively, batch 1, exact float32.
+// A dense or convolutional network read from ONNX and run natively, exact float32.
 //
 // The newest row comes last: prepare() computes what the rows that are already known decide, of
 // convolutions all columns but the last few; run_new_row() adds the newest row and the context and
@@ -34,7 +34,10 @@ class Network {
 
     // Cold. Refuses what read_onnx refuses, an input that the shape does not explain, convolutions
     // of which the newest row changes too much, and an instruction set that the machine has not.
-    Failure load(std::span<const std::uint8_t> onnx, const NetworkShape& shape, InstructionSet set);
+    // A bfloat16 tail rounds the weights of large matrices but the first layer's, and is refused if
+    // one of them becomes infinite.
+    Failure load(std::span<const std::uint8_t> onnx, const NetworkShape& shape, InstructionSet set,
+                 Tail tail = Tail::kFloat32);
     Failure load(std::span<const std::uint8_t> onnx, const NetworkShape& shape) {
         return load(onnx, shape, widest_instruction_set());
     }
@@ -53,7 +56,7 @@ class Network {
         kernel_->run_full(plan_, input, logits);
     }
     // samples x inputs() floats in, samples x outputs() floats out; each the bits of run_full(),
-    // but for the sign of a zero. Takes a quarter of a MiB of stack.
+    // but for the sign of a zero. Takes half a MiB of stack.
     void run_batch(const float* input, std::size_t samples, float* logits) const noexcept {
         kernel_->run_batch(plan_, {input, inputs_, samples}, logits);
     }
@@ -71,7 +74,8 @@ class Network {
     [[nodiscard]] ObtainedMemory obtained() const { return memory_.obtained(); }  // cold
 
  private:
-    Failure place(const NetworkGraph& graph, std::uint32_t known_inputs);
+    Failure place(const NetworkGraph& graph, std::uint32_t known_inputs, Tail tail);
+    void set_columns(const NetworkGraph& graph);
 
     MemoryRegion memory_;
     std::vector<PlanStep> steps_;

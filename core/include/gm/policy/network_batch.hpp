@@ -6,31 +6,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "gm/policy/network_columns.hpp"
 #include "gm/policy/network_product.hpp"
 #include "gm/policy/network_steps.hpp"
+#include "gm/policy/network_tile.hpp"
 
 namespace gm::network_kernel {
 
-inline constexpr std::size_t kTile = 6;  // samples; with four blocks their sums fit 32 registers
+inline constexpr std::size_t kTile = 12;  // samples; with two blocks their sums fit 32 registers
+// Known to the compiler, so that one pointer reaches all samples; one line more than a power of
+// two, so that their values lie in different sets of the cache.
+inline constexpr std::size_t kTileStride = kNetworkWidthMax + kLanes;
 
-// A matrix, the inputs of each sample, and what its sums start with (null: 0).
-struct TileProduct {
-    const float* weights;
-    std::size_t count;
-    std::size_t stride;  // floats from one row of weights to the next, and of each sample's sums
-    const float* values[kTile];
-    const float* starts[kTile];
-};
-
-// 200 KiB on the stack: batches are cold.
+// 400 KiB on the stack, of which narrow networks touch a part: batches are cold.
 struct Tile {
-    alignas(64) float first[kTile * kNetworkWidthMax];
-    alignas(64) float second[kTile * kNetworkWidthMax];
+    alignas(64) float first[kTile * kTileStride];
+    alignas(64) float second[kTile * kTileStride];
     float* activations = first;
     float* next = second;
-    std::size_t stride = 0;  // from one sample's activations to the next
 
     void swap() {
         float* const old = activations;
@@ -39,49 +34,54 @@ struct Tile {
     }
 };
 
-template <typename Lanes, int kCount>
-inline void add_tile(const TileProduct& product, std::size_t offset, float* out) {
-    Lanes sums[kTile][kCount];
-    for (std::size_t s = 0; s < kTile; ++s) {
-        for (int b = 0; b < kCount; ++b) {
-            sums[s][b] = product.starts[s] != nullptr
-                             ? Lanes::load(product.starts[s] + offset + b * 16)
-                             : Lanes::broadcast(0.0F);
-        }
+// kCount blocks of the sums of all samples, as many samples at a time as the registers hold.
+template <typename Lanes, int kCount, typename Weight>
+inline void add_samples(const Weight* weights, std::size_t step, std::size_t count,
+                        const float* values, float* sums) {
+    constexpr int kSums = Lanes::kTileSums / kCount;
+    constexpr int kRows = kSums < static_cast<int>(kTile) ? kSums : static_cast<int>(kTile);
+    static_assert(kTile % kRows == 0);
+    for (std::size_t s = 0; s < kTile; s += kRows) {
+        add_tile<Lanes, kRows, kCount>(TileProduct<Weight>{weights, step, count,
+                                                           values + s * kTileStride, kTileStride,
+                                                           sums + s * kTileStride, kTileStride});
     }
-    const float* row = product.weights + offset;
-    for (std::size_t i = 0; i < product.count; ++i, row += product.stride) {
-        Lanes weights[kCount];
-#pragma GCC unroll 16
-        for (int b = 0; b < kCount; ++b) {
-            weights[b] = Lanes::load(row + b * 16);
-        }
-#pragma GCC unroll 16
-        for (std::size_t s = 0; s < kTile; ++s) {
-            const Lanes value = Lanes::broadcast(product.values[s][i]);
-#pragma GCC unroll 16
-            for (int b = 0; b < kCount; ++b) {
-                sums[s][b] = Lanes::fma(value, weights[b], sums[s][b]);
-            }
-        }
+}
+
+template <typename Lanes, typename Weight>
+inline void add_all_blocks(const Weight* weights, std::size_t step, std::size_t count,
+                           const float* values, float* sums) {
+    constexpr std::size_t kWords = kLanes / kOutputsOf<Weight>;  // of one block
+    std::size_t block = 0;
+    const std::size_t blocks = step / kWords;
+    for (; block + 2 <= blocks; block += 2) {
+        add_samples<Lanes, 2>(weights + block * kWords, step, count, values, sums + block * kLanes);
     }
-    for (std::size_t s = 0; s < kTile; ++s) {
-        for (int b = 0; b < kCount; ++b) {
-            sums[s][b].store(out + s * product.stride + offset + b * 16);
+    if constexpr (kOutputsOf<Weight> == 1) {
+        for (; block < blocks; ++block) {
+            add_samples<Lanes, 1>(weights + block * kWords, step, count, values,
+                                  sums + block * kLanes);
         }
     }
 }
 
+// sums += values x matrix, of each sample.
 template <typename Lanes>
-inline void multiply_tile(const TileProduct& product, float* out) {
-    std::size_t offset = 0;
-    if constexpr (Lanes::kBlocks >= 16) {
-        for (; offset + 64 <= product.stride; offset += 64) {
-            add_tile<Lanes, 4>(product, offset, out);
-        }
+inline void multiply_tile(const Matrix& matrix, std::size_t count, const float* values,
+                          float* sums) {
+    const std::size_t stride = std::size_t{matrix.blocks} * kLanes;
+    if (matrix.narrow != nullptr) {
+        add_all_blocks<Lanes>(matrix.narrow, stride / 2, count, values, sums);
+    } else {
+        add_all_blocks<Lanes>(matrix.wide, stride, count, values, sums);
     }
-    for (; offset < product.stride; offset += kLanes) {
-        add_tile<Lanes, 1>(product, offset, out);
+}
+
+// What a sample's sums start with; null: 0.
+template <typename Lanes>
+inline void start_sums(const float* start, std::uint32_t blocks, float* sums) {
+    for (std::size_t o = 0; o < std::size_t{blocks} * kLanes; o += kLanes) {
+        (start != nullptr ? Lanes::load(start + o) : Lanes::broadcast(0.0F)).store(sums + o);
     }
 }
 
@@ -111,58 +111,68 @@ inline void run_tile_step(const PlanStep& step, Tile& tile, Scratch& scratch) {
                            step.kind == StepKind::kReluNormDense;
     if (!is_matrix) {
         for (std::size_t s = 0; s < kTile; ++s) {
-            scratch.activations = tile.activations + s * tile.stride;
+            scratch.activations = tile.activations + s * kTileStride;
             run_step<Lanes>(step, scratch);
         }
         return;
     }
     Moments found[kTile];
     bool is_folded[kTile];
-    TileProduct product{step.weights, step.inputs, std::size_t{step.blocks} * kLanes, {}, {}};
     for (std::size_t s = 0; s < kTile; ++s) {
-        float* const x = tile.activations + s * tile.stride;
+        float* const x = tile.activations + s * kTileStride;
         is_folded[s] = ready_for_matrix<Lanes>(step, x, scratch, found[s]);
-        product.values[s] = x;
-        product.starts[s] = is_folded[s] ? nullptr : step.bias;
+        start_sums<Lanes>(is_folded[s] ? nullptr : step.bias, step.matrix.blocks,
+                          tile.next + s * kTileStride);
     }
-    multiply_tile<Lanes>(product, tile.next);
+    multiply_tile<Lanes>(step.matrix, step.inputs, tile.activations, tile.next);
     for (std::size_t s = 0; s < kTile; ++s) {
         if (is_folded[s]) {
-            unfold<Lanes>(step, found[s], tile.next + s * product.stride);
+            unfold<Lanes>(step, found[s], tile.next + s * kTileStride);
         }
     }
-    tile.stride = product.stride;
     tile.swap();
 }
 
-// kTile samples, `inputs` floats each.
+// Past the last sample that one again: a tile is always full.
+[[gnu::always_inline]] inline std::size_t sample_of(std::size_t row, const BatchInput& batch) {
+    return row < batch.samples ? row : batch.samples - 1;
+}
+
+// The first matrix, a part of its inputs at a time: more of them may be than a tile holds.
 template <typename Lanes>
-inline void run_tile(const NetworkPlan& plan, const float* input, std::size_t inputs,
-                     float* logits) {
+inline void run_first_matrix(const NetworkPlan& plan, const BatchInput& batch, Tile& tile,
+                             Scratch& scratch) {
+    for (std::size_t s = 0; s < kTile; ++s) {
+        start_sums<Lanes>(plan.first_bias, plan.first.blocks, tile.next + s * kTileStride);
+    }
+    for (std::size_t i = 0; i < plan.first_inputs; i += kNetworkWidthMax) {
+        const std::size_t left = plan.first_inputs - i;
+        const std::size_t count = left < kNetworkWidthMax ? left : kNetworkWidthMax;
+        for (std::size_t s = 0; s < kTile; ++s) {
+            const float* from = batch.values + sample_of(s, batch) * batch.inputs + i;
+            if (plan.conv_count != 0) {  // their bins are never more than kNetworkWidthMax
+                run_columns<Lanes>(plan, from, scratch);
+                from = scratch.activations;
+            }
+            std::memcpy(tile.activations + s * kTileStride, from, count * sizeof(float));
+        }
+        multiply_tile<Lanes>(rows_from(plan.first, i), count, tile.activations, tile.next);
+    }
+    tile.swap();
+}
+
+// 1 to kTile samples.
+template <typename Lanes>
+inline void run_tile(const NetworkPlan& plan, const BatchInput& batch, float* logits) {
     Tile tile;
     Scratch scratch;
-    TileProduct product{
-        plan.first_weights, plan.first_inputs, std::size_t{plan.first_blocks} * kLanes, {}, {}};
-    for (std::size_t s = 0; s < kTile; ++s) {
-        product.values[s] = input + s * inputs;
-        product.starts[s] = plan.first_bias;
-        if (plan.conv_count != 0) {
-            run_columns<Lanes>(plan, product.values[s], scratch);
-            float* const bins = tile.activations + s * plan.first_inputs;
-            copy<Lanes>(scratch.activations, plan.first_inputs, bins);
-            product.values[s] = bins;
-        }
-    }
-    multiply_tile<Lanes>(product, tile.next);
-    tile.stride = product.stride;
-    tile.swap();
+    run_first_matrix<Lanes>(plan, batch, tile, scratch);
     for (std::uint32_t i = 0; i < plan.step_count; ++i) {  // at most kOnnxNodesMax
         run_tile_step<Lanes>(plan.steps[i], tile, scratch);
     }
-    for (std::size_t s = 0; s < kTile; ++s) {
-        for (std::uint32_t o = 0; o < plan.outputs; ++o) {
-            logits[s * plan.outputs + o] = tile.activations[s * tile.stride + o];
-        }
+    for (std::size_t s = 0; s < batch.samples; ++s) {
+        std::memcpy(logits + s * plan.outputs, tile.activations + s * kTileStride,
+                    plan.outputs * sizeof(float));
     }
 }
 

@@ -9,20 +9,13 @@
 #include <cstdint>
 
 #include "gm/policy/network_product.hpp"
+#include "gm/policy/network_tile.hpp"
 
 namespace gm::network_kernel {
 
-// The inputs of one column: all in order, or those listed in rows.
-struct ColumnInputs {
-    const float* values;
-    const std::uint32_t* rows;  // null: 0, 1, 2, ...
-    std::size_t count;
-};
-
 // kTaps neighbouring sums, the oldest at `sums`, which takes tap `tap`; the next takes tap - 1.
 template <typename Lanes, int kTaps, int kCount, bool kIsSparse>
-inline void add_taps(const ConvStep& step, const ColumnInputs& from, std::size_t tap,
-                     float* sums_at) {
+inline void add_taps(const ConvStep& step, const Inputs& from, std::size_t tap, float* sums_at) {
     const std::size_t width = std::size_t{step.blocks} * kLanes;
     const std::size_t tap_size = step.inputs * width;
     Lanes sums[kTaps][kCount];
@@ -55,8 +48,7 @@ inline void add_taps(const ConvStep& step, const ColumnInputs& from, std::size_t
 }
 
 template <typename Lanes, int kTaps, bool kIsSparse>
-inline void add_neighbours(const ConvStep& step, const ColumnInputs& from, std::size_t tap,
-                           float* sums) {
+inline void add_neighbours(const ConvStep& step, const Inputs& from, std::size_t tap, float* sums) {
     // Three taps of so many blocks fit the registers.
     constexpr std::size_t kCount = Lanes::kBlocks >= 16 ? 4 : Lanes::kBlocks >= 4 ? 2 : 1;
     ConvStep part = step;
@@ -74,8 +66,8 @@ inline void add_neighbours(const ConvStep& step, const ColumnInputs& from, std::
 
 // One column of inputs into the sums of the columns [first, first + count) around it.
 template <typename Lanes, bool kIsSparse>
-inline void add_column(const ConvStep& step, const ColumnInputs& from, std::size_t tap,
-                       std::size_t count, float* sums) {
+inline void add_column(const ConvStep& step, const Inputs& from, std::size_t tap, std::size_t count,
+                       float* sums) {
     const std::size_t width = std::size_t{step.blocks} * kLanes;
     for (; count >= 3; count -= 3, tap -= 3, sums += 3 * width) {  // at most kConvTapsMax
         add_neighbours<Lanes, 3, kIsSparse>(step, from, tap, sums);
@@ -169,6 +161,82 @@ inline void pool_columns(const NetworkPlan& plan, const Columns& range, const fl
     }
 }
 
+// Taps [first, last) of a kernel.
+struct Taps {
+    std::size_t first;
+    std::size_t last;
+};
+
+// kRows columns from `first` on, each with the same taps, all inputs multiplied.
+template <typename Lanes, int kRows, int kCount>
+inline void gather_blocks(const ConvStep& step, const Taps& taps, std::size_t first,
+                          const float* inputs, float* sums) {
+    const std::size_t width = std::size_t{step.blocks} * kLanes;
+    // Without padding between columns, all that one sum is made of lies in one piece.
+    const bool is_one_piece = step.inputs == step.input_stride;
+    const std::size_t turn = is_one_piece ? taps.last - taps.first : 1;  // taps in one go
+    for (std::size_t tap = taps.first; tap < taps.last; tap += turn) {   // at most kConvTapsMax
+        add_tile<Lanes, kRows, kCount>(
+            TileProduct<float>{step.weights + tap * step.inputs * width, width, turn * step.inputs,
+                               inputs + (first + tap - step.taps / 2) * step.input_stride,
+                               step.input_stride, sums + first * width, width});
+    }
+}
+
+template <typename Lanes, int kRows>
+inline void gather_columns(const ConvStep& step, const Taps& taps, std::size_t first,
+                           const float* inputs, float* sums) {
+    constexpr int kCount = Lanes::kTileSums >= 4 * kRows ? 4 : 1;
+    ConvStep part = step;  // its weights and blocks: those that are left
+    std::uint32_t block = 0;
+    for (; block + kCount <= step.blocks; block += kCount) {
+        gather_blocks<Lanes, kRows, kCount>(part, taps, first, inputs, sums + block * kLanes);
+        part.weights += kCount * kLanes;
+    }
+    for (; block < step.blocks; ++block) {
+        gather_blocks<Lanes, kRows, 1>(part, taps, first, inputs, sums + block * kLanes);
+        part.weights += kLanes;
+    }
+}
+
+// All inputs of all columns multiplied; columns in the middle share each weight, six at a time.
+template <typename Lanes>
+inline void gather_all_columns(const ConvStep& step, std::size_t columns, const float* inputs,
+                               float* sums) {
+    constexpr std::size_t kTogether = 6;  // with four blocks their sums fit 32 registers
+    const std::size_t half = step.taps / 2;
+    for (std::size_t j = 0; j < columns;) {  // each turn takes one or six
+        if (j >= half && j + kTogether + half <= columns) {
+            gather_columns<Lanes, kTogether>(step, {0, step.taps}, j, inputs, sums);
+            j += kTogether;
+            continue;
+        }
+        const std::size_t first = j < half ? half - j : 0;
+        const std::size_t last = j + half < columns ? step.taps : columns + half - j;
+        gather_columns<Lanes, 1>(step, {first, last}, j, inputs, sums);
+        ++j;
+    }
+}
+
+// Whether to multiply all inputs, zeros too: gathering reads a weight for six columns at once,
+// which is worth more than skipping a quarter. A fourth of the columns tells how many are zeros.
+// Where some are, only a ReLU after the sums makes the sign of a zero sum nobody's business.
+template <typename Lanes>
+inline bool is_dense(const ConvStep& step, std::size_t columns, const float* inputs,
+                     Scratch& scratch) {
+    if (!step.is_sparse || !step.has_relu) {
+        return !step.is_sparse;
+    }
+    std::size_t active = 0;
+    std::size_t all = 0;
+    for (std::size_t j = 0; j < columns; j += 4) {
+        active += Lanes::collect(inputs + j * step.input_stride, step.inputs, scratch.values,
+                                 scratch.rows);
+        all += step.inputs;
+    }
+    return active * 4 >= all * 3;
+}
+
 // All columns; the bins are then scratch.activations.
 template <typename Lanes>
 inline void run_columns(const NetworkPlan& plan, const float* input, Scratch& scratch) {
@@ -176,7 +244,11 @@ inline void run_columns(const NetworkPlan& plan, const float* input, Scratch& sc
     for (std::uint32_t c = 0; c < plan.conv_count; ++c) {  // at most kConvLayersMax
         const ConvStep& step = plan.convs[c];
         start_columns<Lanes>(step, plan.columns, scratch.next);
-        add_columns<Lanes>(step, plan.columns, all, input, {scratch.next, 0}, scratch);
+        if (is_dense<Lanes>(step, plan.columns, input, scratch)) {
+            gather_all_columns<Lanes>(step, plan.columns, input, scratch.next);
+        } else {
+            add_columns<Lanes>(step, plan.columns, all, input, {scratch.next, 0}, scratch);
+        }
         finish_columns<Lanes>(step, plan.columns, scratch.next);
         scratch.swap();
         input = scratch.activations;

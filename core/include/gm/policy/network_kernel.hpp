@@ -3,7 +3,8 @@
 // compiled for a wider machine is ever shared with a narrower one.
 //
 // Lanes must offer: kBlocks (accumulators that fit the registers), load, store, broadcast, fma,
-// add, subtract, multiply, relu, sum (lane i + lane i + 8, then 4, 2, 1), and collect.
+// add, subtract, multiply, relu, sum (lane i + lane i + 8, then 4, 2, 1), and collect; load_low and
+// load_high of words of bfloat16; kTileSums (accumulators of a tile, each of one block).
 #pragma once
 
 #include <cstddef>
@@ -70,13 +71,17 @@ inline void run_new_row(const NetworkPlan& plan, const PreparedRows& prepared, c
 
 template <typename Lanes>
 inline void run_batch(const NetworkPlan& plan, const BatchInput& batch, float* logits) noexcept {
-    std::size_t i = 0;
-    for (; i + kTile <= batch.samples; i += kTile) {
-        run_tile<Lanes>(plan, batch.values + i * batch.inputs, batch.inputs,
-                        logits + i * plan.outputs);
+    BatchInput rest = batch;
+    // Half a tile costs what as many samples alone cost.
+    while (rest.samples * 2 >= kTile) {
+        const std::size_t count = rest.samples < kTile ? rest.samples : kTile;
+        run_tile<Lanes>(plan, {rest.values, rest.inputs, count}, logits);
+        rest.values += count * rest.inputs;
+        rest.samples -= count;
+        logits += count * plan.outputs;
     }
-    for (; i < batch.samples; ++i) {
-        run_full<Lanes>(plan, batch.values + i * batch.inputs, logits + i * plan.outputs);
+    for (std::size_t i = 0; i < rest.samples; ++i) {
+        run_full<Lanes>(plan, rest.values + i * rest.inputs, logits + i * plan.outputs);
     }
 }
 

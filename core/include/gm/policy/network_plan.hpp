@@ -7,12 +7,16 @@
 // A column of a convolution is such a chain too: bias, columns oldest to newest, channels in order;
 // columns outside the window are left out. A pool adds its columns oldest first, then divides.
 // Matrices lie [input][output], outputs padded with zeros to blocks of 16 floats, 64-byte aligned.
+// With a bfloat16 tail large matrices after the first layer (the first matrix, or the convolutions)
+// hold rounded weights. They are the same chains of float32 over other numbers, so all of the above
+// holds for them too, and the logits are those of a float32 network with rounded weights.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "gm/base/instruction_set.hpp"
+#include "gm/policy/bfloat16.hpp"
 #include "gm/policy/onnx_reader.hpp"
 
 namespace gm {
@@ -31,14 +35,21 @@ enum class StepKind : std::uint32_t {
     kSoftmax,
 };
 
+// Weights of one kind; the other is null.
+struct Matrix {
+    const float* wide;           // [input][16 x blocks]
+    const Bfloat16Pair* narrow;  // [input][8 x blocks]
+    std::uint32_t blocks;        // of 16 outputs; even where narrow
+};
+
 struct PlanStep {
     StepKind kind;
     std::uint32_t inputs;
     std::uint32_t outputs;
-    std::uint32_t blocks;      // of 16 outputs
     float epsilon;             // kLayerNorm, kReluNormDense
     float inverse_width;       // 1 / inputs
-    const float* weights;      // dense: matrix; kLayerNorm: scale
+    Matrix matrix;             // kDense, kReluDense, kReluNormDense
+    const float* scale;        // kLayerNorm
     const float* bias;         // kReluNormDense: beta x matrix + bias
     const float* column_sums;  // kReluNormDense: sum of the matrix over its inputs
     const float* input_mask;   // 1 for an input, 0 for padding: kLayerNorm, kReluNormDense
@@ -58,11 +69,10 @@ struct ConvStep {
 };
 
 struct NetworkPlan {
-    const float* first_weights;  // first matrix: [input][16 x first_blocks]
+    Matrix first;  // after the convolutions, if there are any
     const float* first_bias;
     std::uint32_t first_inputs;
-    std::uint32_t first_known;  // inputs that the newest row does not change
-    std::uint32_t first_blocks;
+    std::uint32_t first_known;   // inputs that the newest row does not change
     std::uint32_t known_inputs;  // floats of the rows before the newest
     std::uint32_t step_count;
     std::uint32_t outputs;

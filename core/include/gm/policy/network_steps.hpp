@@ -86,7 +86,7 @@ inline void normalise(const PlanStep& step, float* x) {
     const Lanes inverse = Lanes::broadcast(found.inverse);
     for (std::size_t i = 0; i < step.inputs; i += kLanes) {
         const Lanes away = Lanes::multiply(Lanes::subtract(Lanes::load(x + i), mean), inverse);
-        Lanes::fma(away, Lanes::load(step.weights + i), Lanes::load(step.bias + i)).store(x + i);
+        Lanes::fma(away, Lanes::load(step.scale + i), Lanes::load(step.bias + i)).store(x + i);
     }
 }
 
@@ -95,7 +95,7 @@ template <typename Lanes>
 inline void unfold(const PlanStep& step, const Moments& found, float* sums) {
     const Lanes minus_mean = Lanes::broadcast(-found.mean);
     const Lanes inverse = Lanes::broadcast(found.inverse);
-    for (std::size_t o = 0; o < step.blocks * kLanes; o += kLanes) {
+    for (std::size_t o = 0; o < step.matrix.blocks * kLanes; o += kLanes) {
         const Lanes centred =
             Lanes::fma(minus_mean, Lanes::load(step.column_sums + o), Lanes::load(sums + o));
         Lanes::fma(inverse, centred, Lanes::load(step.bias + o)).store(sums + o);
@@ -107,9 +107,7 @@ template <typename Lanes>
 inline void multiply_active(const PlanStep& step, const float* start, Scratch& scratch) {
     const std::size_t count =
         Lanes::collect(scratch.activations, step.inputs, scratch.values, scratch.rows);
-    multiply<Lanes, true>(
-        {step.weights, scratch.values, scratch.rows, count, std::size_t{step.blocks} * kLanes},
-        start, scratch.next);
+    multiply<Lanes, true>(step.matrix, {scratch.values, scratch.rows, count}, start, scratch.next);
 }
 
 // Collects the active inputs. Folding subtracts mean x column_sums from a sum, which costs digits
@@ -125,11 +123,10 @@ inline bool is_foldable(const PlanStep& step, const float* x, Scratch& scratch) 
 template <typename Lanes>
 inline void multiply_normalised(const PlanStep& step, Scratch& scratch) {
     const float* x = scratch.activations;
-    const std::size_t stride = std::size_t{step.blocks} * kLanes;
     if (is_foldable<Lanes>(step, x, scratch)) {
         const Moments found = sparse_moments<Lanes>(step, x);
-        multiply<Lanes, true>({step.weights, scratch.values, scratch.rows, scratch.active, stride},
-                              nullptr, scratch.next);
+        multiply<Lanes, true>(step.matrix, {scratch.values, scratch.rows, scratch.active}, nullptr,
+                              scratch.next);
         unfold<Lanes>(step, found, scratch.next);
         return;
     }
@@ -140,7 +137,7 @@ inline void multiply_normalised(const PlanStep& step, Scratch& scratch) {
         const Lanes away = Lanes::subtract(Lanes::load(x + i).relu(), mean);
         Lanes::multiply(away, inverse).store(scratch.values + i);
     }
-    multiply<Lanes, false>({step.weights, scratch.values, nullptr, step.inputs, stride}, step.bias,
+    multiply<Lanes, false>(step.matrix, {scratch.values, nullptr, step.inputs}, step.bias,
                            scratch.next);
 }
 
@@ -168,9 +165,7 @@ inline void run_step(const PlanStep& step, Scratch& scratch) {
     float* x = scratch.activations;
     switch (step.kind) {
         case StepKind::kDense:
-            multiply<Lanes, false>(
-                {step.weights, x, nullptr, step.inputs, std::size_t{step.blocks} * kLanes},
-                step.bias, scratch.next);
+            multiply<Lanes, false>(step.matrix, {x, nullptr, step.inputs}, step.bias, scratch.next);
             scratch.swap();
             break;
         case StepKind::kReluDense:
