@@ -27,6 +27,7 @@ CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
 .PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
+        mappo-btc \
         fuzz fuzz-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
@@ -98,6 +99,16 @@ kill-campaign: native core
 
 test-train: native $(TRAIN_INSTALLED)
 	$(BIN)/pytest -m "train and not data and not slow" $(SPREAD) $(PYTEST)
+
+# The shipped bundle mappo-btc again, from the sample data: its hash is the last line. One thread:
+# equal on this kind of machine.
+mappo-btc: native $(TRAIN_INSTALLED)
+	rm -rf build/mappo_btc
+	$(BIN)/gm train --strategic "$(GM_DATA)/btc_perp_1m_202201.csv" --instrument BTC-PERP \
+	    --settings configs/mappo_btc.yaml --config configs/development.yaml \
+	    --episode-bars 64 --validation-share 0.15 --test-share 0.25 --out build/mappo_btc
+	$(BIN)/gm export build/mappo_btc --out gm/models/mappo_btc --name mappo_btc \
+	    --label "MAPPO, BTC January 2022, small sample"
 
 # Every decoder of bytes from outside under a fuzzer: the saved inputs and a minute of new ones, or
 # ten million executions of each target. TARGETS="frame csv" runs these alone.

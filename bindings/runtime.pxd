@@ -115,8 +115,11 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t live_model
         uint64_t shadow_model
         uint64_t last_model
+        uint64_t before_model
+        uint64_t late_decisions
         uint8_t live_sha256[32]
         uint8_t shadow_sha256[32]
+        uint8_t before_sha256[32]
 
     cdef struct JournalStatus:
         uint64_t published
@@ -145,6 +148,7 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         int64_t held_bars
         uint64_t backfilled_bars
         int64_t bars_needed
+        float newest_row[16]
 
     cdef struct StageStatus:
         uint64_t count

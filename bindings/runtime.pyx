@@ -333,18 +333,24 @@ cdef dict replay_dict(const ReplayReport& report):
     }
 
 
+cdef str hex_of(const uint8_t* digest):
+    """64 digits. A struct that becomes a dict gives arrays of bytes as texts that end at a 0."""
+    return (<const char*>digest)[:32].hex()
+
+
 cdef dict reading_dict(const StatusReading& reading, bint is_whole):
     cdef size_t i
     io = dict(reading.io)
     io["phase"] = describe_phase(reading.io.phase).decode()
-    io["tape_id"] = bytes(io["tape_id"]).hex()
+    io["tape_id"] = hex_of(&reading.io.tape_id[0])
     io["frame_faults"] = {
         describe_fault(<FrameFault><uint8_t>i).decode(): reading.io.frame_faults[i]
         for i in range(1, kFrameFaults)
     }
     engine = dict(reading.engine)
-    for key in ("live_sha256", "shadow_sha256"):
-        engine[key] = bytes(engine[key]).hex()
+    engine["live_sha256"] = hex_of(&reading.engine.live_sha256[0])
+    engine["shadow_sha256"] = hex_of(&reading.engine.shadow_sha256[0])
+    engine["before_sha256"] = hex_of(&reading.engine.before_sha256[0])
     engine["kernels"] = [
         row | {"name": row["name"].decode()} for row in engine["kernels"] if row["name"]
     ]

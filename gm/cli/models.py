@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gm.models.command import Doing, Listing, ModelsOptions, Shown
+    from gm.models.manifest import Training
     from gm.models.registry import Change
 
 HELP = """List, check and move model bundles: candidate, shadow, live, retired.
@@ -22,7 +23,10 @@ HELP = """List, check and move model bundles: candidate, shadow, live, retired.
 Example: gm models list
 """
 Bundle = Annotated[str, Parameter(help="Name, folder, or four or more digits of the hash.")]
-Registry = Annotated[Path, Parameter(help="Folder of the registry.")]
+Registry = Annotated[
+    Path | None,
+    Parameter(help="Folder of the registry. Default: models.registry of the settings."),
+]
 Person = Annotated[str, Parameter(help="Who does it; in people.yaml if models.people_file is set.")]
 Reason = Annotated[str, Parameter(help="Why; kept in the history.")]
 Profile = Annotated[str | None, Parameter(help="Default: policy.profile of the settings.")]
@@ -32,7 +36,7 @@ app = App(name="models", help=HELP, help_format="plaintext")
 
 
 @app.command(name="list")
-def list_(*, registry: Registry = ROOT, config: Config = None, json: Json = False) -> int:
+def list_(*, registry: Registry = None, config: Config = None, json: Json = False) -> int:
     """List the registered bundles and their states.
 
     Example: gm models list --json
@@ -47,7 +51,7 @@ def list_(*, registry: Registry = ROOT, config: Config = None, json: Json = Fals
 
 @app.command
 def show(
-    bundle: Bundle, /, *, registry: Registry = ROOT, config: Config = None, json: Json = False
+    bundle: Bundle, /, *, registry: Registry = None, config: Config = None, json: Json = False
 ) -> int:
     """Show what a bundle is, what it was trained on, and its way through the registry.
 
@@ -63,7 +67,7 @@ def show(
 
 @app.command
 def verify(
-    bundle: Bundle, /, *, registry: Registry = ROOT, config: Config = None, json: Json = False
+    bundle: Bundle, /, *, registry: Registry = None, config: Config = None, json: Json = False
 ) -> int:
     """Name every fault of a bundle; exit code 1 if there is one.
 
@@ -90,7 +94,7 @@ def add(
     person: Person,
     reason: Reason,
     profile: Profile = None,
-    registry: Registry = ROOT,
+    registry: Registry = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -113,7 +117,7 @@ def promote(
     to: Annotated[Literal["shadow", "live", "retired"], Parameter(help="Its next state.")],
     person: Person,
     reason: Reason,
-    registry: Registry = ROOT,
+    registry: Registry = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -134,7 +138,7 @@ def rollback(
     person: Person,
     reason: Reason,
     profile: Profile = None,
-    registry: Registry = ROOT,
+    registry: Registry = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -156,7 +160,7 @@ def sign(
     *,
     person: Annotated[str, Parameter(help="Name in people.yaml.")],
     key: Annotated[Path, Parameter(help="Ed25519 private key in PEM, mode 0600.")],
-    registry: Registry = ROOT,
+    registry: Registry = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -179,7 +183,7 @@ def tail(
     /,
     *,
     to: Annotated[Literal["f32", "bf16"], Parameter(help="Large matrices after the first layer.")],
-    registry: Registry = ROOT,
+    registry: Registry = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -197,10 +201,12 @@ def tail(
     return 0
 
 
-def _options(registry: Path, config: Path | None) -> "ModelsOptions":
-    from gm.models.command import ModelsOptions
+def _options(registry: Path | None, config: Path | None) -> "ModelsOptions":
+    from gm.models.command import ModelsOptions, configured_root
 
-    return ModelsOptions(root=registry, config=config_path(config))
+    path = config_path(config)
+    root = registry or configured_root(path) or ROOT
+    return ModelsOptions(root=root, config=path)
 
 
 def _doing(person: str, reason: str) -> "Doing":
@@ -253,14 +259,33 @@ def _print_shown(found: "Shown") -> None:
     _print_table(agents)
     training = manifest.training
     if training is not None:
-        split = training.split
-        for name, part in (("train", split.train), ("test", split.test)):
-            print(f"{name} {_moment(part.start_ts_ns)} to {_moment(part.end_ts_ns)}")
-        for metric, value in training.metrics.items():
-            print(f"{metric} {value:g}")
+        _print_training(training)
+    for name, sha256 in manifest.documents.items():
+        print(f"document {name}, sha256 {sha256[:12]}")
     for event in found.history:
         when = _moment(event.at_ts_ns)
         print(f"{when} {event.state} ({event.cause}) by {event.person}: {event.reason}")
+    for note in found.notes:
+        print(f"{_moment(note.at_ts_ns)} note by {note.person}: {note.text}")
+
+
+def _print_training(training: "Training") -> None:
+    """Data, split, seed, guard and figures: a line each."""
+    for file, split in zip(training.data, training.splits, strict=True):
+        print(f"data {file.name}, {file.instrument}, {file.bars:,} bars, sha256 {file.sha256[:12]}")
+        for name in ("train", "validation", "test"):
+            part = getattr(split, name)
+            print(f"{name} {_moment(part.start_ts_ns)} to {_moment(part.end_ts_ns)}")
+    parameters = (training.parameters_sha256 or "unknown")[:12]
+    print(f"seed {training.seed}, code {training.code_version}, parameters {parameters}")
+    if training.guard is not None:
+        guard = training.guard
+        print(
+            f"guard of {len(guard.names)} columns: bears {guard.columns_max} outside, "
+            f"{guard.rows_max} strange rows in a row"
+        )
+    for metric, value in training.metrics.items():
+        print(f"{metric} {value:g}")
 
 
 def _table(*names: str) -> "Table":

@@ -1,12 +1,18 @@
 """`gm train` and `gm export`. torch is imported when they run, and nowhere before."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from gm.cli.options import Config, Json, config_path
 from gm.errors import UsageError
+
+EpisodeBars = Annotated[int | None, Parameter(help="Decisions of an episode. Default: 256.")]
+ValidationShare = Annotated[
+    float | None, Parameter(help="Of the bars, to calibrate on. Default: 0.15.")
+]
+TestShare = Annotated[float | None, Parameter(help="Of the bars, touched once. Default: 0.15.")]
 
 
 def train(
@@ -28,6 +34,9 @@ def train(
     sweep: Annotated[
         Path | None, Parameter(help="YAML: a setting, and the list of values to try.")
     ] = None,
+    episode_bars: EpisodeBars = None,
+    validation_share: ValidationShare = None,
+    test_share: TestShare = None,
     processes: Annotated[int, Parameter(help="Runs at a time; threads of a single run.")] = 1,
     cluster: Annotated[
         str | None, Parameter(help="Address of a Ray cluster that does the runs instead.")
@@ -63,6 +72,7 @@ def train(
         steps=steps,
         settings=settings,
         sweep=sweep,
+        **_given(episode_bars=episode_bars, validation=validation_share, test=test_share),
         processes=processes,
         cluster=cluster,
         resume=resume,
@@ -89,6 +99,11 @@ def export(
 
     print(run_export(run, out, name=name, label=label))
     return 0
+
+
+def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Options that were said; the others keep their defaults."""
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _needs_torch() -> None:

@@ -35,11 +35,12 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A run directory that the core may open."""
+    """A run directory that the core may open. ``feature_kernels``: their SHA-256, for models."""
 
     run_dir: Path
     block: bytes
     manifest: RunManifest
+    feature_kernels: tuple[str, ...] = ()
 
 
 def read_run(run_dir: Path) -> Prepared:

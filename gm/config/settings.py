@@ -147,8 +147,13 @@ class StoreSection(_Section, frozen=True, kw_only=True):
 
 
 class ModelsSection(_Section, frozen=True, kw_only=True):
-    """What `gm models` asks of a bundle before it becomes shadow or live."""
+    """The registry that an engine follows, and what is asked of a bundle in it."""
 
+    # Folder, relative to the settings file: the engine shadows and decides as it says of
+    # policy.profile. Empty: it follows none, and policy.bundle decides for good.
+    registry: str = ""
+    # A live model that takes longer three times in a row gives way to the one before it; 0: none.
+    budget_us: Microseconds = 0
     signature: Literal["optional", "required"] = "optional"
     # Who may sign and promote, relative to the settings file. Empty: signatures are not checked,
     # and anybody may promote.

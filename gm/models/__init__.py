@@ -4,9 +4,12 @@ from gm.models.baseline_bundle import BASELINE_PATH, build_baseline
 from gm.models.bundle import Agent, Bundle, Golden, Manifest, agent_rows, load_bundle, write_bundle
 from gm.models.golden import golden_check, golden_inputs
 from gm.models.network import Network
+from gm.models.shipped import MAPPO_BTC_PATH, SHIPPED
 
 __all__ = [
     "BASELINE_PATH",
+    "MAPPO_BTC_PATH",
+    "SHIPPED",
     "Agent",
     "Bundle",
     "Golden",

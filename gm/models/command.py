@@ -6,16 +6,16 @@ from typing import Literal
 
 import msgspec
 
-from gm.config.settings import Settings, load_settings
+from gm.config.settings import load_settings
 from gm.errors import UsageError
 from gm.models import registry
-from gm.models.baseline_bundle import BASELINE_PATH
 from gm.models.bundle import FILE_BYTES_MAX, load_bundle, read_bounded, write_bundle
 from gm.models.golden import golden_check
 from gm.models.manifest import MANIFEST, Manifest
-from gm.models.registry_state import Entry, Event, State, read_registry
-from gm.models.signature import load_people, sign_bundle, signer
-from gm.models.verification import Terms, Verification, verify_bundle
+from gm.models.registry_state import Entry, Event, Note, State, read_registry
+from gm.models.shipped import SHIPPED
+from gm.models.signature import sign_bundle, signer
+from gm.models.verification import Verification, terms_of, verify_bundle
 
 
 class ModelsOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """One bundle in full; ``state`` and ``history`` are empty if it is not registered."""
+    """One bundle in full; without state, history and notes if it is not registered."""
 
     path: Path
     sha256: str
@@ -61,6 +61,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     profile: str | None
     state: State | None
     history: tuple[Event, ...]
+    notes: tuple[Note, ...]
     manifest: Manifest
 
 
@@ -78,6 +79,14 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     sha256: str
     tail: Literal["f32", "bf16"]
+
+
+def configured_root(config: Path) -> Path | None:
+    """``models.registry`` of the settings; None: they name none, or there are none."""
+    if not config.exists():
+        return None
+    registry = load_settings(config).models.registry
+    return config.parent / registry if registry else None
 
 
 def list_models(options: ModelsOptions) -> Listing:
@@ -101,6 +110,7 @@ def show_model(options: ModelsOptions, bundle: str) -> Shown:
         profile=None if entry is None else entry.profile,
         state=None if entry is None else entry.state,
         history=() if entry is None else entry.history,
+        notes=() if entry is None else entry.notes,
         manifest=loaded.manifest,
     )
 
@@ -108,7 +118,7 @@ def show_model(options: ModelsOptions, bundle: str) -> Shown:
 def verify_model(options: ModelsOptions, bundle: str) -> Verification:
     """Name every fault of a bundle, by the terms of the settings."""
     folder, entry = _find(options, bundle)
-    terms = _terms(options.config, load_settings(options.config))
+    terms = terms_of(options.config, load_settings(options.config))
     return verify_bundle(folder, terms, None if entry is None else entry.sha256)
 
 
@@ -118,7 +128,7 @@ def add_model(
     """Copy a bundle into the registry; its profile is that of the settings if none is given."""
     settings = load_settings(options.config)
     wanted = settings.policy.profile if profile is None else profile
-    terms = _terms(options.config, settings)
+    terms = terms_of(options.config, settings)
     return registry.add_bundle(options.root, folder, wanted, _act(doing), terms)
 
 
@@ -126,7 +136,7 @@ def promote_model(
     options: ModelsOptions, bundle: str, target: registry.Target, doing: Doing
 ) -> registry.Change:
     """Move a bundle to its next state."""
-    terms = _terms(options.config, load_settings(options.config))
+    terms = terms_of(options.config, load_settings(options.config))
     return registry.promote(options.root, bundle, target, _act(doing), terms)
 
 
@@ -134,7 +144,7 @@ def roll_back_model(options: ModelsOptions, profile: str | None, doing: Doing) -
     """Bring back the bundle that was live before."""
     settings = load_settings(options.config)
     wanted = settings.policy.profile if profile is None else profile
-    terms = _terms(options.config, settings)
+    terms = terms_of(options.config, settings)
     return registry.rollback(options.root, wanted, _act(doing), terms)
 
 
@@ -172,20 +182,10 @@ def _find(options: ModelsOptions, bundle: str) -> tuple[Path, Entry | None]:
     try:
         entry = registry.find_entry(state, bundle)
     except UsageError:
-        if bundle == "baseline" and all(entry.name != bundle for entry in state.entries):
-            return BASELINE_PATH, None
+        if bundle in SHIPPED and all(entry.name != bundle for entry in state.entries):
+            return SHIPPED[bundle], None
         raise
     return options.root / entry.folder, entry
-
-
-def _terms(config: Path, settings: Settings) -> Terms:
-    models = settings.models
-    if not models.people_file:
-        return Terms()
-    return Terms(
-        people=load_people(config.parent / models.people_file),
-        is_signature_required=models.signature == "required",
-    )
 
 
 def _act(doing: Doing) -> registry.Act:

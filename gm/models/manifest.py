@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from gm.errors import ConfigError
+from gm.models.drift import Guard, TrainingSlice, guard_faults, slice_faults
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -116,7 +117,7 @@ class TimeRange(_Part, frozen=True, kw_only=True):
 
 
 class Split(_Part, frozen=True, kw_only=True):
-    """What was learned from, chosen by and measured on, and the bars that were left out between."""
+    """What of a file was learned from, chosen by and measured on; what was left out between."""
 
     train: TimeRange
     validation: TimeRange
@@ -144,19 +145,24 @@ class Calibration(_Part, frozen=True, kw_only=True):
 
 
 class Training(_Part, frozen=True, kw_only=True):
-    """Where a bundle comes from. Guard and slice are those of gm.training.drift, as plain data."""
+    """Where a bundle comes from.
+
+    ``created_ts_ns``: 0 where the bundle is a function of data and settings alone, so that a
+    second run gives the same bytes. ``splits``: one a file of ``data``.
+    """
 
     created_ts_ns: Stamp
     code_version: Text
     seed: Count
     data: Annotated[tuple[DataFile, ...], msgspec.Meta(min_length=1, max_length=256)]
-    split: Split
+    splits: Annotated[tuple[Split, ...], msgspec.Meta(min_length=1, max_length=256)]
     metrics: dict[str, Finite]
     configuration: dict[str, Any]
+    parameters_sha256: Hash | None = None
     normaliser: Normaliser | None = None
     calibration: Calibration | None = None
-    guard: dict[str, Any] | None = None
-    training_slice: dict[str, Any] | None = None
+    guard: Guard | None = None
+    training_slice: TrainingSlice | None = None
 
 
 class Manifest(_Part, frozen=True, kw_only=True, omit_defaults=True):
@@ -254,8 +260,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         if name in (MANIFEST, SIGNATURE) or name.endswith(".onnx"):
             yield f"documents: {name} is no document"
     if manifest.training is not None:
-        yield from _split_faults(manifest.training.split)
-        yield from _statistics_faults(manifest.training, set(names))
+        yield from _training_faults(manifest.training, set(names))
 
 
 def _column_faults(agent: Agent | TacticalAgent, last: int, kernels: int) -> Iterator[str]:
@@ -277,17 +282,30 @@ def _tactical_faults(tactical: Tactical) -> Iterator[str]:
             yield f"tactical.weights[{synergy}] must add up to 1: {row}"
 
 
-def _split_faults(split: Split) -> Iterator[str]:
+def _training_faults(training: Training, names: set[str]) -> Iterator[str]:
+    if len(training.splits) != len(training.data):
+        yield f"training.splits: {len(training.splits)} for {len(training.data)} files of data"
+    for i, split in enumerate(training.splits):
+        yield from _split_faults(f"training.splits[{i}]", split)
+    yield from _statistics_faults(training, names)
+    if training.guard is not None:
+        yield from (f"training.guard.{fault}" for fault in guard_faults(training.guard))
+    if training.training_slice is not None:
+        slice_ = training.training_slice
+        yield from (f"training.training_slice.{fault}" for fault in slice_faults(slice_))
+
+
+def _split_faults(at: str, split: Split) -> Iterator[str]:
     ranges = {"train": split.train, "validation": split.validation, "test": split.test}
     for name, part in ranges.items():
         if part.end_ts_ns <= part.start_ts_ns:
-            yield f"training.split.{name}: end_ts_ns {part.end_ts_ns} is not after its start"
+            yield f"{at}.{name}: end_ts_ns {part.end_ts_ns} is not after its start"
     gap_ns = (split.purge_bars + split.embargo_bars) * split.bar_minutes * _MINUTE_NS
     for before, after in (("train", "validation"), ("validation", "test")):
         found_ns = ranges[after].start_ts_ns - ranges[before].end_ts_ns
         if found_ns < gap_ns:
             yield (
-                f"training.split: {found_ns} ns between {before} and {after}, purge and embargo "
+                f"{at}: {found_ns} ns between {before} and {after}, purge and embargo "
                 f"of {split.purge_bars} + {split.embargo_bars} bars want {gap_ns}"
             )
 

@@ -7,6 +7,7 @@ first, under the lock that also guards the change. A profile has at most one liv
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -19,9 +20,11 @@ from gm.errors import ConfigError, UsageError
 from gm.models.bundle import FILE_BYTES_MAX, Bundle, load_bundle, read_bounded
 from gm.models.manifest import MANIFEST, SIGNATURE
 from gm.models.registry_state import (
+    NOTES_MAX,
     Cause,
     Entry,
     Event,
+    Note,
     Profile,
     Reason,
     RegistryState,
@@ -38,6 +41,8 @@ _NEXT: Mapping[State, State] = MappingProxyType({"candidate": "shadow", "shadow"
 _SHOWN_FAULTS_MAX = 20
 
 Target = Literal["shadow", "live", "retired"]
+ENGINE = "engine"  # the person, where no person did it
+ENGINE_LOCK_S = 5.0  # a running engine asks again instead of waiting longer
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,19 +212,92 @@ def rollback(root: Path, profile: str, act: Act, terms: Terms) -> Change:
         live = state.live(profile)
         if live is None:
             raise UsageError(f"{root}: profile {profile} has no live bundle to roll back")
+        entry, passed_over = _last_good(root, _former(state.entries, profile), terms)
+        if entry is None:
+            raise UsageError(
+                f"{root}: no good bundle before {live.folder}, which stays live: "
+                f"{'; '.join(passed_over) or f'none was live for {profile}'}"
+            )
+        state = _moved(state, live, "retired", "rolled_back", act)
+        write_registry(root, _moved(state, entry, "live", "restored", act))
+        return _change(entry, "live", retired=live, passed_over=passed_over)
+
+
+def fall_back(
+    root: Path, profile: str, failed: str, running: str, why: Reason, terms: Terms
+) -> Change | None:
+    """Write down that an engine has rolled its live bundle back by itself.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the registry.
+    profile : str
+        That the engine decides by.
+    failed : str
+        SHA-256 of the bundle that gave way.
+    running : str
+        SHA-256 of the one that the engine decides by now.
+    why : str
+        Goes into the history.
+    terms : Terms
+        What the signature of a bundle must be that the engine does not run yet.
+
+    Returns
+    -------
+    Change
+        Of the failed bundle, retired even if there is no good one before it. None: it is not live
+        any more, as another engine or a person has said before.
+
+    Raises
+    ------
+    ConfigError
+        If the registry is damaged or cannot be written.
+    TimedOut
+        If another process keeps the registry.
+
+    Source
+    ------
+    Ours.
+    """
+    act = Act(person=ENGINE, reason=why, at_ts_ns=time.time_ns())
+    with locked(root, ENGINE_LOCK_S):
+        state = read_registry(root)
+        live = state.live(profile)
+        if live is None or live.sha256 != failed:
+            return None
+        former = _former(state.entries, profile)
+        # What decides already, and gave way in its turn, needs no proof that it can be loaded.
+        entry = next((e for e in former if e.sha256 == running), None)
         passed_over: list[str] = []
-        for entry in _former(state.entries, profile):
-            found = verify_bundle(root / entry.folder, terms, entry.sha256)
-            if not found.is_sound:
-                passed_over.append(f"{entry.folder}: {found.faults[0]}")
-                continue
-            state = _moved(state, live, "retired", "rolled_back", act)
-            write_registry(root, _moved(state, entry, "live", "restored", act))
-            return _change(entry, "live", retired=live, passed_over=passed_over)
-        raise UsageError(
-            f"{root}: no good bundle before {live.folder}, which stays live: "
-            f"{'; '.join(passed_over) or f'none was live for {profile}'}"
-        )
+        if entry is None:
+            entry, passed_over = _last_good(root, former, terms)
+        state = _moved(state, live, "retired", "rolled_back", act)
+        if entry is not None:
+            state = _moved(state, entry, "live", "restored", act)
+        write_registry(root, state)
+        return _change(live, "retired", passed_over=passed_over)
+
+
+def add_note(root: Path, sha256: str, text: Reason) -> bool:
+    """Write down what an engine has to say about a bundle; False: it was said last, or who is it.
+
+    Raises
+    ------
+    ConfigError
+        If the registry is damaged or cannot be written.
+    TimedOut
+        If another process keeps the registry.
+    """
+    with locked(root, ENGINE_LOCK_S):
+        state = read_registry(root)
+        entry = state.of_hash(sha256)
+        if entry is None or (entry.notes and entry.notes[-1].text == text):
+            return False
+        note = Note(change=state.changes, at_ts_ns=time.time_ns(), person=ENGINE, text=text)
+        notes = (*entry.notes, note)[-NOTES_MAX:]
+        write_registry(root, state.with_entry(msgspec.structs.replace(entry, notes=notes)))
+        return True
 
 
 def find_entry(state: RegistryState, bundle: str) -> Entry:
@@ -319,6 +397,17 @@ def _sync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _last_good(root: Path, former: Iterable[Entry], terms: Terms) -> tuple[Entry | None, list[str]]:
+    """The first without a fault, and the faults of those before it."""
+    passed_over: list[str] = []
+    for entry in former:
+        found = verify_bundle(root / entry.folder, terms, entry.sha256)
+        if found.is_sound:
+            return entry, passed_over
+        passed_over.append(f"{entry.folder}: {found.faults[0]}")
+    return None, passed_over
 
 
 def _former(entries: Iterable[Entry], profile: str) -> list[Entry]:

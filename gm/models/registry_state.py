@@ -23,6 +23,7 @@ STATE_FILE = "registry.json"
 LOCK_FILE = "registry.lock"
 LOCK_TIMEOUT_S = 60.0
 HASH_DIGITS = 12  # of the bundle's SHA-256 in its folder's name
+NOTES_MAX = 20  # of a bundle; older ones go
 _LOCK_POLL_S = 0.02
 _STATE_BYTES_MAX = 16 << 20
 
@@ -47,6 +48,18 @@ class Event(_Part, frozen=True, kw_only=True):
     reason: Reason
 
 
+class Note(_Part, frozen=True, kw_only=True):
+    """What somebody had to say about a bundle that changes no state, such as an engine's refusal.
+
+    ``change``: the last of the registry when it was written.
+    """
+
+    change: Annotated[int, msgspec.Meta(ge=0)]
+    at_ts_ns: Stamp
+    person: PersonName
+    text: Reason
+
+
 class Entry(_Part, frozen=True, kw_only=True):
     """One bundle. ``sha256`` is that of its manifest, ``profile`` the one that it decides for."""
 
@@ -54,6 +67,7 @@ class Entry(_Part, frozen=True, kw_only=True):
     sha256: Hash
     profile: Profile
     history: Annotated[tuple[Event, ...], msgspec.Meta(min_length=1)]
+    notes: Annotated[tuple[Note, ...], msgspec.Meta(max_length=NOTES_MAX)] = ()
 
     @property
     def state(self) -> State:
@@ -81,6 +95,15 @@ class RegistryState(_Part, frozen=True, kw_only=True):
         """The bundle that decides for a profile."""
         found = (e for e in self.entries if e.profile == profile and e.state == "live")
         return next(found, None)
+
+    def shadow(self, profile: str) -> Entry | None:
+        """The bundle that became shadow of a profile last: an engine has one beside the live."""
+        found = (e for e in self.entries if e.profile == profile and e.state == "shadow")
+        return max(found, key=lambda entry: entry.history[-1].change, default=None)
+
+    def of_hash(self, sha256: str) -> Entry | None:
+        """The bundle of this hash, whatever it decides for."""
+        return next((entry for entry in self.entries if entry.sha256 == sha256), None)
 
     def with_entry(self, changed: Entry) -> "RegistryState":
         """Replace the entry of the same bundle, or add one."""

@@ -13,11 +13,12 @@ from typing import Literal
 
 import msgspec
 
+from gm.config.settings import Settings
 from gm.errors import ConfigError, CoreError
 from gm.models.bundle import FILE_BYTES_MAX, MANIFEST_BYTES_MAX, read_bounded, schema_fault
 from gm.models.golden import check_network
 from gm.models.manifest import MANIFEST, SIGNATURE, Manifest, read_manifest
-from gm.models.signature import Person, signature_fault, signer
+from gm.models.signature import Person, load_people, signature_fault, signer
 
 _LISTED_MAX = 1000
 
@@ -45,6 +46,17 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     def is_sound(self) -> bool:
         """Whether nothing was found."""
         return not self.faults
+
+
+def terms_of(config: Path, settings: Settings) -> Terms:
+    """What a configuration asks of signatures; ConfigError if its people.yaml is refused."""
+    models = settings.models
+    if not models.people_file:
+        return Terms()
+    return Terms(
+        people=load_people(config.parent / models.people_file),
+        is_signature_required=models.signature == "required",
+    )
 
 
 def verify_bundle(folder: Path, terms: Terms, registered_sha256: str | None = None) -> Verification:

@@ -49,6 +49,7 @@ def run_engine(options: RunOptions) -> Summary:
     """
     import zmq
 
+    from gm.supervisor.bundles import find_following
     from gm.supervisor.preparation import prepare_run
     from gm.supervisor.service import Service, configure_log, stop_on_signals
     from gm.supervisor.warmup import read_warmup
@@ -60,6 +61,7 @@ def run_engine(options: RunOptions) -> Summary:
     settings = effective_settings(options)
     configure_log(options.log_json)
     prepared = prepare_run(options.run_dir, options.config, settings, options.instruments)
+    following = find_following(options.config, settings, prepared)
     with zmq.Context() as context:
         try:
             service = Service(
@@ -68,6 +70,7 @@ def run_engine(options: RunOptions) -> Summary:
                 settings.engine.driver,
                 context,
                 lambda: read_warmup(options.config, settings, options.instruments),
+                following,
             )
             stop_on_signals(service.stop)
             return service.run()

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from gm.calendars import offset_table, session_table
-from gm.config.block import Agents, Desk, Rows, build_block
+from gm.config.block import Desk, Rows, build_block
 from gm.config.instruments import InstrumentConfig, load_instruments
 from gm.config.run_dir import (
     KERNELS_FILE,
@@ -27,7 +27,8 @@ from gm.config.settings import Settings
 from gm.errors import ConfigError
 from gm.kernels import Library, find_library, keep_library, kernel_rows
 from gm.layout import KernelKind
-from gm.models import BASELINE_PATH, Bundle, agent_rows, golden_check, load_bundle
+from gm.models import Bundle, golden_check
+from gm.supervisor.bundles import engine_agents, find_bundle, kernel_fault
 
 # One range for all runs, so that the same settings give the same bytes next year.
 CALENDAR_START_NS = 946_684_800_000_000_000  # 2000-01-01
@@ -66,17 +67,21 @@ def prepare_run(
     Ours.
     """
     kept = run_dir / KERNELS_FILE
-    parts = _parts(config, settings, symbols, kept)
-    _make_folder(run_dir)
     settings_path, manifest_path = run_dir / SETTINGS_FILE, run_dir / MANIFEST_FILE
-    if manifest_path.exists() and settings_path.exists():
-        return _reuse(run_dir, _config_hash(settings, parts))
+    is_begun = manifest_path.exists() and settings_path.exists()
+    begun_with = read_run(run_dir).manifest.bundle_sha256 if is_begun else None
+    parts = _parts(config, settings, symbols, kept, begun_with)
+    _make_folder(run_dir)
+    if is_begun:
+        return _reuse(run_dir, _config_hash(settings, parts), parts)
     block, manifest = _build(settings, parts)
     if parts.library is not None:
         keep_library(parts.library, kept)
     write_whole(settings_path, block)
     write_whole(manifest_path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    return Prepared(run_dir=run_dir, block=block, manifest=manifest)
+    return Prepared(
+        run_dir=run_dir, block=block, manifest=manifest, feature_kernels=parts.feature_kernels
+    )
 
 
 def build_run(
@@ -105,40 +110,39 @@ class _Parts(msgspec.Struct, frozen=True):
     library: Library | None
     kernels: Rows
 
+    @property
+    def feature_kernels(self) -> tuple[str, ...]:
+        features = self.kernels[self.kernels["kind"] == KernelKind.FEATURE]
+        return tuple(bytes(row["sha256"]).hex() for row in features)
+
 
 def _parts(
-    config: Path, settings: Settings, symbols: tuple[str, ...], kept: Path | None = None
+    config: Path,
+    settings: Settings,
+    symbols: tuple[str, ...],
+    kept: Path | None = None,
+    begun_with: str | None = None,
 ) -> _Parts:
     if not symbols or len(set(symbols)) != len(symbols):
         raise ConfigError(f"--instrument: each symbol once, at least one: {', '.join(symbols)}")
     table = _instruments(config, settings, symbols)
-    bundle = load_bundle(_bundle_path(config, settings.policy.bundle))
+    bundle = find_bundle(config, settings, begun_with)
     golden_check(bundle, cache=_cache_folder())
     library = run_kernels(config, settings, kept)
     rows = kernel_rows(
         library, profile=settings.policy.profile, on_failure=settings.kernels.on_failure
     )
-    _check_columns(bundle, rows)
-    return _Parts(table, bundle, library, rows)
-
-
-def _check_columns(bundle: Bundle, kernels: Rows) -> None:
-    """A network that was trained on a user's column must get that column."""
-    features = kernels[kernels["kind"] == KernelKind.FEATURE]
-    found = tuple(bytes(row["sha256"]).hex() for row in features)
-    wanted = bundle.manifest.kernels
-    if found[: len(wanted)] != wanted:
-        raise ConfigError(
-            f"{bundle.path}: trained on feature kernels {', '.join(wanted)}, kernels.path gives "
-            f"{', '.join(found) or 'none'}"
-        )
+    parts = _Parts(table, bundle, library, rows)
+    if fault := kernel_fault(bundle, parts.feature_kernels):
+        raise ConfigError(f"{bundle.path}: {fault}")
+    return parts
 
 
 def _build(settings: Settings, parts: _Parts) -> tuple[bytes, RunManifest]:
     table, bundle = parts.table, parts.bundle
     desks = [_desk(row) for row in table]
     rules = parts.kernels[parts.kernels["kind"] == KernelKind.RULE]
-    block = build_block(settings, desks, _agents(bundle), parts.kernels)
+    block = build_block(settings, desks, engine_agents(bundle), parts.kernels)
     manifest = RunManifest(
         config_sha256=_config_hash(settings, parts),
         settings_sha256=hashlib.sha256(block).hexdigest(),
@@ -156,14 +160,14 @@ def _build(settings: Settings, parts: _Parts) -> tuple[bytes, RunManifest]:
     return block, manifest
 
 
-def _reuse(run_dir: Path, config_sha256: str) -> Prepared:
+def _reuse(run_dir: Path, config_sha256: str, parts: _Parts) -> Prepared:
     prepared = read_run(run_dir)
     if prepared.manifest.config_sha256 != config_sha256:
         raise ConfigError(
             f"{run_dir}: its journal was written with other settings, instruments or bundle; "
             "give another --run-dir or the settings it was made with"
         )
-    return prepared
+    return msgspec.structs.replace(prepared, feature_kernels=parts.feature_kernels)
 
 
 def _instruments(
@@ -202,27 +206,12 @@ def _make_folder(run_dir: Path) -> None:
         raise ConfigError(f"--run-dir {run_dir}: {error.strerror}") from error
 
 
-def _bundle_path(config: Path, name: str) -> Path:
-    return BASELINE_PATH if name == "baseline" else config.parent / name
-
-
 def _desk(row: InstrumentConfig) -> Desk:
     return Desk(
         symbol=row.symbol,
         instrument=row.to_row(),
         sessions=session_table(row, CALENDAR_START_NS, CALENDAR_END_NS),
         offsets=offset_table(row, CALENDAR_START_NS, CALENDAR_END_NS),
-    )
-
-
-def _agents(bundle: Bundle) -> Agents:
-    rows, onnx = agent_rows(bundle)
-    return Agents(
-        rows=rows,
-        onnx=onnx,
-        threshold=bundle.manifest.threshold,
-        feature_schema_sha256=bytes.fromhex(bundle.manifest.feature_schema_sha256),
-        bundle_sha256=bytes.fromhex(bundle.sha256),
     )
 
 

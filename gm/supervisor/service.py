@@ -35,11 +35,14 @@ from gm.config.settings import Settings
 from gm.errors import JournalForeign, StoreFailed
 from gm.kernels import hung_kernels
 from gm.metrics.collector import EngineCollector
+from gm.metrics.models import ModelCollector
 from gm.metrics.server import MetricsServer
 from gm.store.follower import Follower
 from gm.store.journal_tail import JournalTail
 from gm.store.summary import Summary, read_until, summarise
+from gm.supervisor.bundles import Following
 from gm.supervisor.notify import Notifier
+from gm.supervisor.registry_follower import RegistryFollower
 
 FREE_CORES_FOR_THREADS = 4
 # The page's heartbeat is written every 100 ms: ten of them missing is a hang.
@@ -67,6 +70,8 @@ class Service:
         Made before any thread is pinned; outlives the service.
     read_warmup : callable
         Gives the bars of files as rows of ``layout.BAR_CLOSE``; called only if they are needed.
+    following : Following, optional
+        The registry that says which models shadow and decide. Default: none.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Service:
         driver: str,
         context: "zmq.Context[Any]",
         read_warmup: Callable[[], NDArray[Any]],
+        following: Following | None = None,
     ) -> None:
         self._prepared = prepared
         self._settings = settings
@@ -101,6 +107,10 @@ class Service:
             hung_kernels=hung_kernels(prepared.run_dir),
             kernel_budget_us=settings.kernels.budget_us,
             kernel_hang_ms=settings.kernels.hang_ms,
+            policy_budget_us=settings.models.budget_us,
+        )
+        self._models = RegistryFollower(
+            self._core, prepared.run_dir, following or Following(profile=settings.policy.profile)
         )
         self._journal = prepared.run_dir / JOURNAL_FOLDER
         self._follower = Follower(
@@ -195,6 +205,8 @@ class Service:
         status = self._core.status()
         # What is not on the disk yet may be lost with the power; the database must not outlive it.
         self._note_store(self._follower.follow(status["journal"]["synced"], now_s))
+        if not self._is_stopping:
+            self._models.attend(status, now_s)
         if self._watch.is_due(status, now_s, self._notifier.watchdog_s):
             self._notifier.send("WATCHDOG=1")
 
@@ -219,6 +231,10 @@ class Service:
         """Take the port before anything trades: that it is not free is a configuration error."""
         registry = CollectorRegistry()
         registry.register(EngineCollector(self._core.status, lambda: self._follower.last_sequence))
+        budget_us = self._settings.models.budget_us
+        registry.register(
+            ModelCollector(self._core.status, lambda: self._models.reading, budget_us)
+        )
         section = self._settings.metrics
         return MetricsServer(section.host, section.port, registry, self.state)
 
@@ -252,6 +268,7 @@ class Service:
                 closing.callback(self._metrics.close)
             self._core.close()
             last = self._core.status()  # its stage times are whole only now
+            closing.callback(self._models.finish, last)
             write_whole(self._prepared.run_dir / STATUS_FILE, msgspec.json.encode(last))
             try:
                 self._follower.finish(self._core.status()["journal"]["drained"])

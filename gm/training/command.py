@@ -19,8 +19,10 @@ from gm.config.convert import convert
 from gm.config.strict_yaml import load_tree
 from gm.errors import ConfigError, UsageError
 from gm.training.settings import MappoSettings
+from gm.training.split import EPISODE_BARS, TEST, VALIDATION
 
 if TYPE_CHECKING:
+    from gm.training.export import Calibration
     from gm.training.mappo import Trainer
     from gm.training.markets import Markets
 
@@ -41,6 +43,9 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     steps: int | None = None
     settings: Path | None = None  # YAML of MappoSettings
     sweep: Path | None = None  # YAML: a setting, and the list of its values
+    episode_bars: int = EPISODE_BARS
+    validation: float = VALIDATION  # share of the bars
+    test: float = TEST
     processes: int = 1
     cluster: str | None = None
     resume: bool = False
@@ -58,6 +63,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     resume: bool
     shows_progress: bool
+    episode_bars: int = EPISODE_BARS
+    validation: float = VALIDATION
+    test: float = TEST
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +163,9 @@ def make_jobs(options: TrainOptions) -> list[Job]:
                     settings=settings,
                     threads=1 if several else options.processes,
                     resume=options.resume,
+                    episode_bars=options.episode_bars,
+                    validation=options.validation,
+                    test=options.test,
                     shows_progress=not (several or options.as_json) and sys.stderr.isatty(),
                 )
             )
@@ -226,11 +237,13 @@ def run_export(run: Path, out: Path, *, name: str = "mappo", label: str | None =
     ConfigError
         If the folder holds no finished run with something learned.
     """
+    from gm.models.manifest import Training
     from gm.training.checkpoint import read_checkpoint
-    from gm.training.export import Calibration, export_bundle
+    from gm.training.export import Calibration, complete_bundle, export_bundle
     from gm.training.mappo import Trainer
     from gm.training.markets import Unplayable
-    from gm.training.run_folder import CHECKPOINT, read_results, read_run_record
+    from gm.training.out_of_sample import examined_as
+    from gm.training.run_folder import CHECKPOINT, OUT_OF_SAMPLE, read_results, read_run_record
 
     settings = read_run_record(run).settings
     results = read_results(run)
@@ -240,7 +253,12 @@ def run_export(run: Path, out: Path, *, name: str = "mappo", label: str | None =
     trainer = Trainer(settings, Unplayable(settings.markets))
     read_checkpoint(trainer, run / CHECKPOINT)
     shown = label or _label(settings)
-    return export_bundle(trainer, calibration, out, name=name, label=shown).sha256
+    bundle = export_bundle(trainer, calibration, out, name=name, label=shown)
+    if results.get("training") is not None:
+        report = examined_as((run / OUT_OF_SAMPLE).read_bytes(), name)
+        training = msgspec.convert(results["training"], Training)
+        bundle = complete_bundle(bundle, training, {OUT_OF_SAMPLE: report})
+    return bundle.sha256
 
 
 def _updates(trainer: "Trainer", shows_progress: bool) -> Iterator[tuple[int, dict[str, float]]]:
@@ -273,9 +291,8 @@ def _updates(trainer: "Trainer", shows_progress: bool) -> Iterator[tuple[int, di
 
 def _finish(trainer: "Trainer", markets: "Markets", job: Job) -> dict[str, Any]:
     from gm.training.evaluation import play_episodes, summarise
-    from gm.training.export import calibrate, export_bundle, validation_logits
+    from gm.training.export import calibrate, validation_logits
     from gm.training.mappo import Trainer, parameter_hash
-    from gm.training.run_folder import BUNDLE
 
     settings = job.settings
     chance = Trainer(msgspec.structs.replace(settings, algorithm="random"), markets.train)
@@ -295,12 +312,38 @@ def _finish(trainer: "Trainer", markets: "Markets", job: Job) -> dict[str, Any]:
         market = markets.validation
         logits = validation_logits(trainer, market, _VALIDATION_SEED, _CALIBRATION_STEPS)
         calibration = calibrate(logits)
-        export_bundle(
-            trainer, calibration, job.out / BUNDLE,
-            name=settings.algorithm, label=_label(settings),
-        )  # fmt: skip
         results["calibration"] = msgspec.structs.asdict(calibration)
+        results["training"] = _export(trainer, calibration, markets, job, results)
     return results
+
+
+def _export(
+    trainer: "Trainer",
+    calibration: "Calibration",
+    markets: "Markets",
+    job: Job,
+    results: dict[str, Any],
+) -> dict[str, Any] | None:
+    """Write bundle and out-of-sample report; the manifest's training part, where bars are known."""
+    from gm.training.export import complete_bundle, export_bundle
+    from gm.training.out_of_sample import examine
+    from gm.training.provenance import describe_training
+    from gm.training.run_folder import BUNDLE, OUT_OF_SAMPLE, pretty
+
+    settings = job.settings
+    folder, name = job.out / BUNDLE, settings.algorithm
+    bundle = export_bundle(trainer, calibration, folder, name=name, label=_label(settings))
+    if markets.tapes is None:
+        return None
+    report = examine(markets.tapes, bundle)
+    training = describe_training(markets.record, markets.tapes, results, calibration, report)
+    # As results.json keeps it, so that gm export gives the same bytes.
+    training = msgspec.json.decode(pretty(training), type=type(training))
+    raw = pretty(report)
+    (job.out / OUT_OF_SAMPLE).write_bytes(raw)
+    complete_bundle(bundle, training, {OUT_OF_SAMPLE: raw})
+    found: dict[str, Any] = msgspec.to_builtins(training)
+    return found
 
 
 def _label(settings: MappoSettings) -> str:

@@ -1,80 +1,49 @@
-"""Whether what a model sees still looks like what it was trained on.
+"""Fits what says later whether a model still sees what it was trained on: gm.models.drift.
 
-Two answers, both plain numbers that lie in the model's manifest:
-
-Drift, of many rows and one column at a time: the population stability index against the training
-slice, PSI = sum over bins of (a - e) ln(a / e), e and a being the shares of training rows and of
-new rows in a bin. Bins hold equal numbers of training rows. A rule of thumb says below 0.1 nothing,
-above 0.25 much.
-
-Out of distribution, of one row at once: it is out when a value leaves the column's training range
-by more than a margin, or when its Mahalanobis distance d^2 = z' P z (z: standardised, P: inverse of
-the shrunken correlation) is above what all but one in so many training rows had, by a factor.
+Bins of the training slice for the population stability index, and a guard: ranges of columns, a
+bound on the Mahalanobis distance, and what the engine bears of both.
 """
 
-import math
-from typing import Annotated
-
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from gm.errors import BadArgument
+from gm.models.drift import (
+    BIN_ROWS_MIN,
+    BINS,
+    COLUMNS_MAX,
+    ROWS_MIN,
+    ColumnBins,
+    Floats,
+    Guard,
+    GuardScore,
+    Numbers,
+    TrainingSlice,
+    finite_rows,
+    score_rows,
+    squared_distance,
+    stability_index,
+)
 
-BINS = 10
-ROWS_MIN = 500  # to fit on
-BIN_ROWS_MIN = 5  # new rows a bin, on average, below which PSI is noise
-COLUMNS_MAX = 64
+__all__ = [
+    "BINS",
+    "BIN_ROWS_MIN",
+    "COLUMNS_MAX",
+    "ROWS_MIN",
+    "ColumnBins",
+    "Guard",
+    "GuardScore",
+    "TrainingSlice",
+    "fit_guard",
+    "fit_slice",
+    "score_rows",
+    "shrunken_covariance",
+    "stability_index",
+    "strange_run",
+]
+
+STRANGE_ROWS_MIN = 3  # in a row, that an engine bears at least
 _DEVIATION_FLOOR = 1e-3  # columns are within [-1, 1]: one that never moved in training
-
-Floats = NDArray[np.float64]
-Numbers = NDArray[np.floating]
-Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
-Vector = Annotated[tuple[Finite, ...], msgspec.Meta(min_length=1, max_length=COLUMNS_MAX)]
-
-
-class ColumnBins(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One column of the training slice: inner edges ascending, and the share of rows in each bin.
-
-    A value on an edge lies in the bin below it.
-    """
-
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    edges: Annotated[tuple[Finite, ...], msgspec.Meta(max_length=BINS - 1)]
-    shares: Annotated[tuple[Finite, ...], msgspec.Meta(min_length=1, max_length=BINS)]
-
-
-class TrainingSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What PSI compares with: the columns, and how many rows they were fitted on."""
-
-    rows: Annotated[int, msgspec.Meta(ge=ROWS_MIN)]
-    columns: Annotated[tuple[ColumnBins, ...], msgspec.Meta(min_length=1, max_length=COLUMNS_MAX)]
-
-
-class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is still in distribution, for c columns.
-
-    ``low``, ``high``: (c,) the range of a column, its margin included. ``mean``, ``deviation``:
-    (c,). ``precision``: (c, c), of standardised columns. ``distance_max``: of d^2. ``shrinkage``:
-    weight of the identity in the correlation, for people to see.
-    """
-
-    names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=COLUMNS_MAX)]
-    low: Vector
-    high: Vector
-    mean: Vector
-    deviation: Vector
-    precision: Annotated[tuple[Vector, ...], msgspec.Meta(min_length=1, max_length=COLUMNS_MAX)]
-    distance_max: Annotated[float, msgspec.Meta(gt=0, le=1e300)]
-    shrinkage: Annotated[float, msgspec.Meta(ge=0, le=1)]
-
-
-class GuardScore(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Of n rows: d^2, (n,); columns out of their range, bool (n, c); whether a row is out, (n,)."""
-
-    distance: Floats
-    is_outside: NDArray[np.bool_]
-    is_out: NDArray[np.bool_]
 
 
 def fit_slice(rows: Numbers, names: tuple[str, ...], bins: int = BINS) -> TrainingSlice:
@@ -119,41 +88,6 @@ def fit_slice(rows: Numbers, names: tuple[str, ...], bins: int = BINS) -> Traini
     return TrainingSlice(rows=len(values), columns=tuple(columns))
 
 
-def stability_index(training: TrainingSlice, rows: Numbers) -> dict[str, float]:
-    """PSI of each column of new rows.
-
-    Parameters
-    ----------
-    training : TrainingSlice
-    rows : float, shape (m, c)
-        At least 50.
-
-    Returns
-    -------
-    dict of str to float
-        By column, at least 0. Half a row is added to each bin on both sides, so that an empty one
-        is no infinity. Without drift it is about (1/n + 1/m) (bins - 1) for independent rows; rows
-        of a market follow each other, and theirs is larger.
-
-    Raises
-    ------
-    BadArgument
-        If rows are too few, not finite or of another width.
-
-    Source
-    ------
-    Siddiqi 2006, ch. 8; its size without drift: Yurdakul, Naranjo, "Statistical properties of the
-    population stability index", 2020.
-    """
-    values = _finite(rows, len(training.columns))
-    if len(values) < BIN_ROWS_MIN * BINS:
-        raise BadArgument(f"rows must be at least {BIN_ROWS_MIN * BINS}: {len(values)}")
-    return {
-        column.name: _index(column, training.rows, values[:, i])
-        for i, column in enumerate(training.columns)
-    }
-
-
 def fit_guard(
     rows: Numbers,
     names: tuple[str, ...],
@@ -179,6 +113,8 @@ def fit_guard(
     Returns
     -------
     Guard
+        ``columns_max``: what all but ``tail`` of the training rows keep to; ``rows_max``: twice the
+        longest run of rows beyond that, at least 3.
 
     Raises
     ------
@@ -207,51 +143,21 @@ def fit_guard(
     correlation, shrinkage = shrunken_covariance(standard)
     precision = np.linalg.inv(correlation)
     precision = 0.5 * (precision + precision.T)
-    bound = float(np.quantile(_distance(standard, precision), 1.0 - tail)) * distance_margin
+    bound = float(np.quantile(squared_distance(standard, precision), 1.0 - tail)) * distance_margin
+    low, high = low - margin, high + margin
+    columns_max, rows_max = _borne((values < low) | (values > high), tail)
     return Guard(
         names=names,
-        low=tuple((low - margin).tolist()),
-        high=tuple((high + margin).tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
         mean=tuple(mean.tolist()),
         deviation=tuple(deviation.tolist()),
         precision=tuple(tuple(row) for row in precision.tolist()),
         distance_max=bound,
         shrinkage=shrinkage,
+        columns_max=columns_max,
+        rows_max=rows_max,
     )
-
-
-def score_rows(guard: Guard, rows: Numbers) -> GuardScore:
-    """Hold rows against the guard.
-
-    Parameters
-    ----------
-    guard : Guard
-    rows : float, shape (n, c)
-        Newest rows of matrices. One that is not finite is out, at an infinite distance.
-
-    Returns
-    -------
-    GuardScore
-
-    Raises
-    ------
-    BadArgument
-        If rows have another width.
-
-    Source
-    ------
-    As ``fit_guard``.
-    """
-    values = np.asarray(rows, np.float64)
-    _check_width(values, len(guard.names))
-    is_finite = np.isfinite(values).all(axis=1)
-    # NaN compares as false, so the question is what is inside.
-    is_outside = ~((values >= np.array(guard.low)) & (values <= np.array(guard.high)))
-    standard = (np.where(np.isfinite(values), values, 0.0) - guard.mean) / guard.deviation
-    distance = _distance(standard, np.array(guard.precision))
-    distance = np.where(is_finite, distance, np.inf)
-    is_out = is_outside.any(axis=1) | ~(distance <= guard.distance_max)
-    return GuardScore(distance=distance, is_outside=is_outside, is_out=is_out)
 
 
 def shrunken_covariance(rows: Floats) -> tuple[Floats, float]:
@@ -281,9 +187,37 @@ def shrunken_covariance(rows: Floats) -> tuple[Floats, float]:
     return (1.0 - weight) * covariance + weight * mean * np.eye(columns), weight
 
 
-def _distance(standard: Floats, precision: Floats) -> Floats:
-    distance: Floats = np.sum((standard @ precision) * standard, axis=1)
-    return distance
+def strange_run(guard: Guard, rows: Numbers) -> int:
+    """Most rows in a row that an engine would find strange: more than ``rows_max`` cost the model.
+
+    Parameters
+    ----------
+    guard : Guard
+    rows : float, shape (n, c)
+        In order of time.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    BadArgument
+        If rows have another width.
+    """
+    return _longest(score_rows(guard, rows).is_outside.sum(axis=1) > guard.columns_max)
+
+
+def _borne(is_outside: NDArray[np.bool_], tail: float) -> tuple[int, int]:
+    """Columns outside, and rows in a row with more, that training rows in time order had."""
+    counts = is_outside.sum(axis=1)
+    columns_max = int(np.quantile(counts, 1.0 - tail, method="lower"))
+    return columns_max, max(STRANGE_ROWS_MIN, 2 * _longest(counts > columns_max))
+
+
+def _longest(is_strange: NDArray[np.bool_]) -> int:
+    ends = np.flatnonzero(np.concatenate([[True], ~is_strange, [True]]))
+    return int(np.diff(ends).max()) - 1
 
 
 def _edges(column: Floats, bins: int) -> Floats:
@@ -296,32 +230,10 @@ def _edges(column: Floats, bins: int) -> Floats:
     return inner
 
 
-def _index(column: ColumnBins, training_rows: int, values: Floats) -> float:
-    bins = len(column.shares)
-    counts = np.bincount(np.searchsorted(np.array(column.edges), values), minlength=bins)
-    expected = (np.array(column.shares) * training_rows + 0.5) / (training_rows + 0.5 * bins)
-    actual = (counts + 0.5) / (len(values) + 0.5 * bins)
-    return math.fsum((actual - expected) * np.log(actual / expected))
-
-
 def _training_rows(rows: Numbers, names: tuple[str, ...]) -> Floats:
     if not 1 <= len(names) <= COLUMNS_MAX or len(set(names)) != len(names):
         raise BadArgument(f"names must be 1 to {COLUMNS_MAX}, each once: {names}")
-    values = _finite(rows, len(names))
+    values = finite_rows(rows, len(names))
     if len(values) < ROWS_MIN:
         raise BadArgument(f"training rows must be at least {ROWS_MIN}: {len(values)}")
     return values
-
-
-def _finite(rows: Numbers, columns: int) -> Floats:
-    values = np.asarray(rows, np.float64)
-    _check_width(values, columns)
-    if not np.isfinite(values).all():
-        at = np.argwhere(~np.isfinite(values))[0].tolist()
-        raise BadArgument(f"rows must be finite: {values[tuple(at)]} at {at}")
-    return values
-
-
-def _check_width(values: Floats, columns: int) -> None:
-    if values.ndim != 2 or values.shape[1] != columns:
-        raise BadArgument(f"rows must be of {columns} columns: shape {values.shape}")

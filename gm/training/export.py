@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from gm.models import Agent, Bundle, Golden, Manifest, golden_check, write_bundl
 from gm.models.baseline_bundle import dense_onnx
 from gm.models.bundle import CONTEXT, ROWS
 from gm.models.golden import native_logits
+from gm.models.manifest import Training
 from gm.training.mappo import Trainer
 from gm.training.market import Market
 from gm.training.networks import ACTIONS, STRATEGIC, agent_input
@@ -50,7 +52,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     temperatures: tuple[float, ...]  # one an agent
     threshold: float
-    negative_log_likelihood: tuple[float, ...]  # nats an observation, one an agent, after the fit
+    negative_log_likelihood_before: tuple[float, ...]  # nats an observation, one an agent
+    negative_log_likelihood: tuple[float, ...]  # after the fit
     agreement: float  # share of validation observations where mix and vote decide alike
     observations: int
 
@@ -139,6 +142,9 @@ def calibrate(logits: Logits) -> Calibration:
     return Calibration(
         temperatures=temperatures,
         threshold=threshold,
+        negative_log_likelihood_before=tuple(
+            _loss(scores[:, i], wanted, 1.0) for i in range(scores.shape[1])
+        ),
         negative_log_likelihood=tuple(loss for _, loss in fits),
         agreement=agreement,
         observations=len(logits),
@@ -219,6 +225,37 @@ def export_bundle(
     bundle = _write(folder, onnx, temperatures, calibration.threshold, name, label)
     golden_check(bundle)
     return bundle
+
+
+def complete_bundle(
+    bundle: Bundle, training: Training, documents: Mapping[str, bytes] = MappingProxyType({})
+) -> Bundle:
+    """Write a bundle again, with where it comes from and what belongs to it.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Of ``export_bundle``; its networks stay as they are.
+    training : Training
+    documents : mapping of str to bytes
+        By name.
+
+    Returns
+    -------
+    Bundle
+        As read back.
+
+    Raises
+    ------
+    ConfigError
+        If the training part contradicts itself.
+    """
+    manifest = msgspec.structs.replace(
+        bundle.manifest,
+        training=training,
+        documents={name: sha256(raw).hexdigest() for name, raw in documents.items()},
+    )
+    return write_bundle(bundle.path, manifest, bundle.onnx, documents)
 
 
 def write_vote_bundle(folder: Path) -> Bundle:

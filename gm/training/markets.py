@@ -1,6 +1,6 @@
 """The markets of a training run: files of bars, cut by time into train, validation and test.
 
-Every tape is cut by ``split_by_time`` at the same shares of its bars.
+Every tape is cut by ``split_by_time`` at the same shares of its bars; see gm.training.tapes.
 """
 
 import hashlib
@@ -18,28 +18,31 @@ from gm.readers import BAR, aggregate_bars, read_bars
 from gm.training.market import Market
 from gm.training.networks import STRATEGIC
 from gm.training.run_folder import Data, RunRecord, versions
-from gm.training.split import EMBARGO_BARS, PURGE_BARS, TEST, VALIDATION, Split, split_by_time
+from gm.training.split import EMBARGO_BARS, PURGE_BARS, Split, split_by_time
+from gm.training.tapes import Part, Tapes
 from gm.venue.synthetic import BAR_MINUTES, says_synthetic, synthetic_session
 
 if TYPE_CHECKING:
     from gm.training.command import Job
 
 BARS_MINUTES = 30
-EPISODE_BARS = 256
 EVALUATION_MARKETS = 16
-BARS_MIN = 96 + EPISODE_BARS  # of a stretch; a matrix has 48 rows, a position is held for 46 bars
 SYNTHETIC_BARS, SYNTHETIC_SEED = 12_000, 6  # without a file
 
 Rows = NDArray[np.void]
 
 
 class Markets(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Three batches over three stretches of time, and what the run folder says of them."""
+    """Three batches over three stretches of time, and what the run folder says of them.
+
+    ``tapes``: what they were made from; None where they are no markets of bars.
+    """
 
     train: Any
     validation: Any
     test: Any
     record: RunRecord
+    tapes: Tapes | None = None
 
 
 class Unplayable:
@@ -81,29 +84,26 @@ def markets_of_files(job: "Job") -> Markets:
     GmError
         As ``gm.read_bars`` and the training environment.
     """
-    from gm.training.environment import MarketBatch
     from gm.training.export import write_vote_bundle
 
     settings = load_settings(job.config)
     instruments = (job.config.parent / settings.instruments_file).resolve()
     row = find_instrument(job.instrument, instruments)
-    tapes, data = _tapes(job.files, row)
+    bars, data = _tapes(job.files, row)
     job.out.mkdir(parents=True, exist_ok=True)
     votes = write_vote_bundle(job.out.resolve() / "votes")
     policy = msgspec.structs.replace(settings.policy, bundle=str(votes.path))
-    played = msgspec.structs.replace(settings, policy=policy, instruments_file=str(instruments))
-    splits = [_split(tape) for tape in tapes]
+    tapes = Tapes(
+        bars=tuple(bars),
+        splits=tuple(_split(tape, job) for tape in bars),
+        instrument=row,
+        played=msgspec.structs.replace(settings, policy=policy, instruments_file=str(instruments)),
+        threads=job.threads,
+    )
 
-    def batch(part: str, size: int, seed: int) -> Market:
-        slices = [getattr(split, part) for split in splits]
-        found: Market = MarketBatch(
-            played,
-            slices,
-            instrument=job.instrument,
-            size=size,
-            seed=seed,
-            episode_bars=EPISODE_BARS,
-            threads=job.threads,
+    def batch(part: Part, size: int) -> Market:
+        found: Market = tapes.batch(
+            part, size=size, seed=job.settings.seed, episode_bars=job.episode_bars
         )
         return found
 
@@ -114,31 +114,35 @@ def markets_of_files(job: "Job") -> Markets:
         config_sha256=config_hash(settings),
         data=data,
         split={
-            "validation": VALIDATION,
-            "test": TEST,
+            "validation": job.validation,
+            "test": job.test,
             "purge_bars": PURGE_BARS,
             "embargo_bars": EMBARGO_BARS,
-            "episode_bars": EPISODE_BARS,
+            "episode_bars": job.episode_bars,
         },
         threads=job.threads,
         is_synthetic=not job.files or any(says_synthetic(file) for file in job.files),
         versions=versions(),
     )
     return Markets(
-        train=batch("train", job.settings.markets, job.settings.seed),
-        validation=batch("validation", EVALUATION_MARKETS, job.settings.seed),
-        test=batch("test", EVALUATION_MARKETS, job.settings.seed),
+        train=batch("train", job.settings.markets),
+        validation=batch("validation", EVALUATION_MARKETS),
+        test=batch("test", EVALUATION_MARKETS),
         record=record,
+        tapes=tapes,
     )
 
 
-def _split(bars: Rows) -> Split:
-    """``split_by_time``, with room in each stretch for a matrix and an episode."""
-    split = split_by_time(bars)
+def _split(bars: Rows, job: "Job") -> Split:
+    """``split_by_time``, with room in each stretch for an episode."""
+    split = split_by_time(bars, validation=job.validation, test=job.test)
     for name in split.__struct_fields__:
         found = len(getattr(split, name))
-        if found < BARS_MIN:
-            raise BadArgument(f"{name}: {found} bars of {len(bars)}, must be at least {BARS_MIN}")
+        if found <= job.episode_bars:
+            raise BadArgument(
+                f"{name}: {found} bars of {len(bars)}, must be more than an episode of "
+                f"{job.episode_bars}: --episode-bars, --test-share, --validation-share"
+            )
     return split
 
 

@@ -9,7 +9,14 @@ import msgspec
 
 from gm.report import SYNTHETIC_NOTE, svg
 from gm.report.page import STYLE
-from gm.training.run_folder import REPORT, RunRecord, read_metrics, read_results, read_run_record
+from gm.training.run_folder import (
+    OUT_OF_SAMPLE,
+    REPORT,
+    RunRecord,
+    read_metrics,
+    read_results,
+    read_run_record,
+)
 
 REAL_NOTE = "Trained on past data: no promise of profit. What counts is the untouched slice below."
 _CURVES = {
@@ -62,6 +69,7 @@ def write_training_report(folder: Path) -> Path:
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>"
         f'<div class="note">{html.escape(note)}</div><main><h1>{html.escape(title)}</h1>'
         f'<p class="muted">{shown}</p>',
+        _out_of_sample(folder / OUT_OF_SAMPLE),
         _evaluations(results["evaluations"]),
         *(_curve(rows, name, text) for name, text in _CURVES.items()),
         _calibration(results.get("calibration")),
@@ -101,6 +109,40 @@ def _curve(rows: Sequence[dict[str, Any]], name: str, text: str) -> str:
         [steps for steps, _ in shown], [value for _, value in shown], height=_HEIGHT, label=text
     )
     return f"<h2>{html.escape(text[:1].upper() + text[1:])}</h2>{_card(picture)}"
+
+
+def _out_of_sample(path: Path) -> str:
+    if not path.exists():
+        return ""
+    report = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    rows = [
+        (
+            html.escape(each["name"]),
+            f"{each['result']['net']:+,.2f}",
+            _interval(each["result"]),
+            "" if each["ahead"] is None else f"{each['ahead']['net']:+,.2f}",
+            "" if each["ahead"] is None else _interval(each["ahead"]),
+            f"{each['drawdown']:,.2f}",
+            f"{each['turns']:,.1f}",
+            f"{each['time_in_market']:.0%}",
+        )
+        for each in report["players"]
+    ]
+    currency = html.escape(report["currency"])
+    head = (
+        "policy", f"net {currency}", "95 % interval", "bundle minus it", "95 % interval",
+        "drawdown", "turns", "in the market",
+    )  # fmt: skip
+    return (
+        f"<h2>Test slice, walked once, after all costs</h2>"
+        f"<p>{html.escape(report['verdict'])}</p>{_card(_table(head, rows))}"
+    )
+
+
+def _interval(part: dict[str, Any]) -> str:
+    if part["low"] is None:
+        return "too few bars"
+    return f"{part['low']:+,.2f} to {part['high']:+,.2f}"
 
 
 def _evaluations(evaluations: dict[str, dict[str, Any]]) -> str:

@@ -3,7 +3,8 @@
 run.json            settings, data with SHA-256, versions; written first, never changed
 checkpoint.safetensors   where the run stands (gm.training.checkpoint)
 metrics.jsonl       one line an update, and tensorboard/ the same for TensorBoard
-results.json        calibration and evaluations, when the run is over
+results.json        calibration, evaluations and the manifest's training part, when it is over
+out_of_sample.json  what the bundle earned on the test slice, beside its rivals
 bundle/             the exported policy
 report.html         all of it as one page
 """
@@ -24,6 +25,7 @@ RUN = "run.json"
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
 RESULTS = "results.json"
+OUT_OF_SAMPLE = "out_of_sample.json"
 BUNDLE = "bundle"
 REPORT = "report.html"
 _TENSORBOARD = "tensorboard"
@@ -91,7 +93,7 @@ class RunFolder:
             raise ConfigError(f"{path}: holds a run already; --resume goes on with it")
         else:
             path.mkdir(parents=True, exist_ok=True)
-            write_whole(path / RUN, _pretty(record))
+            write_whole(path / RUN, pretty(record))
         self._metrics = (path / METRICS).open("a", encoding="utf-8")
         self._board: Any = None
 
@@ -132,7 +134,7 @@ class RunFolder:
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Write results.json."""
-        write_whole(self.path / RESULTS, _pretty(results))
+        write_whole(self.path / RESULTS, pretty(results))
 
     def __enter__(self) -> Self:
         return self
@@ -204,5 +206,6 @@ def _board(folder: Path, update: int) -> Any:  # noqa: ANN401
     return SummaryWriter(str(folder), filename_suffix=f".from-{update}")
 
 
-def _pretty(value: Any) -> bytes:  # noqa: ANN401
+def pretty(value: Any) -> bytes:  # noqa: ANN401
+    """JSON for people, equal values to equal bytes."""
     return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=1) + b"\n"

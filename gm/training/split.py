@@ -9,6 +9,7 @@ from gm.errors import BadArgument
 EMBARGO_BARS = 48
 PURGE_BARS = 46  # as long as a position is held: policy.max_hold_bars
 VALIDATION, TEST = 0.15, 0.15
+EPISODE_BARS = 256  # decisions of an episode of `gm train`
 
 Rows = NDArray[np.void]
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from gm.features import STRATEGIC_COLUMNS as COLUMNS
 from gm.models import BASELINE_PATH, Golden, load_bundle, write_bundle
 from gm.models.baseline_bundle import dense_onnx
+from gm.models.drift import ColumnBins, Guard, TrainingSlice
 from gm.models.golden import native_logits
 from gm.models.manifest import (
     Calibration,
@@ -36,13 +38,15 @@ def training(names):
         code_version="0.1.0",
         seed=7,
         data=(DataFile(name="btc.csv", sha256="a" * 64, instrument="BTC-PERP", bars=1000),),
-        split=Split(
-            train=TimeRange(start_ts_ns=0, end_ts_ns=100 * HOUR_NS),
-            validation=TimeRange(start_ts_ns=110 * HOUR_NS, end_ts_ns=150 * HOUR_NS),
-            test=TimeRange(start_ts_ns=160 * HOUR_NS, end_ts_ns=200 * HOUR_NS),
-            bar_minutes=30,
-            purge_bars=12,
-            embargo_bars=8,
+        splits=(
+            Split(
+                train=TimeRange(start_ts_ns=0, end_ts_ns=100 * HOUR_NS),
+                validation=TimeRange(start_ts_ns=110 * HOUR_NS, end_ts_ns=150 * HOUR_NS),
+                test=TimeRange(start_ts_ns=160 * HOUR_NS, end_ts_ns=200 * HOUR_NS),
+                bar_minutes=30,
+                purge_bars=12,
+                embargo_bars=8,
+            ),
         ),
         metrics={"sharpe": -0.25},
         configuration={"updates": 100, "clip": 0.2, "layers": [256, 128, 64]},
@@ -53,8 +57,33 @@ def training(names):
             log_loss_before=dict.fromkeys(names, 1.1),
             log_loss_after=dict.fromkeys(names, 1.0),
         ),
-        guard={"low": [0.0], "high": [1.0]},
+        parameters_sha256="b" * 64,
+        guard=guard(),
+        training_slice=training_slice(),
     )
+
+
+def guard(low: float = -2.0, high: float = 2.0, rows_max: int = 3) -> Guard:
+    """One range for all strategic columns; features lie within [-1, 1]."""
+    count = len(COLUMNS)
+    return Guard(
+        names=COLUMNS,
+        low=(low,) * count,
+        high=(high,) * count,
+        mean=(0.0,) * count,
+        deviation=(1.0,) * count,
+        precision=tuple(tuple(float(i == j) for j in range(count)) for i in range(count)),
+        distance_max=50.0,
+        shrinkage=0.1,
+        columns_max=0,
+        rows_max=rows_max,
+    )
+
+
+def training_slice() -> TrainingSlice:
+    """Half of the rows of each column below 0, half above."""
+    bins = (ColumnBins(name=name, edges=(0.0,), shares=(0.5, 0.5)) for name in COLUMNS)
+    return TrainingSlice(rows=1000, columns=tuple(bins))
 
 
 def tactical_onnx(name: str) -> bytes:
@@ -99,11 +128,20 @@ def six_networks(folder: Path, name: str = "six", **changes):
     return write_bundle(folder, manifest, [*base.onnx, *files.values()], {"report.html": REPORT})
 
 
-def named(folder: Path, name: str, threshold: float = 0.55):
+def named(folder: Path, name: str, threshold: float = 0.55, **parts):
     """Write the baseline under another name: small, sound, of a hash of its own."""
     base = load_bundle(BASELINE_PATH)
-    manifest: Manifest = msgspec.structs.replace(base.manifest, name=name, threshold=threshold)
+    manifest: Manifest = msgspec.structs.replace(
+        base.manifest, name=name, threshold=threshold, **parts
+    )
     return write_bundle(folder, manifest, base.onnx)
+
+
+def guarded(folder: Path, name: str, fence: Guard):
+    """The baseline with a guard, as training would have left it."""
+    agents = [agent.name for agent in load_bundle(BASELINE_PATH).manifest.agents]
+    trained = msgspec.structs.replace(training(agents), guard=fence)
+    return named(folder, name, training=trained)
 
 
 def edit(folder: Path, change):

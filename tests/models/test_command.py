@@ -9,6 +9,7 @@ import pytest
 
 from gm.cli import app
 from gm.errors import ConfigError, UsageError
+from gm.models import registry
 
 from .make import named, six_networks
 from .test_signature import ADA, key_file, people_file, public
@@ -185,3 +186,30 @@ def test_an_end_has_its_exit_code_and_its_reason(tmp_path, arguments, code, says
 def test_help_has_an_example(command, capsys):
     app(["models", *command, "--help"], result_action="return_value")
     assert f"Example: gm models {' '.join(command)}".rstrip() in capsys.readouterr().out
+
+
+def test_without_registry_option_that_of_the_settings_is_meant(one, tmp_path, capsys):
+    (tmp_path / "instruments.yaml").write_bytes((CONFIGS / "instruments.yaml").read_bytes())
+    config = tmp_path / "gm.yaml"
+    config.write_text(f"{SHIPPED.read_text()}\nmodels: {{registry: mine}}\n")
+
+    def call(*words):
+        assert app(["models", *words, "--config", str(config)], result_action="return_value") == 0
+        return capsys.readouterr().out
+
+    call("add", str(one), *WHO)
+    assert (tmp_path / "mine" / "registry.json").exists()
+    assert "one-" in call("list")
+    sha256 = json.loads(call("show", "one", "--json"))["sha256"]
+    assert registry.add_note(tmp_path / "mine", sha256, "refused by an engine: too late")
+    assert not registry.add_note(tmp_path / "mine", sha256, "refused by an engine: too late")
+    assert "note by engine: refused by an engine: too late" in call("show", "one")
+
+
+def test_the_shipped_trained_bundle_is_sound_and_says_what_it_is(gm):
+    code, said = gm("verify", "mappo-btc")
+    assert code == 0
+    assert "sound" in said
+    said = gm("show", "mappo-btc")[1]
+    for part in ("small sample", "btc_perp_1m_202201.csv", "out_of_sample.bundle.net", "seed 1"):
+        assert part in said

@@ -60,7 +60,7 @@ def test_several_faults_are_all_named(raw):
         tree["threshold"] = 2
         del tree["agents"][1]["columns"]
         tree["tactical"]["agents"][2]["temperature"] = 0
-        del tree["training"]["split"]["purge_bars"]
+        del tree["training"]["splits"][0]["purge_bars"]
         tree["training"]["data"][0]["sha256"] = "x"
 
     found = faults_after(raw, change)
@@ -71,7 +71,7 @@ def test_several_faults_are_all_named(raw):
         "agents[1].columns",
         "tactical.agents[2].temperature",
         "training.data[0].sha256",
-        "training.split.purge_bars",
+        "training.splits[0].purge_bars",
     ]
 
 
@@ -80,7 +80,7 @@ def required_keys(tree, at=()):
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield (*at, key)
-            if key not in ("configuration", "guard", "metrics", "logits", "documents"):
+            if key not in ("configuration", "precision", "metrics", "logits", "documents"):
                 yield from required_keys(value, (*at, key))
     elif isinstance(tree, list):
         for i, value in enumerate(tree):
@@ -109,6 +109,7 @@ def test_each_key_is_missed_by_name_or_may_be_absent(raw):
         "training.normaliser",
         "training.calibration",
         "training.guard",
+        "training.parameters_sha256",
         "training.training_slice",
     }
 
@@ -136,10 +137,22 @@ def test_each_key_is_missed_by_name_or_may_be_absent(raw):
         (lambda t: t["training"]["normaliser"]["mean"].pop(), "normaliser"),
         (lambda t: t["training"]["normaliser"]["scale"].__setitem__(0, 0), "scale"),
         (lambda t: t["training"]["calibration"]["log_loss_after"].pop("fvg"), "log_loss_after"),
-        (lambda t: t["training"]["split"]["train"].update(end_ts_ns=0), "split.train"),
-        (lambda t: t["training"]["split"].update(embargo_bars=9), "between train and validation"),
+        (lambda t: t["training"]["splits"][0]["train"].update(end_ts_ns=0), "splits[0].train"),
         (
-            lambda t: t["training"]["split"]["validation"].update(end_ts_ns=170 * HOUR_NS),
+            lambda t: t["training"]["splits"][0].update(embargo_bars=9),
+            "between train and validation",
+        ),
+        (lambda t: t["training"]["data"].append(t["training"]["data"][0]), "splits: 1 for 2 files"),
+        (lambda t: t["training"]["guard"]["low"].pop(), "guard.low: 12 values for 13 names"),
+        (lambda t: t["training"]["guard"]["low"].__setitem__(0, 3.0), "guard.high: 2.0 of"),
+        (lambda t: t["training"]["guard"].update(rows_max=0), "guard.rows_max"),
+        (
+            lambda t: t["training"]["training_slice"]["columns"][0].update(shares=[0.5, 0.4]),
+            "add up to 1",
+        ),
+        (lambda t: t["training"]["training_slice"].update(rows=9), "training_slice.rows"),
+        (
+            lambda t: t["training"]["splits"][0]["validation"].update(end_ts_ns=170 * HOUR_NS),
             "between validation and test",
         ),
     ],

@@ -80,7 +80,9 @@ Failure load_model(std::span<const std::uint8_t> block, Model& out) {
     out.guard.columns_max = header.guard_columns_max;
     out.guard.rows_max = header.guard_rows_max;
     std::memcpy(out.sha256.data(), header.bundle_sha256, out.sha256.size());
-    return load_agents(parts.agents, parts.onnx, header.threshold, out);
+    Failure failure = load_agents(parts.agents, parts.onnx, header.threshold, out);
+    out.column_mask |= header.guard_columns;  // a column that nobody computes has no range
+    return failure;
 }
 
 std::string model_path(const std::string& run_directory, const Sha256Digest& sha256) {

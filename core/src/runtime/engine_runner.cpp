@@ -71,6 +71,11 @@ void copy_models(const Models& models, EngineStatus& status) noexcept {
     if (shadow != nullptr) {
         std::memcpy(status.shadow_sha256, shadow->sha256.data(), sizeof status.shadow_sha256);
     }
+    status.before_model = models.before_number();
+    const Model* before = models.before();
+    if (before != nullptr) {
+        std::memcpy(status.before_sha256, before->sha256.data(), sizeof status.before_sha256);
+    }
 }
 
 InstrumentStatus status_of(const Desk& desk, const Instrument& instrument,
@@ -91,6 +96,9 @@ InstrumentStatus status_of(const Desk& desk, const Instrument& instrument,
     status.quarantined = desk.quarantined;
     status.held_bars = desk.held_bars;
     status.backfilled_bars = desk.backfilled_bars;
+    const float* newest = desk.features.matrix() + (kStrategicRows - 1) * kStrategicColumns;
+    static_assert(kStrategicColumns * sizeof(float) <= sizeof status.newest_row);
+    std::memcpy(status.newest_row, newest, kStrategicColumns * sizeof(float));
     return status;
 }
 
@@ -203,7 +211,9 @@ void EngineRunner::step_and_serve(const Slot& input) noexcept {
 void EngineRunner::judge_lateness() noexcept {
     const std::uint64_t took = stage_times_.take_policy_ticks();
     if (took == 0 || policy_budget_ticks_ == 0) return;
-    late_decisions_ = took > policy_budget_ticks_ ? late_decisions_ + 1 : 0;
+    const bool is_late = took > policy_budget_ticks_;
+    late_in_all_ += is_late ? 1 : 0;
+    late_decisions_ = is_late ? late_decisions_ + 1 : 0;
     if (late_decisions_ < kLateDecisionsMax || !engine_->models().has_before()) return;
     late_decisions_ = 0;
     ModelCommand late{};
@@ -298,6 +308,7 @@ void EngineRunner::write_status(bool is_forced) noexcept {
     copy_totals(engine_->totals(), status);
     copy_kernels(engine_->kernels(), status);
     copy_models(engine_->models(), status);
+    status.late_decisions = late_in_all_;
     page_->write_engine(status);
     const auto desks = engine_->desks();
     for (std::size_t i = 0; i < desks.size(); ++i) {

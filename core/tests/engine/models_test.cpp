@@ -299,7 +299,8 @@ TEST_CASE("a model block is read whole or refused") {
     const std::vector<std::uint8_t> good = block_of(header, agent);
     REQUIRE(load_model(good, model).is_ok());
     CHECK(model.guard.rows_max == 3);
-    CHECK(model.column_mask == settings.agents[0].column_mask);
+    // What is guarded must be computed, too.
+    CHECK(model.column_mask == (settings.agents[0].column_mask | header.guard_columns));
     for (std::size_t size = 0; size < good.size(); size += 37) {
         CHECK_FALSE(load_model(std::span(good).first(size), model).is_ok());
     }

@@ -44,6 +44,10 @@ std::uint32_t swap_while_it_runs(RunningCore& running) {
         if (!running.wait_until([&] { return engine().shadow_model == number; })) break;
         if (!running.core->command_model(ModelAction::kPromote, number).is_ok()) break;
         if (!running.wait_until([&] { return engine().live_model == number; })) break;
+        const std::uint32_t before = number - 1;  // 0 is the settings', of another hash
+        REQUIRE(engine().before_model == before);
+        const bool is_before = std::memcmp(engine().before_sha256, &before, sizeof before) == 0;
+        REQUIRE((before == 0 || is_before));
         seen_live = number;
     }
     return seen_live;
@@ -140,6 +144,7 @@ TEST_CASE("a model over its budget three times in a row gives way to the one bef
     running.stop();
     CHECK(running.status().engine.roll_backs == 1);
     CHECK(running.status().engine.live_model == 0);
+    CHECK(running.status().engine.late_decisions > 10);  // both models, every time
     std::size_t late = 0;
     std::size_t of_one = 0;
     for (const Slot& slot : read_journal(folder.path())) {

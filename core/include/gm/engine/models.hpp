@@ -83,6 +83,11 @@ class Models {
     [[nodiscard]] std::size_t live_place() const noexcept { return live_; }
     [[nodiscard]] std::uint16_t live_number() const noexcept { return number_of(live_); }
     [[nodiscard]] bool has_before() const noexcept { return before_ != kNoPlace; }
+    // Where a roll-back leads; null: nowhere.
+    [[nodiscard]] const Model* before() const noexcept {
+        return before_ == kNoPlace ? nullptr : places_[before_].model.get();
+    }
+    [[nodiscard]] std::uint16_t before_number() const noexcept { return number_of(before_); }
     [[nodiscard]] const Model* shadow() const noexcept {
         return shadow_ == kNoPlace ? nullptr : places_[shadow_].model.get();
     }

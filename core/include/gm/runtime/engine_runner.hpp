@@ -109,6 +109,7 @@ class EngineRunner {
     RunnerSettings settings_;
     std::uint64_t policy_budget_ticks_ = 0;
     std::uint32_t late_decisions_ = 0;  // in a row
+    std::uint64_t late_in_all_ = 0;
     std::optional<Outputs> outputs_;
     SpscRing<Slot> feed_;
     Thread thread_;

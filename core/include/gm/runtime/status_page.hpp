@@ -19,7 +19,7 @@
 namespace gm {
 
 inline constexpr std::uint32_t kStatusMagic = 0x50304d47;  // "GM0P" in memory order
-inline constexpr std::uint32_t kStatusSchema = 5;
+inline constexpr std::uint32_t kStatusSchema = 6;
 
 enum class Phase : std::uint64_t {
     kStarting = 0,
@@ -100,8 +100,11 @@ struct EngineStatus {
     std::uint64_t live_model;            // gm/engine/models.hpp: 0 is the settings' own
     std::uint64_t shadow_model;          // 0: none
     std::uint64_t last_model;
+    std::uint64_t before_model;    // a roll-back leads there, unless before_sha256 is zero
+    std::uint64_t late_decisions;  // over the budget, in this life
     std::uint8_t live_sha256[32];  // of the bundle's manifest
     std::uint8_t shadow_sha256[32];
+    std::uint8_t before_sha256[32];
 };
 
 struct JournalStatus {
@@ -132,6 +135,7 @@ struct InstrumentStatus {
     std::int64_t held_bars;
     std::uint64_t backfilled_bars;  // that were taken, of the feed's own size
     std::int64_t bars_needed;       // of 30 minutes, at least, until it may trade
+    float newest_row[16];           // of the matrix: kStrategicColumns of them, the rest is 0
 };
 
 // Stages of the way of a tick: those of io, then those of the engine (gm/engine/stage_times.hpp).
