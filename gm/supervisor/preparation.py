@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from gm.calendars import offset_table, session_table
-from gm.config.block import Agents, Desk, Rows, build_block
+from gm.config.block import Agents, Desk, Rows, Tactical, build_block
 from gm.config.instruments import InstrumentConfig, load_instruments
 from gm.config.run_dir import (
     KERNELS_FILE,
@@ -27,7 +27,14 @@ from gm.config.settings import Settings
 from gm.errors import ConfigError
 from gm.kernels import Library, find_library, keep_library, kernel_rows
 from gm.layout import KernelKind
-from gm.models import BASELINE_PATH, Bundle, agent_rows, golden_check, load_bundle
+from gm.models import (
+    BASELINE_PATH,
+    Bundle,
+    agent_rows,
+    golden_check,
+    load_bundle,
+    tactical_rows,
+)
 
 # One range for all runs, so that the same settings give the same bytes next year.
 CALENDAR_START_NS = 946_684_800_000_000_000  # 2000-01-01
@@ -113,6 +120,8 @@ def _parts(
         raise ConfigError(f"--instrument: each symbol once, at least one: {', '.join(symbols)}")
     table = _instruments(config, settings, symbols)
     bundle = load_bundle(_bundle_path(config, settings.policy.bundle))
+    if settings.policy.profile == "two_level":
+        _check_two_levels(config, settings, symbols, bundle)
     golden_check(bundle, cache=_cache_folder())
     library = run_kernels(config, settings, kept)
     rows = kernel_rows(
@@ -120,6 +129,24 @@ def _parts(
     )
     _check_columns(bundle, rows)
     return _Parts(table, bundle, library, rows)
+
+
+def _check_two_levels(
+    config: Path, settings: Settings, symbols: tuple[str, ...], bundle: Bundle
+) -> None:
+    """Entries are sent at market or as limits, as the tactical agents say (SPEC §5)."""
+    for symbol in symbols:
+        types = settings.trading[symbol].types
+        if missing := sorted({"limit", "market"} - set(types)):
+            raise ConfigError(
+                f"{config}: trading.{symbol}.types: {', '.join(types)}: policy.profile: two_level "
+                f"also sends {' and '.join(missing)} orders"
+            )
+    if bundle.manifest.tactical is None:
+        raise ConfigError(
+            f"policy.profile: two_level wants a bundle with tactical agents, and {bundle.path} has "
+            "none: another policy.bundle, or strategic_only"
+        )
 
 
 def _check_columns(bundle: Bundle, kernels: Rows) -> None:
@@ -217,12 +244,14 @@ def _desk(row: InstrumentConfig) -> Desk:
 
 def _agents(bundle: Bundle) -> Agents:
     rows, onnx = agent_rows(bundle)
+    team = tactical_rows(bundle)
     return Agents(
         rows=rows,
         onnx=onnx,
         threshold=bundle.manifest.threshold,
         feature_schema_sha256=bytes.fromhex(bundle.manifest.feature_schema_sha256),
         bundle_sha256=bytes.fromhex(bundle.sha256),
+        tactical=None if team is None else Tactical(settings=team[0], rows=team[1], onnx=team[2]),
     )
 
 
