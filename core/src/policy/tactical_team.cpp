@@ -1,7 +1,6 @@
 // Implements gm/policy/tactical_team.hpp.
 #include "gm/policy/tactical_team.hpp"
 
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -16,7 +15,6 @@ constexpr std::size_t kKnownRows = kTacticalRows - 1;
 constexpr double kTemperatureMin = 1e-3;
 constexpr double kTemperatureMax = 1e3;
 constexpr double kSumTolerance = 1e-6;
-constexpr int kSpeakersMin = 2;
 
 Failure refuse(const AgentOptions& options, const std::string& why) {
     return fail(Status::kBadArgument, "tactical agent " + options.name + ": " + why);
@@ -88,8 +86,8 @@ void count_votes(const TacticalRules& rules, std::uint8_t synergy_type,
         const double larger = long_score > short_score ? long_score : short_score;
         values.score = (larger + entry_score) / spoke_weight;
     }
-    values.allows = values.direction != 0 && std::popcount(values.agents) >= kSpeakersMin &&
-                    values.entry != EntryVote::kWait && values.score >= rules.threshold;
+    // Without a direction the score is 0, and the threshold is more.
+    values.allows = values.entry != EntryVote::kWait && values.score >= rules.threshold;
 }
 
 Failure TacticalTeam::add_agent(const AgentOptions& options) {

@@ -10,9 +10,9 @@
 //
 // An agent whose logits are not finite made an error: it takes no part, and the weights of the
 // others are scaled to add up to 1. Three errors in a row and it is out. An entry is allowed when
-// the score reaches the threshold, at least two agents spoke, and entry is one of them and does not
-// wait: without it nobody could veto. Whether the direction is the one that stands is not asked
-// here. Two agents without a weight between them allow nothing.
+// there is a direction, its score reaches the threshold, and entry took part and does not wait:
+// without it nobody could veto. So two agents have spoken, as SPEC wants. Whether the direction is
+// the one that stands is not asked here.
 //
 // Loading is cold. prepare() and decide() are const, allocate nothing, and keep what belongs to one
 // instrument in its TacticalState.
