@@ -258,6 +258,7 @@ void EngineRunner::run() noexcept {
         }
         if (must_prepare) {  // a part, then look whether something came
             must_prepare = engine_->prepare_part();
+            write_status(false);  // also where messages leave no time for the last part
             continue;
         }
         if (!is_idle) {
