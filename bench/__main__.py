@@ -17,7 +17,7 @@ from bench import table
 from bench.rig import ROOT, build_native, save
 
 NAMES = (
-    "ring", "indicators", "row", "batch", "policy", "engine", "swaps", "zmq", "replay",
+    "ring", "indicators", "row", "batch", "policy", "engine", "decision", "swaps", "zmq", "replay",
     "backtest", "training",
 )  # fmt: skip
 TIME_LIMIT_S = 900

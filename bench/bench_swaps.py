@@ -2,8 +2,8 @@
 
 Sketch: a swap is a command record and two indices, some 200 ns; a shadow is prepared and asked
 beside the live model, which doubles what a bar costs while it stands. Loading is on another core,
-which shares the last cache and the memory. The p99 is not a step: after each bar the known rows of
-the next matrix are prepared, some 100 us, and the messages that come meanwhile wait.
+which shares the last cache and the memory. After each bar the known rows of the next matrix are
+prepared, some 100 us in parts of a few: a message that comes meanwhile waits for one part.
 Conditions: 50,000 trades a second by the clock, every 30th closes a 30-minute bar; three seeded
 624-256-128-64-7 networks; 100 swaps in three seconds, each loads, shadows and promotes a model.
 Rounds with and without swaps in turns; the ratio is of the p99 of all messages of a round.

@@ -164,6 +164,7 @@ def load_library() -> ctypes.CDLL:
     library.bench_engine_open.restype = pointer
     library.bench_engine_open.argtypes = [text, size, text, text, size]
     library.bench_engine_run.argtypes = [pointer, pointer, size, number, pointer]
+    library.bench_engine_run_paced.argtypes = [pointer, pointer, size, number, size, pointer]
     library.bench_engine_stages.argtypes = [pointer, pointer]
     library.bench_engine_close.argtypes = [pointer]
     library.bench_probe.argtypes = [ctypes.c_int, ctypes.c_int, pointer]

@@ -21,6 +21,9 @@ TACTICAL_HALF = "SPEC tactical, half active"
 TACTICAL_ALL = "SPEC tactical, all active"
 ROWS = (
     ("E1a CLOSE in ring to order in ring / Python engine", "engine", ("score_p50",), ">= 10"),
+    ("E1b 30- and 5-minute close, six networks / Python", "decision", ("score_p50",), ">= 27"),
+    ("E1b p99 / p50, messages 20 us apart", "decision", ("p99_to_p50_20us",), "<= 1.5"),
+    ("E1b sustained, all preparation included / Python", "decision", ("score_sustained",), ">= 5"),
     ("E2 time added over the echo, Python engine / core", "zmq", ("score_p50",), ">= 25"),
     ("G1 three-layer net, new row / onnxruntime C API", "policy", (NETWORK, "ratio_p50"), ">= 6"),
     ("G1 strategic net, half active", "policy", (STRATEGIC_HALF, "ratio_p50"), ">= 6.5"),
@@ -68,6 +71,9 @@ ROWS = (
 TIMES = (
     ("CLOSE to order, core", "engine", "native_order_ns"),
     ("CLOSE to order, Python engine", "engine", "python_order_ns"),
+    ("CLOSE of both sizes to order, six networks, core", "decision", "native_ns"),
+    ("CLOSE of both sizes to order, six networks, Python", "decision", "python_ns"),
+    ("message between, waiting for a part of the preparation", "decision", "message_between_ns"),
     ("CLOSE frame to NEW_ORDER frame, raw echo", "zmq", "echo_ns"),
     ("CLOSE frame to NEW_ORDER frame, core", "zmq", "native_ns"),
     ("CLOSE frame to NEW_ORDER frame, Python engine", "zmq", "python_ns"),

@@ -130,6 +130,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(Decision, \
       bar_start_ts_ns, instrument, model, action, acts, profile, agents, agent_probability, \
       probability) \
+    X(TacticalDecision, \
+      bar_start_ts_ns, instrument, model, direction, standing, fvg, momentum, entry, agents, \
+      synergy_type, enters, score, agent_probability, reserved) \
     X(Refusal, \
       id, decision_bar_start_ts_ns, quantity_lots, price_ticks, value, limit, mask, \
       instrument, side, code) \
@@ -169,13 +172,16 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       installation, profile, threshold, order_timeout_ns, order_valid_for_ns, \
       max_hold_bars, flat_at_session_end, confirmed_clean_bars, reserved_word, \
       feature_schema_sha256, bundle_sha256, synergy_mlmi_min, synergy_slope_min, \
-      synergy_window_bars, synergy_cooldown_bars, kernel_count, reserved_word_2, reserved) \
+      synergy_window_bars, synergy_cooldown_bars, kernel_count, tactical_agent_count, \
+      reserved) \
     X(Sizing, target_lots, reserved) \
     X(ModelHeader, \
       magic, schema, agent_count, guard_rows_max, threshold, guard_low, guard_high, \
-      guard_columns, guard_columns_max, feature_schema_sha256, bundle_sha256, reserved) \
+      guard_columns, guard_columns_max, feature_schema_sha256, bundle_sha256, \
+      tactical_agent_count, reserved) \
     X(AgentSettings, \
       name, weight, temperature, column_mask, context_count, onnx_size, tail, reserved) \
+    X(TacticalSettings, threshold, weights) \
     X(KernelSettings, \
       name, sha256, library_sha256, low, high, kind, minutes, warmup, policy, input_count, \
       inputs, reserved) \
@@ -210,7 +216,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kReplayEnd, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
       kKernelResult, kBackfillEnd, kModelCommand, kDecision, kIntent, kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
-      kShadowDecision, kBlockDigest) \
+      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kBlockDigest) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
     X(BookResetReason, kSnapshot, kGap) \
     X(KernelStatus, \
@@ -221,17 +227,18 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(ModelCause, kOrdered, kNotFinite, kLate, kOutOfDistribution, kNotLoaded, kNoSuchModel) \
     X(KernelKind, kFeature, kRule) \
     X(KernelField, kOpen, kHigh, kLow, kClose, kVolume) \
-    X(Profile, kStrategicOnly, kRule) \
+    X(Profile, kStrategicOnly, kRule, kTwoLevel) \
     X(Side, kBuy, kSell) \
     X(OrderType, kMarket, kLimit, kStop) \
     X(OrderState, \
       kAbsent, kNew, kIntent, kSent, kLive, kPartial, kUnknown, kPendingCancel, kFilled, \
       kCancelled, kExpired, kRejected, kNever, kDenied) \
-    X(OrderReason, kDecision, kMaxHold, kSessionEnd, kStop) \
+    X(OrderReason, kDecision, kMaxHold, kSessionEnd, kStop, kEntry) \
     X(RejectReason, \
       kNone, kRandom, kOldEpoch, kOldConnection, kPastValidity, kDuplicateId, kTombstoned, \
       kMalformed, kMarketClosed, kForeignTape) \
     X(Action, kLong, kNeutral, kShort) \
+    X(EntryVote, kWait, kExecute, kAggressive) \
     X(EngineState, kRecovering, kReady, kStopping, kEnded, kHalted) \
     X(QuarantineReason, \
       kNone, kNotFinite, kBelowFloor, kOffGrid, kNegativeVolume, kContradiction, \

@@ -147,7 +147,8 @@ def test_an_unfinished_run_of_another_tape_is_refused_too(
 
 def test_another_profile_is_refused(tmp_path: Path, tape: Tape) -> None:
     with place(tmp_path / "run", tape) as here:
-        refused(here.engine("--profile", "two_level"), "two_level", "strategic_only")
+        refused(here.engine("--profile", "three_level"), "three_level", "strategic_only")
+        refused(here.engine("--profile", "two_level"), "types", "limit")
         assert not (tmp_path / "run").exists()
 
 

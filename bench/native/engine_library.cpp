@@ -1,5 +1,5 @@
-// The native half of bench_engine.py and bench_zmq.py, as a library: peer and engine run in one
-// process, on one core, in turns.
+// The native half of bench_engine.py, bench_decision.py and bench_zmq.py, as a library: peer and
+// engine run in one process, on one core, in turns.
 //
 // An engine behind its rings, driven as the inline driver drives it: prepare() while idle, then a
 // CLOSE into the feed ring, pop, step, and the order out of the order ring. Journal on a named ring
@@ -39,6 +39,23 @@ struct Sample {
 };
 static_assert(sizeof(Sample) == 4 * 8 + 3 * 64);
 
+// One CLOSE among messages that come gap_ns after the one before is done, and the time from when it
+// was due: a part of the preparation that is under way then counts. bench_decision.py repeats it.
+struct PacedSample {
+    double step_ns;     // until what it caused is read from the order ring
+    double prepare_ns;  // preparation since the CLOSE before, all parts
+    double longest_part_ns;
+    double slowest_message_ns;  // of those between, from when it was due
+    double probe_ns;
+    double parts;
+    double reserved[2];
+    gm::NewOrder order;
+    gm::Decision decision;
+    gm::TacticalDecision tactical;
+    gm::Refusal refusal;
+};
+static_assert(sizeof(PacedSample) == 8 * 8 + 4 * 64);
+
 class Bench {
  public:
     gm::Failure open(std::span<const std::uint8_t> block, const char* ring_path) {
@@ -58,7 +75,7 @@ class Bench {
         gm::SessionEvent connected{};
         connected.connection = 1;
         step_io(RecordType::kConnected, connected);
-        (void)drain(nullptr);
+        (void)drain<Sample>(nullptr);
         return gm::ok();
     }
 
@@ -68,6 +85,27 @@ class Bench {
             Sample& sample = *samples++;
             sample = {};
             time_one(bar, gap_ns, sample);
+            if (drain(&sample)) fill(sample.order, bar.close_ticks);
+        }
+    }
+
+    // Each CLOSE behind `between` heartbeats, the engine preparing in parts while nothing is due;
+    // gap_ns 0: no heartbeat, no wait, and all of the preparation before the CLOSE.
+    void run_paced(std::span<const gm::BarClose> bars, double gap_ns, std::size_t between,
+                   PacedSample* samples) {
+        for (const gm::BarClose& bar : bars) {
+            PacedSample& sample = *samples++;
+            sample = {};
+            has_more_ = true;
+            for (std::size_t i = 0; i < between; ++i) {
+                const double waited = idle_until_due(gap_ns, sample);
+                const std::uint64_t from = bench::ticks_in_order();
+                step(gm::make_slot(RecordType::kHeartbeat, Source::kVenueFeed, ++feed_sequence_,
+                                   engine_.now_ns(), gm::Heartbeat{}));
+                const double took = waited + scale_.to_ns(bench::ticks_in_order() - from);
+                sample.slowest_message_ns = std::max(sample.slowest_message_ns, took);
+            }
+            time_paced(bar, gap_ns, sample);
             if (drain(&sample)) fill(sample.order, bar.close_ticks);
         }
     }
@@ -99,8 +137,56 @@ class Bench {
         sample.probe_ns = scale_.to_ns(from - probe_from);
     }
 
+    // Prepares until the next message is due; ns for which that has waited then.
+    double idle_until_due(double gap_ns, PacedSample& sample) {
+        const std::uint64_t from = bench::ticks_in_order();
+        double elapsed = 0.0;
+        while (elapsed < gap_ns || (gap_ns == 0.0 && has_more_)) {
+            if (has_more_) {
+                const std::uint64_t begin = bench::ticks_in_order();
+                has_more_ = engine_.prepare_part();
+                const double took = scale_.to_ns(bench::ticks_in_order() - begin);
+                sample.prepare_ns += took;
+                sample.parts += has_more_ ? 1.0 : 0.0;
+                sample.longest_part_ns = std::max(sample.longest_part_ns, took);
+            }
+            elapsed = scale_.to_ns(bench::ticks_in_order() - from);
+        }
+        return gap_ns == 0.0 ? 0.0 : elapsed - gap_ns;
+    }
+
+    void time_paced(const gm::BarClose& bar, double gap_ns, PacedSample& sample) {
+        const Slot close =
+            gm::make_slot(RecordType::kBarClose, Source::kVenueFeed, ++feed_sequence_,
+                          bar.start_ts_ns + std::int64_t{bar.duration_s} * kSecondNs, bar);
+        const double waited = idle_until_due(gap_ns, sample);
+        const std::uint64_t probe_from = bench::ticks_in_order();
+        const std::uint64_t from = bench::ticks_in_order();
+        if (feed_.push(close) != Status::kOk) std::abort();
+        const Slot* input = feed_.front();
+        engine_.step(*input, *out_);
+        feed_.pop();
+        const Slot* order = orders_.front();
+        if (order != nullptr) std::memcpy(&sample.order, order->payload, sizeof sample.order);
+        sample.step_ns = waited + scale_.to_ns(bench::ticks_in_order() - from);
+        sample.probe_ns = scale_.to_ns(from - probe_from);
+    }
+
+    static void note(const Slot& slot, Sample& sample) {
+        if (slot.type() == RecordType::kDecision) sample.decision = slot.as<gm::Decision>();
+        if (slot.type() == RecordType::kRefusal) sample.refusal = slot.as<gm::Refusal>();
+    }
+    static void note(const Slot& slot, PacedSample& sample) {
+        if (slot.type() == RecordType::kDecision) sample.decision = slot.as<gm::Decision>();
+        if (slot.type() == RecordType::kTacticalDecision) {
+            sample.tactical = slot.as<gm::TacticalDecision>();
+        }
+        if (slot.type() == RecordType::kRefusal) sample.refusal = slot.as<gm::Refusal>();
+    }
+
     // What io and the journal thread take. True: there was an order.
-    bool drain(Sample* sample) {
+    template <typename Any>
+    bool drain(Any* sample) {
         bool has_order = false;
         for (const Slot* slot = orders_.front(); slot != nullptr; slot = orders_.front()) {
             has_order = has_order || slot->type() == RecordType::kNewOrder;
@@ -109,11 +195,7 @@ class Bench {
         while (drop_copy_.front() != nullptr) drop_copy_.pop();
         for (auto written = journal_.front(); !written.empty(); written = journal_.front()) {
             for (const Slot& slot : written) {
-                if (sample == nullptr) continue;
-                if (slot.type() == RecordType::kDecision) {
-                    sample->decision = slot.as<gm::Decision>();
-                }
-                if (slot.type() == RecordType::kRefusal) sample->refusal = slot.as<gm::Refusal>();
+                if (sample != nullptr) note(slot, *sample);
             }
             journal_.pop(written.size());
         }
@@ -130,7 +212,7 @@ class Bench {
         fill.side = order.side;
         step(gm::make_slot(RecordType::kFill, Source::kVenueOrders, ++reply_sequence_,
                            engine_.now_ns(), fill));
-        (void)drain(nullptr);
+        (void)drain<Sample>(nullptr);
     }
 
     template <typename P>
@@ -154,6 +236,7 @@ class Bench {
     std::uint64_t feed_sequence_ = 0;
     std::uint64_t reply_sequence_ = 0;
     std::uint64_t executions_ = 0;
+    bool has_more_ = false;
 };
 
 void copy_text(const gm::Failure& failure, char* text, std::size_t size) {
@@ -181,6 +264,12 @@ void bench_engine_run(void* bench, const void* bars, std::size_t count, double g
                       void* samples) {
     static_cast<Bench*>(bench)->run({static_cast<const gm::BarClose*>(bars), count}, gap_ns,
                                     static_cast<Sample*>(samples));
+}
+
+void bench_engine_run_paced(void* bench, const void* bars, std::size_t count, double gap_ns,
+                            std::size_t between, void* samples) {
+    static_cast<Bench*>(bench)->run_paced({static_cast<const gm::BarClose*>(bars), count}, gap_ns,
+                                          between, static_cast<PacedSample*>(samples));
 }
 
 // p50 of each stage in ns, over all that was run.

@@ -81,7 +81,7 @@ class Bench {
                     io(gm::RecordType::kModelCommand, mailbox.command);
                     mailbox.is_full.store(false, std::memory_order_release);
                 }
-                engine_->prepare();
+                (void)engine_->prepare_part();
                 drain();
             }
             feed();

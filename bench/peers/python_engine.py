@@ -21,6 +21,7 @@ BAR_NS, SECOND_NS = 1_800_000_000_000, 1_000_000_000
 COUNT_MAX = 2**53
 LONG, NEUTRAL, SHORT = 0, 1, 2
 BUY, SELL = 0, 1
+MARKET, LIMIT = 0, 1
 
 
 class Close(msgspec.Struct, array_like=True, gc=False):
@@ -109,28 +110,29 @@ Runner = Callable[[], None]
 
 
 class Networks:
-    """Three sessions over one input; the first three logits of each."""
+    """Sessions over inputs that stay where they are; the first three logits of each."""
 
-    def __init__(self, onnx: Sequence[bytes], matrix: np.ndarray) -> None:
+    def __init__(self, onnx: Sequence[bytes], inputs: Sequence[np.ndarray]) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.sessions = [
             ort.InferenceSession(raw, options, providers=["CPUExecutionProvider"]) for raw in onnx
         ]
-        self.matrix = matrix.reshape(1, -1)
+        self.inputs = inputs
         self.logits = [
             np.zeros((1, s.get_outputs()[0].shape[-1]), np.float32) for s in self.sessions
         ]
         self.bindings = [
-            self.bind(s, out) for s, out in zip(self.sessions, self.logits, strict=True)
+            self.bind(*each) for each in zip(self.sessions, inputs, self.logits, strict=True)
         ]
         self.is_bound = self.time(self.run_bound) <= self.time(self.run_plain)
         self.run = self.run_bound if self.is_bound else self.run_plain
 
-    def bind(self, session: ort.InferenceSession, out: np.ndarray) -> ort.IOBinding:
+    def bind(
+        self, session: ort.InferenceSession, given: np.ndarray, out: np.ndarray
+    ) -> ort.IOBinding:
         binding, x, y = session.io_binding(), session.get_inputs()[0], session.get_outputs()[0]
-        shape = list(self.matrix.shape)
-        binding.bind_input(x.name, "cpu", 0, np.float32, shape, self.matrix.ctypes.data)
+        binding.bind_input(x.name, "cpu", 0, np.float32, list(given.shape), given.ctypes.data)
         binding.bind_output(y.name, "cpu", 0, np.float32, list(out.shape), out.ctypes.data)
         return binding
 
@@ -148,8 +150,10 @@ class Networks:
         return [out[0, :3].tolist() for out in self.logits]
 
     def run_plain(self) -> list[list[float]]:
-        feed = {self.sessions[0].get_inputs()[0].name: self.matrix}
-        return [session.run(None, feed)[0][0, :3].tolist() for session in self.sessions]
+        return [
+            session.run(None, {"observation": given})[0][0, :3].tolist()
+            for session, given in zip(self.sessions, self.inputs, strict=True)
+        ]
 
 
 class PythonEngine:
@@ -158,7 +162,7 @@ class PythonEngine:
     def __init__(self, rules: Rules, onnx: Sequence[bytes], capacity: int) -> None:
         self.rules = rules
         self.features = NumpyRow(capacity)
-        self.networks = Networks(onnx, self.features.matrix)
+        self.networks = Networks(onnx, [self.features.matrix.reshape(1, -1)] * len(onnx))
         self.decode = msgspec.msgpack.Decoder(Close).decode
         self.decode_fill = msgspec.msgpack.Decoder(Fill).decode
         self.encode = msgspec.msgpack.Encoder().encode
@@ -260,13 +264,16 @@ class PythonEngine:
         self.probability = [total_long, total_neutral, total_short]
         self.acts = int(self.action != NEUTRAL and confidence >= rules.threshold)
 
-    def order_toward_target(self, start_ts_ns: int, reason: int) -> bytes | None:
+    def order_toward_target(
+        self, start_ts_ns: int, reason: int, kind: int = MARKET
+    ) -> bytes | None:
         difference = self.target - self.position
         if difference == 0 or self.open_buy or self.open_sell:
             return None
         self.counter += 1
         side, quantity = (BUY, difference) if difference > 0 else (SELL, -difference)
-        self.code = self.check(side, quantity)
+        price = 0 if kind == MARKET else self.reference
+        self.code = self.check(side, quantity, kind, price)
         if self.code:
             self.target = self.position
             return None
@@ -277,23 +284,24 @@ class PythonEngine:
         return self.encode(
             Order(
                 self.epoch, self.counter, start_ts_ns, quantity,
-                self.now_ns + self.rules.order_valid_for_ns, self.connection, side, 0, reason,
+                self.now_ns + self.rules.order_valid_for_ns, self.connection, side, kind, reason,
             )
         )  # fmt: skip
 
-    def check(self, side: int, quantity: int) -> int:
+    def check(self, side: int, quantity: int, kind: int, price: int) -> int:
         """R01 to R09, R12 and R13 in the gate's order; the first that fails, else 0."""
         rules, reference = self.rules, self.reference
         failed = []
         inside = rules.session_open_ns <= self.now_ns - BAR_NS < rules.session_close_ns
-        if not (rules.sides_allowed >> side & 1 and rules.types_allowed & 1 and inside):
+        if not (rules.sides_allowed >> side & 1 and rules.types_allowed >> kind & 1 and inside):
             failed.append(3)
         if quantity <= 0:
             failed.append(4)
         if quantity > rules.quantity_lots_max:
             failed.append(5)
         collar = max(abs(reference) * rules.collar_ppm // 1_000_000, rules.collar_ticks_min)
-        notional = (abs(reference) + collar) * quantity * rules.tick_value_micros
+        worst_price = abs(reference) + collar if kind == MARKET else abs(price)
+        notional = worst_price * quantity * rules.tick_value_micros
         if notional > rules.notional_micros_max:
             failed.append(6)
         if self.now_ns - self.reference_ns > rules.reference_age_ns_max:
@@ -308,19 +316,19 @@ class PythonEngine:
         has_own, has_account = self.bucket.take(self.now_ns), self.account.take(self.now_ns)
         if not (has_own and has_account):
             failed.append(12)
-        if self.is_repeated(side, quantity):
+        if self.is_repeated(side, quantity, price):
             failed.append(13)
         self.last_counter = self.counter
         return failed[0] if failed else 0
 
-    def is_repeated(self, side: int, quantity: int) -> bool:
+    def is_repeated(self, side: int, quantity: int, price: int) -> bool:
         same = 0
         since = self.now_ns - self.rules.duplicate_window_ns
         for past in reversed(self.past):
             if past[0] <= since:
                 break
-            same += past[1:] == (0, quantity, side)
-        self.past.append((self.now_ns, 0, quantity, side))
+            same += past[1:] == (price, quantity, side)
+        self.past.append((self.now_ns, price, quantity, side))
         return same >= self.rules.duplicates_max or self.counter <= self.last_counter
 
     def on_fill(self, message: bytes) -> None:

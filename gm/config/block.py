@@ -45,6 +45,15 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     feature_schema_sha256: bytes
     bundle_sha256: bytes
+    tactical: "Tactical | None" = None
+
+
+class Tactical(msgspec.Struct, frozen=True, kw_only=True):
+    """The tactical agents of a bundle: their rows and files, and one row of TACTICAL_SETTINGS."""
+
+    settings: Rows
+    rows: Rows
+    onnx: tuple[bytes, ...]
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +121,8 @@ def build_block(
         agents.rows,
         kernels,
     ]
-    return b"".join([*(_pad(table.tobytes()) for table in tables), *map(_pad, agents.onnx)])
+    parts = [*(table.tobytes() for table in tables), *_tactical_tables(agents)]
+    return b"".join(map(_pad, [*parts, *_files(agents)]))
 
 
 def build_model(agents: Agents, guard: Guard = NO_GUARD) -> bytes:
@@ -145,12 +155,27 @@ def build_model(agents: Agents, guard: Guard = NO_GUARD) -> bytes:
         guard_columns_max=guard.columns_max,
         feature_schema_sha256=np.frombuffer(agents.feature_schema_sha256, "u1"),
         bundle_sha256=np.frombuffer(agents.bundle_sha256, "u1"),
+        tactical_agent_count=_tactical_count(agents),
     )
     for column, (low, high) in guard.ranges.items():
         header["guard_low"][0, column] = low
         header["guard_high"][0, column] = high
-    tables = (header.tobytes(), agents.rows.tobytes(), *agents.onnx)
-    return b"".join(map(_pad, tables))
+    tables = (header.tobytes(), agents.rows.tobytes(), *_tactical_tables(agents))
+    return b"".join(map(_pad, [*tables, *_files(agents)]))
+
+
+def _tactical_count(agents: Agents) -> int:
+    return 0 if agents.tactical is None else len(agents.tactical.rows)
+
+
+def _tactical_tables(agents: Agents) -> list[bytes]:
+    if agents.tactical is None:
+        return []
+    return [agents.tactical.settings.tobytes(), agents.tactical.rows.tobytes()]
+
+
+def _files(agents: Agents) -> tuple[bytes, ...]:
+    return agents.onnx + (() if agents.tactical is None else agents.tactical.onnx)
 
 
 def _pad(raw: bytes) -> bytes:
@@ -183,6 +208,7 @@ def _header(settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: 
         installation=settings.engine.installation,
         profile=layout.Profile[settings.policy.profile.upper()],
         kernel_count=len(kernels),
+        tactical_agent_count=_tactical_count(agents),
         threshold=agents.threshold,
         order_timeout_ns=settings.engine.order_timeout_ms * 1_000_000,
         order_valid_for_ns=settings.engine.order_valid_for_ms * 1_000_000,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -26,6 +26,8 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=7 * 86_400_000)]
 Microseconds = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 PerMillion = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 FileName = Annotated[str, msgspec.Meta(min_length=1)]
+Profile = Literal["strategic_only", "rule", "two_level"]
+PROFILES: tuple[str, ...] = get_args(Profile)
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -51,7 +53,8 @@ class PolicySection(_Section, frozen=True, kw_only=True):
     """What decides, and how long a position is held."""
 
     bundle: Annotated[str, msgspec.Meta(min_length=1)] = "baseline"
-    profile: Literal["strategic_only", "rule"] = "strategic_only"
+    # two_level: networks on 30-minute bars say which side, those on 5-minute bars time the entry.
+    profile: Profile = "strategic_only"
     max_hold_bars: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 46
     flat_at_session_end: bool = False
 
@@ -220,11 +223,33 @@ def load_settings(path: Path) -> Settings:
     _check_symbols(path, settings)
     if settings.models.signature == "required" and not settings.models.people_file:
         raise ConfigError(f"{path}: models.people_file: models.signature: required wants signers")
+    check_profile(path, settings)
+    return settings
+
+
+def check_profile(path: Path, settings: Settings) -> None:
+    """Refuse a profile whose other settings do not let it decide.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the error's text.
+    settings : Settings
+        The tree.
+
+    Raises
+    ------
+    ConfigError
+        If rule has no file of kernels.
+
+    Source
+    ------
+    Ours.
+    """
     if settings.policy.profile == "rule" and not settings.kernels.path:
         raise ConfigError(
             f"{path}: kernels.path: policy.profile: rule wants a file with a @gm.rule"
         )
-    return settings
 
 
 def config_hash(settings: Settings) -> str:

@@ -14,6 +14,7 @@ from gm.layout.enums import (
     Action as Action,
     BookResetReason as BookResetReason,
     EngineState as EngineState,
+    EntryVote as EntryVote,
     GateCode as GateCode,
     KernelField as KernelField,
     KernelKind as KernelKind,
@@ -36,6 +37,10 @@ from gm.layout.enums import (
 )
 from gm.layout.models import MODEL_HEADER as MODEL_HEADER, MODEL_MAGIC as MODEL_MAGIC
 from gm.layout.struct import struct as _struct
+from gm.layout.tactical import (
+    TACTICAL_DECISION as TACTICAL_DECISION,
+    TACTICAL_SETTINGS as TACTICAL_SETTINGS,
+)
 
 MAGIC = 0x31304D47
 SCHEMA = 1
@@ -349,7 +354,7 @@ SETTINGS_HEADER = _struct(
     synergy_window_bars="u4",
     synergy_cooldown_bars="u4",
     kernel_count="u4",
-    reserved_word_2="u4",
+    tactical_agent_count="u4",
     reserved="24u1",
 )
 SIZING = _struct(target_lots="i8", reserved="56u1")
@@ -488,6 +493,8 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.MODEL_COMMAND: MODEL_COMMAND,
         RecordType.MODEL_UPDATE: MODEL_UPDATE,
         RecordType.SHADOW_DECISION: DECISION,
+        RecordType.TACTICAL_DECISION: TACTICAL_DECISION,
+        RecordType.SHADOW_TACTICAL_DECISION: TACTICAL_DECISION,
         RecordType.BLOCK_DIGEST: BLOCK_DIGEST,
     }
 )

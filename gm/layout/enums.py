@@ -52,6 +52,8 @@ class RecordType(IntEnum):
     KERNEL_STATE = 78
     MODEL_UPDATE = 79
     SHADOW_DECISION = 80
+    TACTICAL_DECISION = 81
+    SHADOW_TACTICAL_DECISION = 82
     BLOCK_DIGEST = 100
 
 
@@ -148,6 +150,7 @@ class Profile(IntEnum):
 
     STRATEGIC_ONLY = 0
     RULE = 1
+    TWO_LEVEL = 2
 
 
 class Side(IntEnum):
@@ -191,6 +194,7 @@ class OrderReason(IntEnum):
     MAX_HOLD = 1
     SESSION_END = 2
     STOP = 3
+    ENTRY = 4
 
 
 class RejectReason(IntEnum):
@@ -214,6 +218,14 @@ class Action(IntEnum):
     LONG = 0
     NEUTRAL = 1
     SHORT = 2
+
+
+class EntryVote(IntEnum):
+    """What the third tactical agent says of an entry."""
+
+    WAIT = 0
+    EXECUTE = 1
+    AGGRESSIVE = 2
 
 
 class EngineState(IntEnum):

@@ -15,5 +15,6 @@ MODEL_HEADER = _struct(
     guard_columns_max="u4",
     feature_schema_sha256="32u1",
     bundle_sha256="32u1",
-    reserved="56u1",
+    tactical_agent_count="u4",
+    reserved="52u1",
 )

@@ -28,6 +28,7 @@ from gm.models.manifest import (
     Agent,
     Golden,
     Manifest,
+    TacticalAgent,
     parse_manifest,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "load_bundle",
     "read_bounded",
     "schema_fault",
+    "tactical_rows",
     "write_bundle",
 ]
 
@@ -163,17 +165,49 @@ def agent_rows(bundle: Bundle) -> tuple[NDArray[np.void], tuple[bytes, ...]]:
     tuple
         ndarray of layout.AGENT_SETTINGS, shape (n,), and one ONNX file an agent.
     """
-    rows = np.zeros(len(bundle.manifest.agents), layout.AGENT_SETTINGS)
-    onnx = bundle.onnx[: len(rows)]
-    for row, agent, file in zip(rows, bundle.manifest.agents, onnx, strict=True):
+    onnx = bundle.onnx[: len(bundle.manifest.agents)]
+    rows = _rows(bundle, bundle.manifest.agents, onnx)
+    rows["weight"] = [agent.weight for agent in bundle.manifest.agents]
+    rows["context_count"] = [agent.context for agent in bundle.manifest.agents]
+    return rows, onnx
+
+
+def tactical_rows(
+    bundle: Bundle,
+) -> tuple[NDArray[np.void], NDArray[np.void], tuple[bytes, ...]] | None:
+    """Put a bundle's tactical agents into the form of the settings block.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A checked bundle.
+
+    Returns
+    -------
+    tuple, or None if it has none
+        ndarray of layout.TACTICAL_SETTINGS, shape (1,); of layout.AGENT_SETTINGS, shape (3,); and
+        one ONNX file an agent.
+    """
+    tactical = bundle.manifest.tactical
+    if tactical is None:
+        return None
+    settings = np.zeros(1, layout.TACTICAL_SETTINGS)
+    settings["threshold"], settings["weights"] = tactical.threshold, tactical.weights
+    onnx = bundle.onnx[len(bundle.manifest.agents) :]
+    return settings, _rows(bundle, tactical.agents, onnx), onnx
+
+
+def _rows(
+    bundle: Bundle, agents: Sequence[Agent | TacticalAgent], onnx: Sequence[bytes]
+) -> NDArray[np.void]:
+    rows = np.zeros(len(agents), layout.AGENT_SETTINGS)
+    rows["tail"] = TAILS.index(bundle.manifest.tail)
+    for row, agent, file in zip(rows, agents, onnx, strict=True):
         row["name"] = agent.name.encode()
-        row["weight"] = agent.weight
         row["temperature"] = agent.temperature
         row["column_mask"] = sum(1 << column for column in agent.columns)
-        row["context_count"] = agent.context
-        row["tail"] = TAILS.index(bundle.manifest.tail)
         row["onnx_size"] = len(file)
-    return rows, onnx
+    return rows
 
 
 def read_bounded(path: Path, size_max: int) -> bytes:

@@ -18,6 +18,15 @@ SIGNATURE = "manifest.sig"
 ACTIONS = ("long", "neutral", "short")
 TAILS = ("f32", "bf16")  # places are the core's numbers
 TACTICAL_AGENTS = ("fvg", "momentum", "entry")
+# SPEC §5: no synergy, then types 1 to 4; one column an agent.
+TACTICAL_WEIGHTS = (
+    (1 / 3, 1 / 3, 1 / 3),
+    (0.5, 0.3, 0.2),
+    (0.4, 0.4, 0.2),
+    (0.3, 0.5, 0.2),
+    (0.35, 0.35, 0.3),
+)
+TACTICAL_THRESHOLD = 0.65
 GOLDEN_VECTORS = 16
 ROWS, TACTICAL_ROWS = 48, 60
 CONTEXT = 6

@@ -25,6 +25,14 @@ Slots = NDArray[np.void]
 Row = tuple[Any, ...]
 
 
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """Tactical decisions: those to show, how many there are, and how many of them for an entry."""
+
+    shown: list[Row] = []
+    count: int = 0
+    entering: int = 0
+
+
 class InstrumentData(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument of a run. Prices in ticks, money in currency units."""
 
@@ -41,6 +49,7 @@ class InstrumentData(msgspec.Struct, frozen=True, kw_only=True):
     shares: list[tuple[int, tuple[float, float, float]]]
     decision_count: int
     acting_count: int
+    timing: Timing
     order_states: list[tuple[str, int]]
     refusals: list[tuple[str, int]]
     quarantine: list[tuple[str, str, int]]
@@ -156,6 +165,7 @@ def gather(
         shares=_averaged(shares),
         decision_count=len(shares),
         acting_count=_one(database, "SELECT sum(acts) FROM decisions WHERE instrument = ?", symbol),
+        timing=_timing(database, symbol),
         order_states=_counts(database, "orders", "state", symbol),
         refusals=_counts(database, "refusals", "code", symbol),
         quarantine=database.execute(
@@ -190,6 +200,25 @@ def refused_bars(database: sqlite3.Connection, symbols: Iterable[str]) -> set[tu
         "SELECT instrument, bar_start_ts_ns FROM quarantine WHERE refused_by = 'engine'"
     )
     return {(number[symbol], start) for symbol, start in rows if symbol in number}
+
+
+def _timing(database: sqlite3.Connection, symbol: str) -> Timing:
+    if not database.execute(
+        "SELECT 1 FROM sqlite_master WHERE name = 'tactical_decisions'"
+    ).fetchone():
+        return Timing()  # written before there was such a table
+    shown = database.execute(
+        "SELECT bar_start_ts_ns, direction, enters, standing, score, fvg, momentum, entry, "
+        "synergy_type, agent_probabilities FROM tactical_decisions WHERE instrument = ? "
+        "ORDER BY enters DESC, journal_sequence DESC LIMIT 40",
+        (symbol,),
+    ).fetchall()
+    of_symbol = "FROM tactical_decisions WHERE instrument = ?"
+    return Timing(
+        shown=shown,
+        count=_one(database, f"SELECT count(*) {of_symbol}", symbol),
+        entering=_one(database, f"SELECT sum(enters) {of_symbol}", symbol),
+    )
 
 
 def _equity(

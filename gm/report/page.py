@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gm.report import svg
-from gm.report.data import InstrumentData
+from gm.report.data import InstrumentData, Timing
 
 STYLE = """
 :root{--ink:#16202a;--muted:#62707d;--paper:#fbfbf9;--card:#fff;--edge:#dfe3e6;--line:#1f5fa8;
@@ -170,6 +170,8 @@ def _instrument(data: InstrumentData, currency: str, agents: Sequence[str]) -> s
         picture = svg.candles(data.candles, data.trades, height=380, label="trades on candles")
         parts.append("<h2>Trades on candles</h2>" + _card(picture + key))
     parts.append(_decisions(data, agents))
+    if data.timing.count:
+        parts.append(_timing(data.timing))
     parts.append('<div class="columns">' + _counts(data) + "</div>")
     return "".join(parts)
 
@@ -215,10 +217,34 @@ def _decisions(data: InstrumentData, agents: Sequence[str]) -> str:
     )
 
 
-def _votes(shares: Sequence[float]) -> str:
+def _timing(timing: Timing) -> str:
+    side = {1: "long", -1: "short", 0: "none"}
+    rows = []
+    for start, direction, enters, standing, score, *votes, synergy, raw in timing.shown:
+        shares = zip(votes, json.loads(raw), ("", "", "wait / execute / aggressive"), strict=True)
+        rows.append(
+            [
+                _stamp(start),
+                f"{side[direction]}{' (enters)' if enters else ''}",
+                side[standing],
+                f"{score:.3f}",
+                *(f"{html.escape(vote)} {_votes(share, names)}" for vote, share, names in shares),
+                str(synergy) if synergy else "none",
+            ]
+        )
+    head = ["bar (UTC)", "direction", "standing", "score", "fvg", "momentum", "entry", "synergy"]
+    said = (
+        f'<p class="muted">{timing.count:,} on 5-minute bars, {timing.entering:,} of '
+        f"them for an entry; {len(rows):,} shown</p>"
+    )
+    return "<h2>Timing of entries</h2>" + _card(said + _table(head, rows, ""))
+
+
+def _votes(shares: Sequence[float], names: str = "") -> str:
     text = " / ".join(f"{share:.2f}" for share in shares)
     bars = "".join(f'<i class="v{i}" style="width:{s:.1%}"></i>' for i, s in enumerate(shares))
-    return f'<span class="votes" title="long / neutral / short: {text}">{bars}</span>'
+    title = f"{names or 'long / neutral / short'}: {text}"
+    return f'<span class="votes" title="{title}">{bars}</span>'
 
 
 def _counts(data: InstrumentData) -> str:

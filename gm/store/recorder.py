@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gm import layout
 from gm.layout import (
     Action,
+    EntryVote,
     KernelPolicy,
     KernelStatus,
     OrderReason,
@@ -67,6 +68,7 @@ class Recorder:
             raise
         self._writers: dict[RecordType, Callable[[Slots], None]] = {
             RecordType.DECISION: self._decisions,
+            RecordType.TACTICAL_DECISION: self._tactical_decisions,
             RecordType.SYNERGY: self._synergies,
             RecordType.KERNEL_STATE: self._kernel_quarantines,
             RecordType.INTENT: self._intents,
@@ -152,9 +154,6 @@ class Recorder:
         self._insert("decisions", "journal_sequence", 11, rows)
 
     def _decision(self, sequence: int, ts_ns: int, record: np.void) -> Row:
-        votes = json.dumps(
-            [[float(f"{p:.9g}") for p in agent] for agent in record["agent_probability"]]
-        )
         return (
             sequence,
             ts_ns,
@@ -164,8 +163,28 @@ class Recorder:
             int(record["acts"]),
             *(float(p) for p in record["probability"]),
             int(record["agents"]),
-            votes,
+            _votes(record),
         )
+
+    def _tactical_decisions(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                ts_ns,
+                int(record["bar_start_ts_ns"]),
+                self._symbol(int(record["instrument"])),
+                *(int(record[name]) for name in ("model", "enters", "direction", "standing")),
+                float(record["score"]),
+                word(Action, record["fvg"]),
+                word(Action, record["momentum"]),
+                word(EntryVote, record["entry"]),
+                int(record["synergy_type"]),
+                int(record["agents"]),
+                _votes(record),
+            )
+            for sequence, ts_ns, record in _rows(slots, "TACTICAL_DECISION")
+        )
+        self._insert("tactical_decisions", "journal_sequence", 15, rows)
 
     def _synergies(self, slots: Slots) -> None:
         rows = (
@@ -348,6 +367,11 @@ def wide_cost(record: np.void) -> int:
 def _signed(number: int) -> int:
     """SQLite counts to 2^63: what a peer numbers beyond wraps, and stays unique."""
     return (int(number) + 2**63) % 2**64 - 2**63
+
+
+def _votes(record: np.void) -> str:
+    """JSON of every agent's probabilities, with the digits that a float32 has."""
+    return json.dumps([[float(f"{p:.9g}") for p in agent] for agent in record["agent_probability"]])
 
 
 def _rows(slots: Slots, kind: str) -> Iterator[tuple[int, int, np.void]]:

@@ -21,6 +21,24 @@ CREATE TABLE IF NOT EXISTS decisions (
     agent_probabilities TEXT NOT NULL   -- JSON: one [long, neutral, short] an agent
 ) STRICT;
 
+CREATE TABLE IF NOT EXISTS tactical_decisions (
+    journal_sequence INTEGER PRIMARY KEY,
+    ts_ns INTEGER NOT NULL,
+    bar_start_ts_ns INTEGER NOT NULL,   -- of 5 minutes
+    instrument TEXT NOT NULL,
+    model INTEGER NOT NULL,             -- that decided; 0: the bundle of the settings
+    enters INTEGER NOT NULL,            -- 1: sure enough, not vetoed, as the standing direction
+    direction INTEGER NOT NULL,         -- that the votes are for: 1 long, -1 short, 0 none
+    standing INTEGER NOT NULL,          -- that the strategic decision gives, likewise
+    score REAL NOT NULL,
+    fvg TEXT NOT NULL,                  -- long, neutral, short
+    momentum TEXT NOT NULL,
+    entry TEXT NOT NULL,                -- wait, execute, aggressive
+    synergy_type INTEGER NOT NULL,      -- whose weights counted; 0: no synergy stood
+    agents INTEGER NOT NULL,            -- bit i: agent i took part: fvg, momentum, entry
+    agent_probabilities TEXT NOT NULL   -- JSON: three of fvg, momentum, entry
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS synergies (
     journal_sequence INTEGER PRIMARY KEY,
     ts_ns INTEGER NOT NULL,

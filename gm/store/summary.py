@@ -32,6 +32,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     order_stream_sha256: str
     decisions: int
+    tactical_decisions: int = 0
     orders: int
     fills: int
     round_trips: int
@@ -64,7 +65,15 @@ class SummaryCounter:
         self._kernels_quarantined: dict[str, dict[str, str]] = {}
         self._hash = hashlib.sha256()
         self._counts: dict[str, int] = dict.fromkeys(
-            ("decisions", "orders", "fills", "partial_fills", "venue_rejects"), 0
+            (
+                "decisions",
+                "tactical_decisions",
+                "orders",
+                "fills",
+                "partial_fills",
+                "venue_rejects",
+            ),
+            0,
         )
         self._refusals: dict[str, int] = {}
         self._quarantined: dict[str, int] = {}
@@ -74,6 +83,9 @@ class SummaryCounter:
         """Count the next records of the journal, in journal order."""
         types = slots["header"]["type"]
         self._counts["decisions"] += int(np.count_nonzero(types == RecordType.DECISION))
+        self._counts["tactical_decisions"] += int(
+            np.count_nonzero(types == RecordType.TACTICAL_DECISION)
+        )
         self._counts["venue_rejects"] += int(np.count_nonzero(types == RecordType.REJECT))
         for order in _payloads(slots, types, RecordType.INTENT, layout.NEW_ORDER):
             self._counts["orders"] += 1

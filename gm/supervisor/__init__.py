@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from gm.config.settings import Settings, load_settings
+from gm.config.settings import PROFILES, Settings, check_profile, load_settings
 from gm.errors import ConfigError, JournalForeign
 from gm.store.summary import Summary
 
@@ -81,11 +81,13 @@ def run_engine(options: RunOptions) -> Summary:
 def effective_settings(options: RunOptions) -> Settings:
     """Read the configuration and lay the command line over it."""
     settings = load_settings(options.config)
-    if options.profile not in (None, "strategic_only", "rule"):
-        raise ConfigError(
-            f"--profile: {options.profile!r} is not built yet: strategic_only or rule"
-        )
     replace = msgspec.structs.replace
+    if options.profile is not None:
+        if options.profile not in PROFILES:
+            raise ConfigError(f"--profile: {options.profile!r} is none of {', '.join(PROFILES)}")
+        profile: Any = options.profile
+        settings = replace(settings, policy=replace(settings.policy, profile=profile))
+        check_profile(options.config, settings)
     if options.bundle is not None:
         settings = replace(settings, policy=replace(settings.policy, bundle=options.bundle))
     if options.driver is not None:

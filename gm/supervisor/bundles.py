@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 
 from gm._native.features import strategic_schema
-from gm.config.block import NO_GUARD, Agents, Guard, build_model
+from gm.config.block import NO_GUARD, Agents, Guard, Tactical, build_model
 from gm.config.run_dir import Prepared
 from gm.config.settings import Settings
 from gm.errors import ConfigError, UsageError
-from gm.models import SHIPPED, Bundle, agent_rows, load_bundle
+from gm.models import SHIPPED, Bundle, agent_rows, load_bundle, tactical_rows
 from gm.models.manifest import MANIFEST
 from gm.models.registry import find_entry
 from gm.models.registry_state import Entry, read_registry
@@ -122,14 +122,16 @@ def _live(root: Path, settings: Settings) -> Entry:
 
 
 def engine_agents(bundle: Bundle) -> Agents:
-    """Put a bundle's strategic agents into the form of a settings or model block."""
+    """Put a bundle's agents into the form of a settings or model block."""
     rows, onnx = agent_rows(bundle)
+    team = tactical_rows(bundle)
     return Agents(
         rows=rows,
         onnx=onnx,
         threshold=bundle.manifest.threshold,
         feature_schema_sha256=bytes.fromhex(bundle.manifest.feature_schema_sha256),
         bundle_sha256=bytes.fromhex(bundle.sha256),
+        tactical=None if team is None else Tactical(settings=team[0], rows=team[1], onnx=team[2]),
     )
 
 

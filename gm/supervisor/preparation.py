@@ -127,6 +127,8 @@ def _parts(
         raise ConfigError(f"--instrument: each symbol once, at least one: {', '.join(symbols)}")
     table = _instruments(config, settings, symbols)
     bundle = find_bundle(config, settings, begun_with)
+    if settings.policy.profile == "two_level":
+        _check_two_levels(config, settings, symbols, bundle)
     golden_check(bundle, cache=_cache_folder())
     library = run_kernels(config, settings, kept)
     rows = kernel_rows(
@@ -136,6 +138,24 @@ def _parts(
     if fault := kernel_fault(bundle, parts.feature_kernels):
         raise ConfigError(f"{bundle.path}: {fault}")
     return parts
+
+
+def _check_two_levels(
+    config: Path, settings: Settings, symbols: tuple[str, ...], bundle: Bundle
+) -> None:
+    """Entries are sent at market or as limits, as the tactical agents say (SPEC §5)."""
+    for symbol in symbols:
+        types = settings.trading[symbol].types
+        if missing := sorted({"limit", "market"} - set(types)):
+            raise ConfigError(
+                f"{config}: trading.{symbol}.types: {', '.join(types)}: policy.profile: two_level "
+                f"also sends {' and '.join(missing)} orders"
+            )
+    if bundle.manifest.tactical is None:
+        raise ConfigError(
+            f"policy.profile: two_level wants a bundle with tactical agents, and {bundle.path} has "
+            "none: another policy.bundle, or strategic_only"
+        )
 
 
 def _build(settings: Settings, parts: _Parts) -> tuple[bytes, RunManifest]:

@@ -29,10 +29,16 @@ from gm.models import Agent, Bundle, Golden, Manifest, golden_check, write_bundl
 from gm.models.baseline_bundle import dense_onnx
 from gm.models.bundle import CONTEXT, ROWS
 from gm.models.golden import native_logits
-from gm.models.manifest import Training
+from gm.models.manifest import (
+    TACTICAL_THRESHOLD,
+    TACTICAL_WEIGHTS,
+    Tactical,
+    TacticalAgent,
+    Training,
+)
 from gm.training.mappo import Trainer
 from gm.training.market import Market
-from gm.training.networks import ACTIONS, STRATEGIC, agent_input
+from gm.training.networks import ACTIONS, STRATEGIC, TACTICAL, agent_input
 
 OPSET = 18
 _GOLDEN_SEED = 1
@@ -186,7 +192,13 @@ def validation_logits(trainer: Trainer, market: Market, seed: int, steps: int) -
 
 
 def export_bundle(
-    trainer: Trainer, calibration: Calibration, folder: Path, *, name: str, label: str
+    trainer: Trainer,
+    calibration: Calibration,
+    folder: Path,
+    *,
+    name: str,
+    label: str,
+    tactical: Trainer | None = None,
 ) -> Bundle:
     """Write the strategic actors as a bundle, and hold it against onnxruntime.
 
@@ -200,6 +212,9 @@ def export_bundle(
         Created if missing.
     name, label : str
         Of the manifest.
+    tactical : Trainer, optional
+        Of the tactical team, whose actors go with them: for profile two_level. Temperature 1,
+        weights and threshold of SPEC §5: a payload holds nothing to fit them to.
 
     Returns
     -------
@@ -217,12 +232,10 @@ def export_bundle(
     ------
     Ours; SPEC §5.
     """
-    team = trainer.team
-    if team.name != "strategic":
-        raise BadArgument(f"team {team.name}: a bundle of format 1 holds the strategic team")
-    onnx = {plan.name: actor_onnx(trainer, i) for i, plan in enumerate(team.agents)}
+    onnx = _actors(trainer, "strategic")
     temperatures = dict(zip(onnx, calibration.temperatures, strict=True))
-    bundle = _write(folder, onnx, temperatures, calibration.threshold, name, label)
+    timing = {} if tactical is None else _actors(tactical, "tactical")
+    bundle = _write(folder, onnx | timing, temperatures, calibration.threshold, name, label)
     golden_check(bundle)
     return bundle
 
@@ -256,6 +269,13 @@ def complete_bundle(
         documents={name: sha256(raw).hexdigest() for name, raw in documents.items()},
     )
     return write_bundle(bundle.path, manifest, bundle.onnx, documents)
+
+
+def _actors(trainer: Trainer, wanted: str) -> dict[str, bytes]:
+    team = trainer.team
+    if team.name != wanted:
+        raise BadArgument(f"team {team.name}: the bundle wants the {wanted} team here")
+    return {plan.name: actor_onnx(trainer, i) for i, plan in enumerate(team.agents)}
 
 
 def write_vote_bundle(folder: Path) -> Bundle:
@@ -307,6 +327,7 @@ def _write(
             )
             for plan in STRATEGIC.agents
         ),
+        tactical=_tactical(onnx),
         golden=Golden(
             seed=_GOLDEN_SEED,
             logits={
@@ -316,6 +337,25 @@ def _write(
         ),
     )
     return write_bundle(folder, manifest, list(onnx.values()))
+
+
+def _tactical(onnx: Mapping[str, bytes]) -> Tactical | None:
+    if TACTICAL.agents[0].name not in onnx:
+        return None
+    return Tactical(
+        threshold=TACTICAL_THRESHOLD,
+        weights=TACTICAL_WEIGHTS,
+        agents=tuple(
+            TacticalAgent(
+                name=plan.name,  # type: ignore[arg-type]
+                file=f"{plan.name}.onnx",
+                sha256=sha256(onnx[plan.name]).hexdigest(),
+                columns=plan.columns,
+                temperature=1.0,
+            )
+            for plan in TACTICAL.agents
+        ),
+    )
 
 
 @contextlib.contextmanager

@@ -14,10 +14,12 @@ from gm._native.runtime import Core, libzmq_path
 from gm._native.session import Session
 from gm.calendars import offset_table, session_table
 from gm.config import Settings, load_settings
-from gm.config.block import PADDING, Agents, Desk, build_block
+from gm.config.block import PADDING, Agents, Desk, Tactical, build_block, build_model
 from gm.config.instruments import load_instruments
 from gm.errors import BadArgument, BadLimits, BadSettings, ConfigError
-from gm.models import BASELINE_PATH, agent_rows, load_bundle
+from gm.models import BASELINE_PATH, agent_rows, load_bundle, tactical_rows
+
+from ..models.make import six_networks
 
 START_NS = 1_640_995_200_000_000_000  # 2022-01-01
 END_NS = START_NS + 60 * 86_400_000_000_000
@@ -106,6 +108,24 @@ def test_every_number_of_the_yaml_is_in_the_block_in_the_units_of_the_core(
     assert (limits["sides_allowed"], limits["types_allowed"]) == (3, 1)
     assert block.sizing[0]["target_lots"] == 1000
     assert block.onnx == list(agents.onnx)
+
+
+def test_a_tactical_team_stands_behind_the_kernels_and_its_files_behind_the_others(
+    settings, agents, tmp_path
+) -> None:
+    settings_row, rows, onnx = tactical_rows(six_networks(tmp_path / "six"))
+    team = Tactical(settings=settings_row, rows=rows, onnx=onnx)
+    with_team = msgspec.structs.replace(agents, tactical=team)
+    for raw, header in (
+        (build_block(settings, [desk("BTC-PERP")], with_team), layout.SETTINGS_HEADER),
+        (build_model(with_team), layout.MODEL_HEADER),
+    ):
+        assert np.frombuffer(raw, header, 1)["tactical_agent_count"].tolist() == [3]
+        parts = [*agents.onnx, *team.onnx]
+        assert raw.endswith(b"".join(part + bytes(-len(part) % PADDING) for part in parts))
+        at = raw.index(team.settings.tobytes())
+        rows = np.frombuffer(raw, layout.AGENT_SETTINGS, 3, at + PADDING * 2)
+        assert rows["name"].tolist() == [b"fvg", b"momentum", b"entry"]
 
 
 def test_each_instrument_has_its_own_slice_of_the_tables(settings, agents) -> None:

@@ -93,10 +93,20 @@ def tactical_onnx(name: str) -> bytes:
     return dense_onnx(name, [(weights, np.zeros(3, np.float32))])
 
 
-def six_networks(folder: Path, name: str = "six", **changes):
+def timing_onnx(name: str) -> bytes:
+    """Dense on 60x7: the price of the last five bars for two, for entry the volume of the last."""
+    weights, bias = np.zeros((420, 3), np.float32), np.zeros(3, np.float32)
+    if name == "entry":
+        weights[-1], bias[:] = (0.0, -4.0, 4.0), (-3.0, 2.0, 2.0)
+    else:
+        weights[-2] = (12.0, 0.0, -12.0)
+    return dense_onnx(name, [(weights, bias)])
+
+
+def six_networks(folder: Path, name: str = "six", make_onnx=tactical_onnx, **changes):
     """Write a bundle of all six agents with its training and a report."""
     base = load_bundle(BASELINE_PATH)
-    files = {agent: tactical_onnx(agent) for agent in ("fvg", "momentum", "entry")}
+    files = {agent: make_onnx(agent) for agent in ("fvg", "momentum", "entry")}
     seed = base.manifest.golden.seed
     logits = dict(base.manifest.golden.logits) | {
         agent: native_logits(seed, agent, file).astype(float).tolist()

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from gm.errors import ConfigError
-from gm.models import BASELINE_PATH, agent_rows, golden_check, load_bundle
+from gm.models import BASELINE_PATH, agent_rows, golden_check, load_bundle, tactical_rows
 from gm.models.manifest import Manifest, parse_manifest, read_manifest
 
-from .make import HOUR_NS, edit, six_networks
+from .make import HOUR_NS, WEIGHTS, edit, six_networks
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,17 @@ def test_a_tail_is_float32_unless_it_says_otherwise(tmp_path, raw):
     assert faults_after(raw, lambda tree: tree.update(tail="f16"))[0].startswith("tail: ")
     rows, _ = agent_rows(six_networks(tmp_path / "six", tail="bf16"))
     assert rows["tail"].tolist() == [1, 1, 1]
+
+
+def test_the_tactical_agents_are_rows_of_their_own_with_their_weights(tmp_path):
+    settings, rows, onnx = tactical_rows(six_networks(tmp_path / "six"))
+    assert settings["threshold"].tolist() == [0.65]
+    assert settings["weights"][0].tolist() == [list(row) for row in WEIGHTS]
+    assert rows["name"].tolist() == [b"fvg", b"momentum", b"entry"]
+    assert rows["column_mask"].tolist() == [127] * 3
+    assert rows["context_count"].tolist() == [0] * 3
+    assert rows["onnx_size"].tolist() == [len(file) for file in onnx]
+    assert tactical_rows(load_bundle(BASELINE_PATH)) is None
 
 
 def test_the_shipped_baseline_has_no_training():

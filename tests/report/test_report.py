@@ -91,6 +91,31 @@ def make_run(
     return run_dir
 
 
+def test_the_timing_of_entries_is_shown_with_its_votes(tmp_path: Path) -> None:
+    votes = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1]], np.float32)
+    timed = {
+        "bar_start_ts_ns": START_NS, "direction": 1, "standing": 1, "enters": 1, "score": 0.7,
+        "agents": 7, "entry": 1, "synergy_type": 2, "agent_probability": votes,
+    }  # fmt: skip
+    slots = journal_of(
+        *((RecordType.TACTICAL_DECISION, timed | {"enters": n, "entry": 2 - n}) for n in (1, 0, 0)),
+        ts_ns=START_NS,
+    )
+    page = report(make_run(tmp_path / "run", slots))
+    assert "Timing of entries" in page
+    assert "3 on 5-minute bars, 1 of them for an entry; 3 shown" in page
+    assert "long (enters)" in page
+    assert "wait / execute / aggressive: 0.10 / 0.80 / 0.10" in page
+    assert "Timing of entries" not in report(make_run(tmp_path / "none", slots[:0]))
+
+
+def test_a_database_from_before_there_was_a_tactical_table_is_shown(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run", trading(("BTC-PERP",)))
+    with sqlite3.connect(run_dir / "gm.db") as database:
+        database.execute("DROP TABLE tactical_decisions")
+    assert "Timing of entries" not in report(run_dir)
+
+
 def ledger(run_dir: Path, content: bytes) -> None:
     (run_dir / "venue_ledger.json").write_bytes(content)
 

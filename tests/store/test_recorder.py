@@ -9,6 +9,7 @@ import pytest
 from gm import layout
 from gm.layout import (
     Action,
+    EntryVote,
     OrderReason,
     OrderState,
     OrderType,
@@ -88,6 +89,23 @@ def test_a_decision_keeps_every_digit_that_the_record_has(tmp_path, recorder) ->
     assert np.array_equal(np.array(row[6:9], np.float32), votes[0])
     assert row[9] == 5
     assert np.array_equal(np.array(json.loads(row[10]), np.float32), votes)
+
+
+def test_a_tactical_decision_stands_in_its_table_as_it_stood_in_the_journal(
+    tmp_path, recorder
+) -> None:
+    votes = np.array([[0.7, 0.2, 0.1], [1 / 3, 1 / 3, 1 / 3], [0.1, 0.3, 0.6]], np.float32)
+    decision = {
+        "bar_start_ts_ns": 2**60, "instrument": 1, "model": 4, "direction": 1, "standing": -1,
+        "fvg": Action.LONG, "momentum": Action.NEUTRAL, "entry": EntryVote.AGGRESSIVE,
+        "agents": 7, "synergy_type": 3, "enters": 0, "score": 0.75, "agent_probability": votes,
+    }  # fmt: skip
+    recorder.write(journal_of((RecordType.TACTICAL_DECISION, decision), ts_ns=500))
+    [row] = rows(tmp_path, "SELECT * FROM tactical_decisions")
+    assert row[:-1] == (
+        1, 500, 2**60, "NQ", 4, 0, 1, -1, 0.75, "long", "neutral", "aggressive", 3, 7,
+    )  # fmt: skip
+    assert np.array_equal(np.array(json.loads(row[-1]), np.float32), votes)
 
 
 def test_a_synergy_stands_in_its_table_as_it_stood_in_the_journal(tmp_path, recorder) -> None:

@@ -4,14 +4,18 @@ import stat
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from gm import layout
 from gm.config import load_settings
 from gm.config.run_dir import MANIFEST_FILE, SETTINGS_FILE, Prepared, read_run, write_whole
 from gm.errors import ConfigError, GmError
 from gm.models import BASELINE_PATH
-from gm.supervisor import preparation
+from gm.supervisor import RunOptions, effective_settings, preparation
 from gm.supervisor.preparation import prepare_run
+
+from ..models.make import six_networks
 
 CONFIGS = Path("configs")
 BTC = ("BTC-PERP",)
@@ -230,3 +234,46 @@ def test_the_manifest_is_plain_json(config) -> None:
     made = prepare(config)
     plain = msgspec.json.decode((made.run_dir / MANIFEST_FILE).read_bytes())
     assert plain["settings_sha256"] == made.manifest.settings_sha256
+
+
+def two_level(config: Path, types: str = "[market, limit]") -> None:
+    change(config, "profile: strategic_only", "profile: two_level")
+    change(config, "bundle: baseline", "bundle: six")
+    text = config.read_text()
+    assert "types:" not in text
+    config.write_text(text.replace("target_lots:", f"types: {types}\n    target_lots:"))
+
+
+def test_two_levels_want_a_bundle_that_has_them_and_put_it_into_the_block(config) -> None:
+    bundle = six_networks(config.parent / "six")
+    two_level(config)
+    block = prepare(config).block
+    assert all(file in block for file in bundle.onnx)
+    header = np.frombuffer(block, layout.SETTINGS_HEADER, 1)[0]
+    assert header["profile"] == layout.Profile.TWO_LEVEL
+    assert header["tactical_agent_count"] == 3
+    change(config, "bundle: six", "bundle: baseline")
+    with pytest.raises(ConfigError, match="two_level wants a bundle with tactical agents"):
+        prepare(config, run="other")
+
+
+def test_two_levels_want_both_types_of_order(config) -> None:
+    two_level(config, "[market]")
+    six_networks(config.parent / "six")
+    with pytest.raises(ConfigError, match=r"BTC-PERP\.types: market: .* also sends limit orders"):
+        prepare(config)
+
+
+def test_the_profile_of_the_command_line_is_laid_over_the_configuration(config) -> None:
+    def profile_of(profile: str | None) -> str:
+        options = RunOptions(
+            instruments=BTC, run_dir=config.parent / "run", config=config, profile=profile
+        )
+        return effective_settings(options).policy.profile
+
+    assert profile_of(None) == "strategic_only"
+    assert profile_of("two_level") == "two_level"
+    with pytest.raises(ConfigError, match=r"kernels\.path: policy\.profile: rule"):
+        profile_of("rule")
+    with pytest.raises(ConfigError, match="'three_level' is none of strategic_only, rule, two_lev"):
+        profile_of("three_level")

@@ -84,6 +84,39 @@ def test_engine_and_trainer_decide_alike(trainer, exported):
     assert any(not acts for _, acts in decided)
 
 
+def test_a_tactical_trainer_fills_the_tactical_section(trainer, exported, tmp_path):
+    from gm.models.manifest import TACTICAL_WEIGHTS
+    from gm.training.export import export_bundle
+    from gm.training.mappo import Trainer
+    from gm.training.networks import TACTICAL
+    from gm.training.settings import MappoSettings
+    from gm.training.tactical import PayloadMarket
+
+    rows = np.random.default_rng(7).uniform(-1, 1, (30, 7)).astype(np.float32)
+    settings = MappoSettings(steps=30, markets=2, rollout=15, minibatches=1)
+    team = Trainer(settings, PayloadMarket(rows, 2), TACTICAL)
+    calibration, _ = exported
+    bundle = export_bundle(
+        trainer, calibration, tmp_path / "six", name="six", label="six", tactical=team
+    )
+    assert load_bundle(tmp_path / "six").sha256 == bundle.sha256
+    part = bundle.manifest.tactical
+    assert part is not None
+    assert part.weights == TACTICAL_WEIGHTS
+    assert [agent.name for agent in part.agents] == ["fvg", "momentum", "entry"]
+    seen = PayloadMarket(rows, 2).reset()
+    logits = team.logits(seen)
+    for i, agent in enumerate(part.agents):
+        network = Network.load(tmp_path / "six" / agent.file)
+        assert network.native
+        found = network.run(np.ascontiguousarray(seen.matrix[:1]))
+        np.testing.assert_allclose(found[0], logits[0, i], rtol=0, atol=1e-5)
+    with pytest.raises(BadArgument, match="team tactical: the bundle wants the strategic team"):
+        export_bundle(team, calibration, tmp_path / "x", name="x", label="x")
+    with pytest.raises(BadArgument, match="team strategic: the bundle wants the tactical team"):
+        export_bundle(trainer, calibration, tmp_path / "x", name="x", label="x", tactical=trainer)
+
+
 def test_equal_weights_give_equal_bytes_without_a_trace_of_the_machine(trainer, exported):
     from gm.training.export import actor_onnx
 

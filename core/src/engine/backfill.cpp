@@ -17,8 +17,10 @@ constexpr std::int64_t kHoleNsMax = std::int64_t{kStrategicRows} * 30 * kMinuteN
 }  // namespace
 
 std::int64_t Engine::bars_needed(std::uint32_t at) const noexcept {
-    const std::int64_t for_features = kernels_.has_rule() ? 0 : desks_[at].features.bars_needed();
-    return std::max(for_features, kernels_.bars_needed(at));
+    const Desk& desk = desks_[at];
+    const std::int64_t for_features = kernels_.has_rule() ? 0 : desk.features.bars_needed();
+    const std::int64_t for_team = has_two_levels_ ? (desk.tactical.bars_needed() + 5) / 6 : 0;
+    return std::max({for_features, for_team, kernels_.bars_needed(at)});
 }
 
 bool Engine::needs_backfill() const noexcept {
@@ -39,7 +41,7 @@ void Engine::on_backfill(const BarClose& bar, std::int64_t before_ts_ns, Outputs
     ++desk.backfilled_bars;
     desk.backfilled_until_ts_ns = bar.start_ts_ns + std::int64_t{bar.duration_s} * 1'000'000'000;
     take_closed_bars(bar.instrument, out);
-    desk.must_decide = false;  // it is over
+    desk.must_decide = desk.must_time = false;  // it is over
 }
 
 void Engine::on_backfill_end(Outputs& out) noexcept {
@@ -47,7 +49,7 @@ void Engine::on_backfill_end(Outputs& out) noexcept {
     for (std::uint32_t at = 0; at < desks_.size(); ++at) {
         Desk& desk = desks_[at];
         desk.was_ready = not_ready_reason(at) == NotReadyReason::kNone;
-        desk.must_prepare = true;
+        prepare_from_start(desk, true, has_two_levels_);
         write_state(at, state_, static_cast<std::uint8_t>(not_ready_reason(at)), out);
     }
     become_ready_if_known(out);
@@ -65,7 +67,10 @@ void Engine::begin_live_at(std::uint32_t at, std::int64_t ts_ns) noexcept {
     desk.tactical.open();
     desk.synergies.open(desk.synergies.rules());
     kernels_.forget_bars(at);
+    for (TacticalState& state : desk.team) state.prepared_agents = 0;  // rows count anew
+    for (StandingDirection& one : desk.standing) one = {};
     prepare_again(at);
+    prepare_from_start(desk, true, has_two_levels_);
 }
 
 }  // namespace gm

@@ -56,6 +56,18 @@ class BlockReader {
     std::size_t at_ = 0;
 };
 
+// Of tactical agents a block has three or none; their ONNX files come behind those of the others.
+inline Failure read_tactical(BlockReader& reader, std::uint32_t count, TacticalPart& out) {
+    if (count != 0 && count != kAgentsMax) {
+        return fail(Status::kBadSettings,
+                    "tactical_agent_count must be 0 or 3: " + std::to_string(count));
+    }
+    if (count == 0) return ok();
+    Failure failure = reader.read_one("tactical", out.settings);
+    if (failure.is_ok()) failure = reader.read("tactical agents", count, out.agents);
+    return failure;
+}
+
 // The ONNX files of the agents, one after another.
 inline Failure read_onnx_files(BlockReader& reader, const std::vector<AgentSettings>& agents,
                                std::vector<std::vector<std::uint8_t>>& out) {

@@ -14,6 +14,10 @@ void Engine::take_closed_bars(std::uint32_t at, Outputs& out) noexcept {
             desk.last_bar_start_ts_ns = bar.start_ts_ns;
             desk.must_decide = true;
         }
+        if (has_two_levels_ && bar.minutes == 5) {
+            desk.tactical_bar_start_ts_ns = bar.start_ts_ns;
+            desk.must_time = true;
+        }
         end_stage(Stage::kMarket);
         if (bar.minutes == 5) {
             take_tactical_bar(at, bar, out);
@@ -37,6 +41,7 @@ void Engine::take_strategic_bar(std::uint32_t at, const ClosedBar& bar, Outputs&
 void Engine::take_tactical_bar(std::uint32_t at, const ClosedBar& bar, Outputs& out) noexcept {
     Desk& desk = desks_[at];
     desk.tactical.update(bar);
+    desk.must_prepare_team = false;
     ++desk.closed_bars_5m;
     take_signal(at, bar, fvg_signal(bar, desk.tactical), out);
 }

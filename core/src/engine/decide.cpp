@@ -47,7 +47,8 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
     bool acts = false;
     bool entries = false;
     std::int64_t wanted = 0;
-    if (not_ready_reason(at) == NotReadyReason::kNone) {
+    if (has_two_levels_) stand(desk, models_.live_place(), 0);
+    if (strategic_reason(at) == NotReadyReason::kNone) {
         DecisionValues values{};
         if (kernels_.has_rule()) {
             ask_rule(at, values);
@@ -60,10 +61,14 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
         acts = values.acts;
         entries = desk.market.entries_allowed();
         wanted = direction(values.action) * settings_.sizing[at].target_lots;
+        if (has_two_levels_ && acts) {
+            stand(desk, models_.live_place(), static_cast<std::int32_t>(direction(values.action)));
+        }
     }
     if (desk.is_closing) return;  // no entries any more; on_bar_close() makes flat
     const bool opposes =
         acts && desk.position.lots != 0 && (wanted > 0) != (desk.position.lots > 0);
+    if (has_two_levels_) return decide_exit(desk, opposes, must_exit, acts);
     auto reason = OrderReason::kDecision;
     if (acts && entries && (opposes || !must_exit)) {
         desk.target_lots = wanted;
@@ -73,7 +78,7 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
         desk.target_lots = 0;
         reason = OrderReason::kMaxHold;
     }
-    order_toward_target(at, reason, out);
+    order_toward_target(at, {reason, OrderType::kMarket, desk.last_bar_start_ts_ns}, out);
 }
 
 GateContext Engine::gate_context(std::uint32_t at) const noexcept {
@@ -97,21 +102,22 @@ GateContext Engine::gate_context(std::uint32_t at) const noexcept {
 }
 
 // One order for the whole difference, reversing in one; none while another is unresolved.
-void Engine::order_toward_target(std::uint32_t at, OrderReason reason, Outputs& out) noexcept {
+void Engine::order_toward_target(std::uint32_t at, const OrderCause& cause, Outputs& out) noexcept {
     Desk& desk = desks_[at];
     const std::int64_t difference = desk.target_lots - desk.position.lots;
     if (difference == 0 || orders_.open_orders(at) > 0) return;
 
     NewOrder order{};
     order.id = {settings_.header.installation, stamp_.epoch, ++order_counter_};
-    order.decision_bar_start_ts_ns = desk.last_bar_start_ts_ns;
+    order.decision_bar_start_ts_ns = cause.bar_start_ts_ns;
     order.quantity_lots = difference > 0 ? difference : -difference;
     order.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
     order.instrument = at;
     order.connection = connection_;
     order.side = difference > 0 ? Side::kBuy : Side::kSell;
-    order.type = OrderType::kMarket;
-    order.reason = reason;
+    order.type = cause.type;
+    order.reason = cause.reason;
+    if (cause.type == OrderType::kLimit) order.price_ticks = limit_ticks(at, order.side);
 
     Verdict verdict;
     std::optional<RiskToken> token = gate_.check(order, gate_context(at), verdict);

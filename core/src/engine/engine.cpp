@@ -40,8 +40,12 @@ Failure Engine::open(const Settings& settings, std::uint32_t columns_shown) {
         return failure;
     }
     if (Failure failure = orders_.open(count); !failure.is_ok()) return failure;
+    has_two_levels_ = settings.header.profile == static_cast<std::uint32_t>(Profile::kTwoLevel);
     const auto model = std::make_shared<Model>();
     if (Failure failure = load_model(settings, *model); !failure.is_ok()) return failure;
+    if (has_two_levels_ && !model->team.is_loaded()) {
+        return fail(Status::kBadSettings, "profile 2 (two_level) without tactical agents");
+    }
     if (Failure failure = kernels_.open(settings); !failure.is_ok()) return failure;
 
     // A rule has its own windows; a synergy looks at columns that are computed in any case.
@@ -63,8 +67,9 @@ Failure Engine::open(const Settings& settings, std::uint32_t columns_shown) {
         columns_made |= desks_[i].features.columns();
         desks_[i].tactical.open();
         desks_[i].synergies.open(synergy_rules(settings.header));
+        if (has_two_levels_) desks_[i].team.resize(kModelPlaces);
     }
-    models_.open(model, columns_made);
+    models_.open(model, columns_made, has_two_levels_);
     return ok();
 }
 
@@ -164,8 +169,11 @@ void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
     desk.is_closing = is_closing(bar.instrument, bar.start_ts_ns + 2 * duration_ns);
     advance(bar.instrument, out);
     if (!desk.is_closing) return;
-    desk.target_lots = 0;  // and again on the last bar, should the first order have come to nothing
-    order_toward_target(bar.instrument, OrderReason::kSessionEnd, out);
+    // And again on the last bar, should the first order have come to nothing.
+    const OrderCause cause{OrderReason::kSessionEnd, OrderType::kMarket, desk.last_bar_start_ts_ns};
+    if (has_two_levels_) return pursue(bar.instrument, 0, cause, out);
+    desk.target_lots = 0;
+    order_toward_target(bar.instrument, cause, out);
 }
 
 // flat_at_session_end: does the session end before an order sent at the next bar could fill, when
@@ -212,48 +220,44 @@ void Engine::write_refusal(std::uint32_t at, QuarantineReason reason, std::int64
 inline void Engine::advance(std::uint32_t at, Outputs& out) noexcept {
     if (desks_[at].market.may_have_closed()) take_closed_bars(at, out);
     kernels_.ask(at, stamp_.input_sequence);
-    if (desks_[at].must_decide) conclude(at, out);
+    if (desks_[at].must_decide || desks_[at].must_time) conclude(at, out);
 }
 
 // Once every kernel has answered: what do the closed bars mean?
 void Engine::conclude(std::uint32_t at, Outputs& out) noexcept {
     Desk& desk = desks_[at];
     if (kernels_.is_waiting(at)) return;
-    if (!desk.must_decide || !desk.is_live) return;
-    desk.must_decide = false;
+    const bool is_strategic = desk.must_decide;
+    const bool is_tactical = desk.must_time;
+    if (!(is_strategic || is_tactical) || !desk.is_live) return;
+    desk.must_decide = desk.must_time = false;
     const NotReadyReason reason = not_ready_reason(at);
     if ((reason == NotReadyReason::kNone) != desk.was_ready) {
         desk.was_ready = !desk.was_ready;
         write_state(at, state_, static_cast<std::uint8_t>(reason), out);
     }
-    decide(at, out);
-    write_position(at, out);
+    if (has_two_levels_) {
+        conclude_two_levels(at, is_strategic, is_tactical, out);
+    } else {
+        decide(at, out);
+    }
+    if (is_strategic) write_position(at, out);
     end_stage(Stage::kOrder);
-    if (reason == NotReadyReason::kNone) ask_shadow(at, out);
-    desk.must_prepare = true;
+    if (is_strategic && strategic_reason(at) == NotReadyReason::kNone) ask_shadow(at, out);
+    if (is_tactical && desk.tactical.is_ready()) ask_shadow_team(at, out);
+    prepare_from_start(desk, is_strategic || desk.must_prepare, is_tactical);
 }
 
 NotReadyReason Engine::not_ready_reason(std::uint32_t at) const noexcept {
+    const NotReadyReason reason = strategic_reason(at);
+    if (reason != NotReadyReason::kNone || !has_two_levels_) return reason;
+    return desks_[at].tactical.reason();
+}
+
+NotReadyReason Engine::strategic_reason(std::uint32_t at) const noexcept {
     const NotReadyReason of_features = desks_[at].features.reason();
     if (!kernels_.has_rule() && of_features != NotReadyReason::kNone) return of_features;
     return kernels_.is_ready(at) ? NotReadyReason::kNone : NotReadyReason::kWarmingUp;
-}
-
-void Engine::prepare() noexcept {
-    for (std::uint32_t at = 0; at < desks_.size(); ++at) {
-        Desk& desk = desks_[at];
-        if (!desk.must_prepare) continue;
-        desk.must_prepare = false;
-        desk.features.prepare();
-        const float* added = kernels_.matrix(at);
-        const MatrixRows known{desk.features.matrix() + kStrategicColumns,
-                               added == nullptr ? nullptr : added + kKernelColumnsMax};
-        // The live model last: its weights are those that stay in the caches.
-        if (const Model* shadow = models_.shadow(); shadow != nullptr) {
-            shadow->ensemble.prepare(known, desk.policy[models_.shadow_place()]);
-        }
-        models_.live().ensemble.prepare(known, desk.policy[models_.live_place()]);
-    }
 }
 
 void Engine::on_timer(Outputs& out) noexcept {

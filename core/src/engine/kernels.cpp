@@ -320,8 +320,8 @@ bool Kernels::is_ready(std::uint32_t at) const noexcept {
 // said. Where a decision is due, that one computes the whole.
 void Engine::prepare_again(std::uint32_t at) noexcept {
     if (!kernels_.take_rewritten(at)) return;
-    for (EnsembleState& state : desks_[at].policy) state.is_prepared = false;
-    desks_[at].must_prepare = !desks_[at].must_decide;
+    for (EnsembleState& state : desks_[at].policy) state.prepared_agents = 0;
+    prepare_from_start(desks_[at], !desks_[at].must_decide, desks_[at].must_prepare_team);
 }
 
 void Engine::on_kernel_result(const KernelResult& result, Outputs& out) noexcept {

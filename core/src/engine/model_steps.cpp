@@ -32,6 +32,9 @@ void Engine::ask_shadow(std::uint32_t at, Outputs& out) noexcept {
                             desk.policy[models_.shadow_place()], values);
     write_decision(at, RecordType::kShadowDecision, models_.shadow_number(), values, out);
     ++totals_.shadow_decisions;
+    if (!has_two_levels_) return;
+    const int direction = values.action == Action::kLong ? 1 : -1;
+    stand(desk, models_.shadow_place(), values.acts ? direction : 0);
 }
 
 void Engine::write_decision(std::uint32_t at, RecordType type, std::uint16_t model,
@@ -59,10 +62,20 @@ void Engine::on_model_command(const ModelCommand& command, Outputs& out) noexcep
     if (changes.taken_place != Models::kNoPlace) {
         for (Desk& desk : desks_) {  // what is prepared there is another model's
             EnsembleState& state = desk.policy[changes.taken_place];
-            state.is_prepared = false;
+            state.prepared_agents = 0;
             for (std::uint8_t& errors : state.errors_in_row) errors = 0;
+            desk.standing[changes.taken_place] = {};
             desk.must_prepare = true;
+            if (!has_two_levels_) continue;
+            TacticalState& team = desk.team[changes.taken_place];
+            team.prepared_agents = 0;
+            for (std::uint8_t& errors : team.errors_in_row) errors = 0;
+            desk.must_prepare_team = true;
         }
+    }
+    // Places have changed their parts: a preparation under way begins again.
+    for (Desk& desk : desks_) {
+        prepare_from_start(desk, desk.must_prepare, desk.must_prepare_team);
     }
     const bool is_late = command.action == ModelAction::kLate && changes.count == 2;
     if (is_late) ++totals_.roll_backs;
@@ -74,6 +87,9 @@ bool Engine::roll_back(ModelCause cause, std::int64_t value, Outputs& out) noexc
     if (!models_.roll_back(cause, value, changes)) return false;
     ++totals_.roll_backs;
     write_changes(changes, out);
+    for (Desk& desk : desks_) {
+        prepare_from_start(desk, desk.must_prepare, desk.must_prepare_team);
+    }
     return true;
 }
 

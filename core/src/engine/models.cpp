@@ -10,11 +10,9 @@
 namespace gm {
 namespace {
 
-Failure load_agents(const std::vector<AgentSettings>& rows,
-                    const std::vector<std::vector<std::uint8_t>>& onnx, double threshold,
-                    Model& out) {
+std::vector<AgentOptions> options_of(const std::vector<AgentSettings>& rows,
+                                     const std::vector<std::vector<std::uint8_t>>& onnx) {
     std::vector<AgentOptions> agents;
-    out.column_mask = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         AgentOptions& agent = agents.emplace_back();
         agent.name.assign(rows[i].name, ::strnlen(rows[i].name, sizeof rows[i].name));
@@ -24,9 +22,26 @@ Failure load_agents(const std::vector<AgentSettings>& rows,
         agent.context_count = rows[i].context_count;
         agent.tail = rows[i].tail;
         agent.onnx = onnx[i];
-        out.column_mask |= rows[i].column_mask;
     }
-    return out.ensemble.load(agents, threshold);
+    return agents;
+}
+
+struct Networks {
+    std::vector<AgentSettings> agents;
+    std::vector<std::vector<std::uint8_t>> onnx;
+    TacticalPart tactical;
+};
+
+Failure load_networks(const Networks& from, double threshold, Model& out) {
+    out.column_mask = 0;
+    for (const AgentSettings& row : from.agents) out.column_mask |= row.column_mask;
+    Failure failure = out.ensemble.load(options_of(from.agents, from.onnx), threshold);
+    if (!failure.is_ok()) return failure;
+    TacticalRules rules;
+    rules.threshold = from.tactical.settings.threshold;
+    static_assert(sizeof rules.weights == sizeof from.tactical.settings.weights);
+    std::memcpy(rules.weights, from.tactical.settings.weights, sizeof rules.weights);
+    return out.team.load(options_of(from.tactical.agents, from.tactical.onnx), rules);
 }
 
 Failure check_header(const ModelHeader& header) {
@@ -56,7 +71,8 @@ Failure check_header(const ModelHeader& header) {
 
 Failure load_model(const Settings& settings, Model& out) {
     std::memcpy(out.sha256.data(), settings.header.bundle_sha256, out.sha256.size());
-    return load_agents(settings.agents, settings.onnx, settings.header.threshold, out);
+    return load_networks({settings.agents, settings.onnx, settings.tactical},
+                         settings.header.threshold, out);
 }
 
 Failure read_model(std::span<const std::uint8_t> block, ModelBlock& out) {
@@ -65,7 +81,13 @@ Failure read_model(std::span<const std::uint8_t> block, ModelBlock& out) {
     Failure failure = reader.read_one("header", out.header);
     if (failure.is_ok()) failure = check_header(out.header);
     if (failure.is_ok()) failure = reader.read("agents", out.header.agent_count, out.agents);
+    if (failure.is_ok()) {
+        failure = read_tactical(reader, out.header.tactical_agent_count, out.tactical);
+    }
     if (failure.is_ok()) failure = read_onnx_files(reader, out.agents, out.onnx);
+    if (failure.is_ok()) {
+        failure = read_onnx_files(reader, out.tactical.agents, out.tactical.onnx);
+    }
     if (failure.is_ok()) failure = reader.expect_end();
     return failure;
 }
@@ -80,7 +102,8 @@ Failure load_model(std::span<const std::uint8_t> block, Model& out) {
     out.guard.columns_max = header.guard_columns_max;
     out.guard.rows_max = header.guard_rows_max;
     std::memcpy(out.sha256.data(), header.bundle_sha256, out.sha256.size());
-    Failure failure = load_agents(parts.agents, parts.onnx, header.threshold, out);
+    Failure failure =
+        load_networks({parts.agents, parts.onnx, parts.tactical}, header.threshold, out);
     out.column_mask |= header.guard_columns;  // a column that nobody computes has no range
     return failure;
 }
@@ -112,18 +135,20 @@ Models& Models::operator=(const Models& other) {
     shadow_ = other.shadow_;
     last_number_ = other.last_number_;
     columns_ = other.columns_;
+    needs_team_ = other.needs_team_;
     delete offered_.exchange(nullptr, std::memory_order_acq_rel);
     delete returned_.exchange(nullptr, std::memory_order_acq_rel);
     return *this;
 }
 
-void Models::open(ModelPointer first, std::uint32_t columns) {
+void Models::open(ModelPointer first, std::uint32_t columns, bool needs_team) {
     places_ = {};
     places_[0].model = std::move(first);
     live_ = 0;
     before_ = shadow_ = kNoPlace;
     last_number_ = 0;
     columns_ = columns;
+    needs_team_ = needs_team;
 }
 
 bool Models::offer(ModelPointer model) {
@@ -178,7 +203,8 @@ void Models::take_shadow(const ModelCommand& command, Changes& out) noexcept {
     const bool is_it =
         carrier != nullptr &&
         std::memcmp(carrier->model->sha256.data(), command.sha256, sizeof command.sha256) == 0 &&
-        (carrier->model->column_mask & ~columns_) == 0;
+        (carrier->model->column_mask & ~columns_) == 0 &&
+        (!needs_team_ || carrier->model->team.is_loaded());
     if (!is_next || !is_it) {
         if (carrier != nullptr) returned_.store(carrier, std::memory_order_release);
         return refuse(out, command, is_next ? ModelCause::kNotLoaded : ModelCause::kNoSuchModel);

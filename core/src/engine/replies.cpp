@@ -71,6 +71,7 @@ void Engine::on_order_event(const OrderId& id, OrderEvent event, RejectReason re
         desks_[at].target_lots = desks_[at].position.lots;  // what did not trade is not kept
         settle_query(*order);
         become_ready_if_known(out);
+        follow_wish(at, out);
     } else if (state_ == EngineState::kStopping) {
         cancel_all(out);
     }
@@ -103,6 +104,7 @@ void Engine::on_fill(const Fill& fill, Outputs& out) noexcept {
     if (is_terminal(order->state)) {
         settle_query(*order);
         become_ready_if_known(out);
+        follow_wish(at, out);
     }
 }
 
@@ -139,6 +141,7 @@ void Engine::on_state_report(const OrderStateReport& report, Outputs& out) noexc
         desk.level = KillLevel::kHalted;
     }
     become_ready_if_known(out);
+    follow_wish(order->request.instrument, out);
 }
 
 // A new life: ids restart within a higher epoch, and what was under way is not known any more.
@@ -215,19 +218,22 @@ void Engine::settle_query(Order& order) noexcept {
     order.is_queried = false;
 }
 
+// If it rests at the venue.
+void Engine::cancel(Order& order, Outputs& out) noexcept {
+    const bool rests = order.state == OrderState::kLive || order.state == OrderState::kPartial;
+    if (!rests || !gate_.may_cancel(stamp_.now_ns)) return;
+    const OrderState previous = order.state;
+    if (orders_.apply(order, OrderEvent::kCancelSent) != Status::kOk) return;
+    write_order_update(order, previous, out);
+    CancelOrder cancel{};
+    cancel.id = order.request.id;
+    cancel.instrument = order.request.instrument;
+    cancel.connection = connection_;
+    out.send(stamp_, cancel);
+}
+
 void Engine::cancel_all(Outputs& out) noexcept {
-    orders_.for_each_open([&](Order& order) {
-        const bool rests = order.state == OrderState::kLive || order.state == OrderState::kPartial;
-        if (!rests || !gate_.may_cancel(stamp_.now_ns)) return;
-        const OrderState previous = order.state;
-        if (orders_.apply(order, OrderEvent::kCancelSent) != Status::kOk) return;
-        write_order_update(order, previous, out);
-        CancelOrder cancel{};
-        cancel.id = order.request.id;
-        cancel.instrument = order.request.instrument;
-        cancel.connection = connection_;
-        out.send(stamp_, cancel);
-    });
+    orders_.for_each_open([&](Order& order) { cancel(order, out); });
 }
 
 // Every order's fate is known: the venue may go on with the feed.

@@ -109,7 +109,11 @@ Failure check_kernels(const Settings& settings) {
         ++(row.kind == KernelKind::kFeature ? features : rules);
     }
     const auto profile = static_cast<Profile>(settings.header.profile);
-    if (profile > Profile::kRule || rules != (profile == Profile::kRule ? 1U : 0U) ||
+    if (profile == Profile::kTwoLevel && settings.header.tactical_agent_count == 0) {
+        return fail(Status::kBadSettings,
+                    "profile 2 (two_level) with 0 tactical agents, must be 3");
+    }
+    if (profile > Profile::kTwoLevel || rules != (profile == Profile::kRule ? 1U : 0U) ||
         features > kKernelColumnsMax) {
         return fail(Status::kBadSettings, "profile " + std::to_string(settings.header.profile) +
                                               " with " + std::to_string(features) +
@@ -142,9 +146,15 @@ Failure load_settings(std::span<const std::uint8_t> block, Settings& out) {
     if (failure.is_ok()) failure = reader.read("offsets", header.offset_count, settings.offsets);
     if (failure.is_ok()) failure = reader.read("agents", header.agent_count, settings.agents);
     if (failure.is_ok()) failure = reader.read("kernels", header.kernel_count, settings.kernels);
+    if (failure.is_ok()) {
+        failure = read_tactical(reader, header.tactical_agent_count, settings.tactical);
+    }
     if (failure.is_ok()) failure = check_kernels(settings);
     if (failure.is_ok()) failure = check_rows(settings);
     if (failure.is_ok()) failure = read_onnx_files(reader, settings.agents, settings.onnx);
+    if (failure.is_ok()) {
+        failure = read_onnx_files(reader, settings.tactical.agents, settings.tactical.onnx);
+    }
     if (failure.is_ok()) failure = reader.expect_end();
     if (!failure.is_ok()) return failure;
     const Sha256Digest digest = sha256(block.data(), block.size());

@@ -34,15 +34,30 @@ void StrategicFeatures::open(std::uint32_t columns) noexcept {
 }
 
 void StrategicFeatures::prepare() noexcept {
-    if (is_prepared_ != 0) return;
-    kernel_.prepare();
-    deviation_.prepare();
-    volatility_.prepare();
-    prepare_clock((time_of_day_ns_ + kBarNs) % kDayNs);
-    if (has_mmd()) mmd_.prepare();  // reads most: what the others leave in the cache stays there
-    if (has_profile()) profile_.prepare();
-    mlmi_.prepare();
-    is_prepared_ = 1;
+    while (prepare_part()) {  // at most the parts below and those of MMD
+    }
+}
+
+bool StrategicFeatures::prepare_part() noexcept {
+    constexpr std::uint64_t kAll = 1;
+    switch (prepared_) {
+        case kAll: return false;
+        case 0:
+            kernel_.prepare();
+            deviation_.prepare();
+            volatility_.prepare();
+            prepare_clock((time_of_day_ns_ + kBarNs) % kDayNs);
+            prepared_ = 2;
+            return true;
+        case 2:  // MMD reads most: what the others leave in the cache stays there
+            if (!has_mmd() || !mmd_.prepare_part()) prepared_ = 3;
+            return true;
+        default:
+            if (has_profile()) profile_.prepare();
+            mlmi_.prepare();
+            prepared_ = kAll;
+            return false;
+    }
 }
 
 void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_ns) noexcept {
@@ -61,7 +76,7 @@ void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_n
         forget_returns();
     }
     rows_.append(row_, is_row_warm());
-    is_prepared_ = 0;
+    prepared_ = 0;
 }
 
 // On every bar, ordinary or synthetic.

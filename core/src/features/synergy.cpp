@@ -92,7 +92,7 @@ bool SynergyDetector::complete(Queue& queue, const Signal& last, Synergy& out) n
             sum += signal.strength;
         }
         out.confidence = static_cast<float>(sum / 3.0);
-        last_ = {out.confidence, last.direction};
+        last_ = {out.confidence, last.direction, out.type};
         last_ts_ns_ = last.ts_ns;
         remove(queue, second);
         remove(queue, first);

@@ -86,6 +86,15 @@ NotReadyReason TacticalFeatures::reason() const noexcept {
     return rows_.is_warm() ? NotReadyReason::kNone : NotReadyReason::kWarmingUp;
 }
 
+std::int64_t TacticalFeatures::bars_needed() const noexcept {
+    if (is_ready()) return 0;
+    const std::int64_t rows =
+        static_cast<std::int64_t>(kTacticalRows) - static_cast<std::int64_t>(rows_.warm_rows());
+    const std::int64_t prices =
+        positive_bars_.is_bad() ? decltype(positive_bars_)::kBarsMin - positive_bars_.in_row() : 0;
+    return std::max(rows, prices);
+}
+
 std::size_t TacticalFeatures::snapshot_size() noexcept {
     return kSnapshotSize<TacticalFeatures>;
 }

@@ -43,20 +43,36 @@ void Mmd::Fit::append(const Row& raw) noexcept {
 }
 
 void Mmd::prepare() noexcept {
-    if (is_prepared_ != 0) return;
-    is_prepared_ = 1;
-    ranks_.prepare();
-    if (rows_ < kAhead) return;
-    Fit& ahead = fits_[1 - used_];
-    const auto share = static_cast<std::int32_t>((rows_ - kAhead) % kMmdRefit);
-    if (share == 0) begin_fit(ahead);
-    add_pairs(ahead, share + 1);
-    if (share + 1 == kMmdRefit) {
-        used_ = 1 - used_;
-        window_ = 0;
-    } else if (rows_ >= kRows) {
-        slide(fits_[used_]);
+    while (prepare_part()) {  // at most 3 parts and one for kPairsAPart pairs
     }
+}
+
+bool Mmd::prepare_part() noexcept {
+    constexpr std::int32_t kAll = 1;
+    constexpr std::int32_t kPairs = 2;
+    constexpr std::int32_t kSums = 3;
+    if (prepared_ == kAll) return false;
+    const auto share = static_cast<std::int32_t>((rows_ - kAhead) % kMmdRefit);
+    Fit& ahead = fits_[1 - used_];
+    switch (prepared_) {
+        case 0:
+            ranks_.prepare();
+            prepared_ = rows_ < kAhead ? kAll : kPairs;
+            if (prepared_ == kPairs && share == 0) begin_fit(ahead);
+            break;
+        case kPairs:
+            if (!add_pairs(ahead, share + 1, kPairsAPart)) prepared_ = kSums;
+            break;
+        default:
+            prepared_ = kAll;
+            if (share + 1 == kMmdRefit) {
+                used_ = 1 - used_;
+                window_ = 0;
+            } else if (rows_ >= kRows) {
+                slide(fits_[used_]);
+            }
+    }
+    return prepared_ != kAll;
 }
 
 void Mmd::update(double high, double low, double close, double volume) noexcept {
@@ -70,7 +86,7 @@ void Mmd::update(double high, double low, double close, double volume) noexcept 
     double logs[] = {close / before, (volume + 1.0) / (volume_mean_ + 1.0)};
     elementary::log(logs, logs);
     take_row({{logs[0], std::abs(logs[0]), (high - low) / before, logs[1]}});
-    is_prepared_ = 0;
+    prepared_ = 0;
 }
 
 void Mmd::take_row(const Row& raw) noexcept {
@@ -138,13 +154,15 @@ void Mmd::begin_fit(Fit& fit) noexcept {
     }
 }
 
-// Pairs each row with those before it until `share` forty-sixths of all pairs are summed. The last
-// row, on whose bar the fit is first used, is not here yet.
-void Mmd::add_pairs(Fit& fit, std::int32_t share) noexcept {
+// Pairs each row with those before it until `share` forty-sixths of all pairs are summed, or `most`
+// pairs and those of one row more; true: there are more. The last row, on whose bar the fit is
+// first used, is not here yet.
+bool Mmd::add_pairs(Fit& fit, std::int32_t share, std::int32_t most) noexcept {
     constexpr std::int32_t kLast = kRows - 1;
     constexpr std::int32_t kPairs = kLast * (kLast - 1) / 2;
     while (paired_rows_ < fit.rows && paired_rows_ < kLast &&
            paired_rows_ * (paired_rows_ - 1) / 2 * kMmdRefit < kPairs * share) {
+        if (most <= 0) return true;
         const std::int32_t i = paired_rows_;
         const Row row = fit.at(i);
         if (i < kMmdReference) {
@@ -154,7 +172,9 @@ void Mmd::add_pairs(Fit& fit, std::int32_t share) noexcept {
             fit.within_test += 2.0 * fit.kernels(row, kMmdReference, i) + 1.0;
         }
         ++paired_rows_;
+        most -= i;
     }
+    return false;
 }
 
 // One row on: the oldest leaves the reference, the oldest of the test joins it.

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "gm/base/elementary.hpp"
+#include "gm/policy/softmax.hpp"
 
 namespace gm {
 
@@ -15,22 +16,6 @@ constexpr std::size_t kKnownRows = kStrategicRows - 1;
 constexpr double kTemperatureMin = 1e-3;
 constexpr double kTemperatureMax = 1e3;
 constexpr double kWeightMax = 100.0;
-
-// softmax((x - max x) / temperature), summed in order. x is finite.
-void softmax(const double* x, std::size_t count, double temperature, double* out) noexcept {
-    double largest = x[0];
-    for (std::size_t i = 1; i < count; ++i) {  // at most kActions or kAgentsMax
-        largest = x[i] > largest ? x[i] : largest;
-    }
-    double sum = 0.0;
-    for (std::size_t i = 0; i < count; ++i) {
-        out[i] = elementary::exp((x[i] - largest) / temperature);
-        sum += out[i];
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-        out[i] /= sum;
-    }
-}
 
 // The same bits, also of zeros and of what is no number.
 bool is_same_row(const float* left, const float* right) noexcept {
@@ -132,6 +117,7 @@ Failure Ensemble::load(std::span<const AgentOptions> agents, double threshold) {
                     "threshold must lie in (0, 1]: " + std::to_string(threshold));
     }
     threshold_ = threshold;
+    pieces_ = 0;
     for (const AgentOptions& options : agents) {
         Failure failure = add_agent(options);
         if (!failure.is_ok()) {
@@ -139,6 +125,7 @@ Failure Ensemble::load(std::span<const AgentOptions> agents, double threshold) {
             return failure;
         }
     }
+    for (const Agent& agent : agents_) pieces_ += agent.network.pieces() + 1;  // and one to warm up
     for (std::size_t mask = 1; mask < std::size_t{1} << agents.size(); ++mask) {
         double weights[kAgentsMax];
         double shares[kAgentsMax];
@@ -157,33 +144,56 @@ Failure Ensemble::load(std::span<const AgentOptions> agents, double threshold) {
     return ok();
 }
 
-void Ensemble::prepare_agents(MatrixRows known, EnsembleState& state) const noexcept {
-    float rows[kKnownRows * kColumnsMax];
+// The agent's columns of the known rows, oldest first.
+void Ensemble::gather(std::size_t index, MatrixRows known, float* out) const noexcept {
+    const Agent& agent = agents_[index];
     for (std::size_t row = 0; row < kKnownRows; ++row) {
-        copy_row(known, row, rows + row * kColumnsMax);
-    }
-    float gathered[kKnownRows * kColumnsMax];
-    for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
-        const Agent& agent = agents_[a];
-        float* next = gathered;
-        for (std::size_t row = 0; row < kKnownRows; ++row) {
-            for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 16
-                *next++ = rows[row * kColumnsMax + agent.columns[c]];
-            }
+        float whole[kColumnsMax];
+        copy_row(known, row, whole);
+        for (std::size_t c = 0; c < agent.column_count; ++c) {  // at most 16
+            *out++ = whole[agent.columns[c]];
         }
-        agent.network.prepare(gathered, state.prepared[a]);
     }
-    std::memcpy(state.oldest_known, rows, sizeof(state.oldest_known));
-    std::memcpy(state.newest_known, rows + (kKnownRows - 1) * kColumnsMax,
-                sizeof(state.newest_known));
-    state.is_prepared = true;
+}
+
+void Ensemble::prepare_agent(std::size_t index, MatrixRows known,
+                             EnsembleState& state) const noexcept {
+    float gathered[kKnownRows * kColumnsMax];
+    gather(index, known, gathered);
+    agents_[index].network.prepare(gathered, state.prepared[index]);
+    state.prepared_agents |= static_cast<std::uint8_t>(1U << index);
+}
+
+void Ensemble::begin(MatrixRows known, EnsembleState& state) noexcept {
+    copy_row(known, 0, state.oldest_known);
+    copy_row(known, kKnownRows - 1, state.newest_known);
+    state.prepared_agents = 0;
+}
+
+void Ensemble::prepare_piece(std::size_t piece, MatrixRows known, PrepareScratch& scratch,
+                             EnsembleState& state) const noexcept {
+    if (piece == 0) begin(known, state);
+    for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
+        const std::size_t pieces = agents_[a].network.pieces();
+        if (piece >= pieces) {
+            piece -= pieces;
+            continue;
+        }
+        float gathered[kKnownRows * kColumnsMax];
+        gather(a, known, gathered);
+        agents_[a].network.prepare_piece(piece, gathered, scratch, state.prepared[a]);
+        if (piece + 1 == pieces) state.prepared_agents |= static_cast<std::uint8_t>(1U << a);
+        return;
+    }
+    if (piece >= agents_.size()) return;
+    double probability[kActions];
+    (void)ask(piece, state.newest_known, PolicyContext{}, state, probability);
 }
 
 void Ensemble::prepare(MatrixRows known, EnsembleState& state) const noexcept {
-    prepare_agents(known, state);
-    double probability[kActions];
-    for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
-        (void)ask(a, state.newest_known, PolicyContext{}, state, probability);
+    PrepareScratch scratch;  // what is read was written
+    for (std::size_t piece = 0; piece < pieces_; ++piece) {
+        prepare_piece(piece, known, scratch, state);
     }
 }
 
@@ -222,9 +232,9 @@ void Ensemble::decide(MatrixRows rows, const PolicyContext& context, EnsembleSta
     copy_row(rows, 0, oldest_known);
     copy_row(rows, kKnownRows - 1, newest_known);
     copy_row(rows, kKnownRows, newest);
-    if (!state.is_prepared || !is_same_row(state.oldest_known, oldest_known) ||
+    if (!is_same_row(state.oldest_known, oldest_known) ||
         !is_same_row(state.newest_known, newest_known)) {
-        prepare_agents(rows, state);
+        begin(rows, state);
     }
     double votes[kAgentsMax][kActions] = {};
     unsigned agents = 0;
@@ -232,6 +242,9 @@ void Ensemble::decide(MatrixRows rows, const PolicyContext& context, EnsembleSta
         std::uint8_t& errors = state.errors_in_row[a];
         if (errors >= kAgentErrorsMax) {
             continue;
+        }
+        if ((state.prepared_agents >> a & 1U) == 0) {
+            prepare_agent(a, rows, state);
         }
         if (!ask(a, newest, context, state, votes[a])) {
             ++errors;
@@ -267,6 +280,7 @@ void Ensemble::explain(MatrixRows rows, const PolicyContext& context, EnsembleSt
     float newest[kColumnsMax];
     copy_row(rows, kKnownRows, newest);
     for (std::size_t a = 0; a < agents_.size(); ++a) {  // at most kAgentsMax
+        if ((state.prepared_agents >> a & 1U) == 0) prepare_agent(a, rows, state);  // not asked
         float logits[kNetworkWidthMax];
         run_agent(a, newest, context, state, logits);
         std::memcpy(votes.logits[a], logits, sizeof votes.logits[a]);

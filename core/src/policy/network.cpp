@@ -275,6 +275,54 @@ const NetworkKernel* find_kernel(InstructionSet set) noexcept {
     return scalar_kernel();
 }
 
+namespace {
+
+// How many inputs or columns of `products` each make a piece.
+std::size_t span_of(std::size_t products) noexcept {
+    return std::max<std::size_t>(1, kPieceProducts / std::max<std::size_t>(1, products));
+}
+
+struct PieceSize {
+    std::size_t all;   // columns, or inputs of the first matrix
+    std::size_t span;  // of one piece
+
+    [[nodiscard]] std::size_t pieces() const noexcept {
+        return std::max<std::size_t>(1, (all + span - 1) / span);
+    }
+};
+
+PieceSize piece_size(const NetworkPlan& plan, std::uint32_t conv) noexcept {
+    if (conv == plan.conv_count) {
+        return {plan.first_known, span_of(std::size_t{plan.first.blocks} * kLanes)};
+    }
+    const ConvStep& step = plan.convs[conv];
+    const std::uint32_t unknown = conv == 0 ? 1 : plan.convs[conv - 1].changing;
+    return {plan.columns - unknown,
+            span_of(std::size_t{step.taps} * step.inputs * step.blocks * kLanes)};
+}
+
+}  // namespace
+
+std::size_t count_pieces(const NetworkPlan& plan) noexcept {
+    if (plan.known_inputs == 0) return 0;
+    std::size_t count = 0;
+    for (std::uint32_t c = 0; c <= plan.conv_count; ++c) count += piece_size(plan, c).pieces();
+    return count;
+}
+
+NetworkPiece piece_at(const NetworkPlan& plan, std::size_t index) noexcept {
+    std::uint32_t conv = 0;
+    PieceSize size = piece_size(plan, conv);
+    while (conv < plan.conv_count && index >= size.pieces()) {  // at most kConvLayersMax
+        index -= size.pieces();
+        size = piece_size(plan, ++conv);
+    }
+    const std::size_t first = index * size.span;
+    const std::size_t last = std::min(size.all, first + size.span);
+    return {conv, static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last), index == 0,
+            index + 1 == size.pieces()};
+}
+
 Failure Network::load(std::span<const std::uint8_t> onnx, const NetworkShape& shape,
                       InstructionSet set, Tail tail) {
     kernel_ = nullptr;

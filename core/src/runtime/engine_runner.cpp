@@ -17,6 +17,7 @@ namespace {
 constexpr std::int64_t kStatusEveryNs = 5'000'000;
 constexpr std::int64_t kSleepNsMax = 100'000'000;  // a lost wake-up costs this, not for ever
 constexpr int kSpinsBeforeYield = 64;
+constexpr std::int64_t kPrepareNs = 5'000;  // and one part, before io looks for messages
 
 void pause_cpu() noexcept {
 #if defined(__x86_64__)
@@ -169,10 +170,14 @@ EngineView EngineRunner::view() const noexcept {
     return view;
 }
 
-void EngineRunner::idle() noexcept {
-    if (settings_.driver == Driver::kThreaded) return;
-    engine_->prepare();
+bool EngineRunner::idle() noexcept {
+    if (settings_.driver == Driver::kThreaded) return false;
+    const auto turn = static_cast<std::uint64_t>(static_cast<double>(kPrepareNs) / ns_per_tick_);
+    const std::uint64_t begin = ticks();
+    bool has_more = engine_->prepare_part();
+    while (has_more && ticks() - begin < turn) has_more = engine_->prepare_part();
     write_status(false);
+    return has_more;
 }
 
 // Room for the worst case of a step. The journal thread makes it, or has failed for good.
@@ -249,6 +254,7 @@ void EngineRunner::run() noexcept {
         static_cast<std::uint64_t>(static_cast<double>(settings_.idle_spin_ns) / ns_per_tick_);
     std::uint64_t idle_since = ticks();
     bool is_idle = false;
+    bool must_prepare = true;
     while (!must_stop_.load(std::memory_order_acquire)) {
         const Slot* input = feed_.front();
         if (input != nullptr) {
@@ -257,11 +263,16 @@ void EngineRunner::run() noexcept {
             ++stepped_;
             publish();
             is_idle = false;
+            must_prepare = true;
+            continue;
+        }
+        if (must_prepare) {  // a part, then look whether something came
+            must_prepare = engine_->prepare_part();
+            write_status(false);  // also where messages leave no time for the last part
             continue;
         }
         if (!is_idle) {
             is_idle = true;
-            engine_->prepare();
             write_status(false);
             idle_since = ticks();
         }

@@ -94,7 +94,7 @@ void IoLoop::serve() {
     serve_model_command();
     status_.command_refusals += ports_.refuse_commands(kCommandsMax);
     advance_stop();
-    parts_.runner->idle();
+    has_more_ = parts_.runner->idle() || has_more_;
     const std::size_t published = ports_.publish(*parts_.drop_copy, kDropCopyMax);
     status_.drop_copy_sent += published;
     has_more_ = has_more_ || published == kDropCopyMax;

@@ -50,6 +50,8 @@ Settings training_settings(const Settings& settings) {
     out.agents.clear();
     out.onnx.clear();
     out.header.agent_count = 0;
+    out.tactical = {};
+    out.header.tactical_agent_count = 0;
     out.header.profile = static_cast<std::uint32_t>(Profile::kRule);
     out.header.kernel_count = 1;
     KernelSettings& rule = out.kernels.emplace_back();

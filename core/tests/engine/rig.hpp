@@ -100,6 +100,7 @@ class Rig {
     void connect(std::uint32_t epoch = 1, std::uint32_t connection = 1) {
         Epoch start{};
         start.epoch = epoch;
+        std::memcpy(start.settings_sha256, settings_.sha256, sizeof start.settings_sha256);
         io(RecordType::kEpoch, start);
         SessionEvent event{};
         event.connection = connection;

@@ -5,7 +5,8 @@
 
 #include <cstring>
 
-#include "engine/rig.hpp"
+#include "engine/two_levels.hpp"
+#include "runtime/settings_block.hpp"
 
 using namespace gm;
 
@@ -91,4 +92,33 @@ TEST_CASE("counts, slices and numbers out of range are refused by name") {
               std::memset(s.instruments[0].symbol, 'x', 16);
           }).find("symbol or currency of instrument 0") == 0);
     CHECK(refused([](Settings& s) { s.header.magic = 1; }).find("not a settings block") == 0);
+}
+
+TEST_CASE("tactical agents come back whole, and a block that has not all of them is refused") {
+    const Settings made = gm::test::two_level_settings(gm::test::kSaysExecute);
+    const Settings read = gm::test::loaded_settings(made);
+    CHECK(read.header.profile == 2);
+    REQUIRE(read.tactical.agents.size() == 3);
+    CHECK(std::strcmp(read.tactical.agents[2].name, "entry") == 0);
+    CHECK(read.tactical.settings.threshold == 0.65);
+    CHECK(read.tactical.settings.weights[4][2] == 0.3);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(read.tactical.onnx[i] == made.tactical.onnx[i]);
+
+    Settings without = made;
+    without.tactical = {};
+    Settings target;
+    CHECK(load_settings(gm::test::settings_block(without), target).text ==
+          "profile 2 (two_level) with 0 tactical agents, must be 3");
+    without.header.profile = 3;
+    CHECK(load_settings(gm::test::settings_block(without), target).text.find("profile 3") == 0);
+    Block block = gm::test::settings_block(made);
+    SettingsHeader header{};
+    std::memcpy(&header, block.data(), sizeof header);
+    header.tactical_agent_count = 2;
+    std::memcpy(block.data(), &header, sizeof header);
+    CHECK(load_settings(block, target).text == "tactical_agent_count must be 0 or 3: 2");
+    // A bundle's tactical agents do no harm where one level decides.
+    Settings one = made;
+    one.header.profile = 0;
+    CHECK(load_settings(gm::test::settings_block(one), target).is_ok());
 }

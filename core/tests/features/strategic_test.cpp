@@ -292,17 +292,25 @@ TEST_CASE("an out-of-session bar changes nothing but readiness") {
     CHECK(features->is_ready());
 }
 
-TEST_CASE("preparing early, twice or never gives the same bits") {
+TEST_CASE("preparing early, twice, in part or never gives the same bits") {
     const auto lazy = opened();
     const auto eager = opened();
+    std::size_t parts_most = 0;
     for (const ClosedBar& bar : walk(700, 8)) {
-        eager->prepare();
-        eager->prepare();
+        for (std::int64_t part = 0; part < eager->bars() % 7; ++part) (void)eager->prepare_part();
+        if (eager->bars() % 3 == 0) {
+            std::size_t parts = 1;
+            while (eager->prepare_part()) ++parts;
+            parts_most = std::max(parts_most, parts);
+            eager->prepare();
+            CHECK(eager->is_prepared());
+        }
         lazy->update(bar, 0);
         eager->update(bar, 0);
         REQUIRE(std::memcmp(lazy->row_f64(), eager->row_f64(), 13 * sizeof(double)) == 0);
     }
     CHECK(snapshot_of(*lazy) == snapshot_of(*eager));
+    CHECK(parts_most > 5);
 }
 
 TEST_CASE("cut by a snapshot at every bar it goes on with the same bits") {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 #include "gm/policy/network.hpp"
 #include "policy/conv_bytes.hpp"
@@ -124,6 +125,7 @@ void check_windows(const ConvNet& net, int windows, int referenced, Tail tail = 
     std::vector<float> full(graph.outputs);
     std::vector<float> fast(graph.outputs);
     PreparedRows prepared;
+    const auto scratch = std::make_unique<PrepareScratch>();
     for (int step = 0; step < windows; ++step) {
         std::move(window.begin() + static_cast<std::ptrdiff_t>(width), window.end(),
                   window.begin());
@@ -133,7 +135,13 @@ void check_windows(const ConvNet& net, int windows, int referenced, Tail tail = 
         // The scalar kernel is a hundred times slower: it takes every hundredth window.
         for (std::size_t n = step % 100 == 0 ? 0 : networks.size() - 1; n < networks.size(); ++n) {
             const Network& network = networks[n];
-            network.prepare(window.data(), prepared);
+            if (step % 2 == 0) {
+                network.prepare(window.data(), prepared);
+            } else {
+                for (std::size_t piece = 0; piece < network.pieces(); ++piece) {
+                    network.prepare_piece(piece, window.data(), *scratch, prepared);
+                }
+            }
             network.run_new_row(prepared, window.data() + network.known_inputs(), fast.data());
             if (n + 1 == networks.size() || step % 100 == 0) {
                 std::vector<float> own(graph.outputs);
@@ -186,6 +194,16 @@ TEST_CASE("a convolution worked by hand gives its logits") {
         CHECK(logits[0] == 10.5F);
         CHECK(logits[1] == 66.0F);
     }
+}
+
+TEST_CASE(
+    "pieces of the preparation are bounded: one of the first convolution, six of the second, "
+    "four of the matrix") {
+    const Bytes file = conv_model({});
+    Network network;
+    REQUIRE(network.load(file, {60, 7, 0}).is_ok());
+    // 59 columns of 3 x 7 x 32, 58 columns of 3 x 32 x 64 (ten a piece), 896 inputs of 256.
+    CHECK(network.pieces() == 1 + 6 + 4);
 }
 
 TEST_CASE("the newest row on prepared rows is the full computation and the slow one, bit for bit") {

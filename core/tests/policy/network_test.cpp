@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 #include "policy/onnx_bytes.hpp"
 
@@ -335,9 +336,13 @@ TEST_CASE(
         Numbers numbers(31);
         std::vector<float> window = numbers.many(std::size_t{kRows} * one.row_width);
         PreparedRows prepared;
+        const auto scratch = std::make_unique<PrepareScratch>();
         for (int step = 0; step < 5000; ++step) {
             window.erase(window.begin(), window.begin() + one.row_width);
-            network.prepare(window.data(), prepared);
+            if (step % 2 == 0) network.prepare(window.data(), prepared);
+            for (std::size_t piece = 0; step % 2 == 1 && piece < network.pieces(); ++piece) {
+                network.prepare_piece(piece, window.data(), *scratch, prepared);
+            }
             const std::vector<float> row = numbers.many(one.row_width);
             window.insert(window.end(), row.begin(), row.end());
             const std::vector<float> context = numbers.many(one.context);

@@ -13,6 +13,7 @@
 
 #include "engine/model_block.hpp"
 #include "engine/rig.hpp"
+#include "engine/two_levels.hpp"
 #include "gm/base/sha256.hpp"
 #include "journal/journal_fixture.hpp"
 #include "runtime/settings_block.hpp"
@@ -97,6 +98,36 @@ TEST_CASE("a whole journal replays to the same bytes, also on disk") {
     CHECK_MESSAGE(copied.is_ok(), copied.text);
     CHECK(report.records == records.size());
     CHECK(replay_run(folder / "run", folder / "copy", report).status == Status::kBadArgument);
+}
+
+TEST_CASE("a run of two levels replays to the same bytes, wherever a standing direction is cut") {
+    const Settings settings = test::loaded_settings(test::two_level_settings(test::kSaysExecute));
+    test::TwoLevelRig rig(settings);
+    rig.half_hours(300);
+    REQUIRE(rig.intents().size() > 3);
+    std::size_t stands_at = 0;
+    for (std::size_t i = 0; i < rig.written.size(); ++i) {
+        const Slot& slot = rig.written[i];
+        if (slot.type() != RecordType::kTacticalDecision) continue;
+        if (slot.as<TacticalDecision>().standing != 0) stands_at = i;
+    }
+    for (const std::size_t size : {rig.written.size(), stands_at + 1, stands_at}) {
+        const TemporaryFolder folder;
+        write_journal(folder.path(), std::span(rig.written).first(size));
+        ReplayReport report;
+        const Failure failure = replay(folder.path(), settings, report);
+        REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+        CHECK(report.records == size);
+        for (std::size_t i = 0; i < report.missing.size(); ++i) {
+            CHECK(is_same(report.missing[i], rig.written[size + i]));
+        }
+    }
+    auto changed = rig.written;
+    changed[stands_at].payload[13] ^= 3;  // the standing direction
+    const TemporaryFolder folder;
+    write_journal(folder.path(), changed);
+    ReplayReport report;
+    CHECK(replay(folder.path(), settings, report).status == Status::kReplayDiverged);
 }
 
 TEST_CASE("a journal cut anywhere inside a step gives back what the step still owed") {

@@ -22,7 +22,12 @@ inline std::vector<std::uint8_t> settings_block(Settings settings) {
     settings.header.offset_count = static_cast<std::uint32_t>(settings.offsets.size());
     settings.header.agent_count = static_cast<std::uint32_t>(settings.agents.size());
     settings.header.kernel_count = static_cast<std::uint32_t>(settings.kernels.size());
+    settings.header.tactical_agent_count =
+        static_cast<std::uint32_t>(settings.tactical.agents.size());
     settings.agents[0].onnx_size = settings.onnx[0].size();
+    for (std::size_t i = 0; i < settings.tactical.agents.size(); ++i) {
+        settings.tactical.agents[i].onnx_size = settings.tactical.onnx[i].size();
+    }
     std::vector<std::uint8_t> block;
     append_table(block, std::vector{settings.header});
     append_table(block, std::vector{settings.account});
@@ -33,13 +38,18 @@ inline std::vector<std::uint8_t> settings_block(Settings settings) {
     append_table(block, settings.offsets);
     append_table(block, settings.agents);
     append_table(block, settings.kernels);
+    if (!settings.tactical.agents.empty()) {
+        append_table(block, std::vector{settings.tactical.settings});
+        append_table(block, settings.tactical.agents);
+    }
     append_table(block, settings.onnx[0]);
+    for (const auto& file : settings.tactical.onnx) append_table(block, file);
     return block;
 }
 
-inline Settings loaded_settings() {
+inline Settings loaded_settings(const Settings& made = make_settings()) {
     Settings settings;
-    const Failure failure = load_settings(settings_block(make_settings()), settings);
+    const Failure failure = load_settings(settings_block(made), settings);
     REQUIRE_MESSAGE(failure.is_ok(), failure.text);
     return settings;
 }

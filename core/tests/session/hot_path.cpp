@@ -18,7 +18,7 @@
 #include <memory>
 #include <mutex>
 
-#include "engine/rig.hpp"
+#include "engine/two_levels.hpp"
 #include "gm/session/kernel_host.hpp"
 #include "session/training_fixture.hpp"
 
@@ -170,11 +170,11 @@ void add_kernels(Settings& settings) {
 // Rings, engine and a venue that answers each order in one of several ways.
 class HotLoop {
  public:
-    HotLoop() {
-        Settings settings = make_settings();
-        add_kernels(settings);
+    explicit HotLoop(const Settings& settings) {
         const KernelFunction functions[] = {change_for_a_while, change};
-        kernels_.open(settings.kernels, functions, kKernelBudgetNs);
+        if (!settings.kernels.empty()) {
+            kernels_.open(settings.kernels, functions, kKernelBudgetNs);
+        }
         REQUIRE(feed_.open(4096).is_ok());
         REQUIRE(orders_.open(4096).is_ok());
         REQUIRE(journal_.open_anonymous(1U << 16).is_ok());
@@ -203,6 +203,7 @@ class HotLoop {
 
     Engine engine;
     std::uint64_t inputs = 0;
+    std::uint64_t cancels = 0;
 
  private:
     void step(const Slot& input) {
@@ -219,6 +220,10 @@ class HotLoop {
         while (drop_copy_.front() != nullptr) drop_copy_.pop();
         for (const Slot* slot = orders_.front(); slot != nullptr; slot = orders_.front()) {
             if (slot->type() == RecordType::kNewOrder) answer(slot->as<NewOrder>());
+            if (slot->type() == RecordType::kCancelOrder) {
+                ++cancels;
+                reply(RecordType::kCancelled, OrderEnded{slot->as<CancelOrder>().id, 0, 0, {}});
+            }
             orders_.pop();
         }
     }
@@ -226,7 +231,8 @@ class HotLoop {
     // The preparation is no part of the promise between pop and push, but of the engine thread's.
     void idle() {
         const Watch watch;
-        engine.prepare();
+        for (std::uint64_t part = 0; part < inputs % 50; ++part) (void)engine.prepare_part();
+        if (inputs % 128 == 0) engine.prepare();
     }
 
     // Trades along a wave; now and then a price out of the band, a refused line, a heartbeat, a
@@ -276,6 +282,8 @@ class HotLoop {
         if (kind == 3)
             return reply(RecordType::kReject, Reject{order.id, 0, RejectReason::kRandom, {}});
         reply(RecordType::kAck, Ack{order.id, answered_, 0, {}});
+        if (order.type == OrderType::kLimit && kind % 2 == 1)
+            return;  // rests until it is cancelled
         const std::int64_t half = order.quantity_lots / 2;
         if (kind % 2 == 0) return fill(order, order.quantity_lots, 0);
         fill(order, half, order.quantity_lots - half);
@@ -325,7 +333,9 @@ TEST_CASE("the watch sees an allocation, a lock and a system call") {
 
 TEST_CASE("a million inputs are stepped without allocation, lock or system call") {
     REQUIRE_MESSAGE(catch_system_calls(), "syscall user dispatch: not on this kernel");
-    auto loop = std::make_unique<HotLoop>();
+    Settings settings = make_settings();
+    add_kernels(settings);
+    auto loop = std::make_unique<HotLoop>(settings);
     forget_counts();
     loop->run();
     const EngineTotals& totals = loop->engine.totals();
@@ -354,6 +364,23 @@ TEST_CASE("a million inputs are stepped without allocation, lock or system call"
     CHECK(kernels.status(0) == KernelStatus::kNotFinite);
     CHECK(kernels.calls(0) == kGoodCalls + 1);
     CHECK(kernels.calls(1) > 5000);
+}
+
+TEST_CASE("two levels decide without allocation, lock or system call, cancels among the orders") {
+    REQUIRE_MESSAGE(catch_system_calls(), "syscall user dispatch: not on this kernel");
+    auto loop = std::make_unique<HotLoop>(two_level_settings(kSaysExecute, 2000.0F));
+    forget_counts();
+    loop->run();
+    const EngineTotals& totals = loop->engine.totals();
+    CHECK(allocations == 0);
+    CHECK(locks == 0);
+    CHECK(system_calls == 0);
+    CHECK(totals.decisions >= 900);
+    CHECK(totals.tactical_decisions >= 5'000);
+    CHECK(totals.orders >= 30);
+    CHECK(totals.fills >= 10);
+    CHECK(loop->cancels >= 10);
+    CHECK(totals.bad_transitions == 0);
 }
 
 TEST_CASE("a training batch steps and begins episodes anew without allocation or lock") {

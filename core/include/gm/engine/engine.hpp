@@ -5,6 +5,15 @@
 // in Settings. The same inputs give the same outputs, byte for byte, in live, lockstep, backtest
 // and replay. After open() nothing here allocates, locks, logs or calls the system. A copy goes on
 // from where the original stands, with the same networks.
+//
+// Profile two_level. The decision on a closed 30-minute bar gives a direction that stands until the
+// next such close is due, or none; it trades only to leave a position that it opposes. On each
+// closed 5-minute bar, after that, the tactical team of the same model times the entry in the
+// standing direction: at market where its entry agent is aggressive, else by a limit at the
+// reference price, which is taken back at the next close. Against an open position only an
+// aggressive entry turns it in one order; else it is left first. A direction stands for the model
+// that gave it and no other. A step sends one order an instrument; what an open order prevents
+// follows when that has ended, unless another bar closes first.
 #pragma once
 
 #include <algorithm>
@@ -32,6 +41,7 @@ namespace gm {
 // Totals since the first start, for status, metrics and the summary at END.
 struct EngineTotals {
     std::uint64_t decisions = 0;
+    std::uint64_t tactical_decisions = 0;
     std::uint64_t shadow_decisions = 0;
     std::uint64_t roll_backs = 0;  // that nobody ordered
     std::uint64_t synergies = 0;
@@ -47,6 +57,31 @@ struct EngineTotals {
     std::uint64_t bad_transitions = 0;
 };
 
+// Why an order toward the target is sent, how, and the bar that it follows from.
+struct OrderCause {
+    OrderReason reason = OrderReason::kDecision;
+    OrderType type = OrderType::kMarket;
+    std::int64_t bar_start_ts_ns = 0;
+};
+
+// What the strategic decision of a model wants of its tactical team: 1, -1, or 0 for nothing.
+struct StandingDirection {
+    std::int64_t until_ts_ns = 0;  // bars that end there or later are none of its
+    std::int32_t direction = 0;
+};
+
+// How far the preparation for the next bars has come: Engine::prepare_part().
+enum class PrepareStage : std::uint8_t {
+    kFeatures = 0,
+    kShadowEnsemble = 1,
+    kShadowTeam = 2,
+    kEnsemble = 3,
+    kTeam = 4,
+    kWarmEnsemble = 5,  // the live model last: its weights are those that stay in the caches
+    kWarmTeam = 6,
+    kDone = 7,
+};
+
 // Everything of one instrument.
 struct Desk {
     Market market;
@@ -54,7 +89,9 @@ struct Desk {
     TacticalFeatures tactical;
     SynergyDetector synergies;
     std::array<EnsembleState, kModelPlaces> policy{};  // one for each place of a model
-    std::uint32_t strange_rows = 0;                    // in a row, by the live model's guard
+    std::vector<TacticalState> team;  // likewise, where two levels decide; else none
+    std::array<StandingDirection, kModelPlaces> standing{};
+    std::uint32_t strange_rows = 0;  // in a row, by the live model's guard
     Position position;
     std::int64_t target_lots = 0;
     std::int64_t held_bars = 0;  // closed 30-minute bars since the fill that opened or turned
@@ -64,9 +101,19 @@ struct Desk {
     std::uint64_t backfilled_bars = 0;              // of the feed's own size
     std::int64_t backfilled_until_ts_ns = kNoTime;  // end of the last of them
     std::int64_t last_bar_start_ts_ns = 0;
+    std::int64_t tactical_bar_start_ts_ns = 0;  // of the last closed 5-minute bar; two levels only
+    OrderCause exit;                            // why the position shall be left, while must_leave
+    OrderCause wish;  // what an open order prevents, while has_wish: toward wish_lots
+    std::int64_t wish_lots = 0;
     KillLevel level = KillLevel::kActive;  // raised when this instrument's orders make no sense
     bool must_decide = false;              // a 30-minute bar closed in this step
-    bool must_prepare = false;             // the known part of the next matrix is not computed yet
+    bool must_time = false;                // a 5-minute bar closed in this step; two levels only
+    bool must_leave = false;
+    bool has_wish = false;
+    bool must_prepare = false;       // the known part of the next matrix is not computed yet
+    bool must_prepare_team = false;  // of the next tactical one
+    PrepareStage prepare_stage = PrepareStage::kFeatures;
+    std::size_t prepare_piece = 0;  // of the stage
     bool was_ready = false;
     bool is_closing = false;  // flat_at_session_end: no bar after the next one in this session
     bool is_live = false;     // the live feed has said something good: backfill is over for good
@@ -84,8 +131,15 @@ class Engine {
     // Consumes one input. The caller has seen to it that kStepRecordsMax journal slots are free.
     void step(const Slot& input, Outputs& out) noexcept;
 
-    // Work that need not wait for the next bar: call while idle. Changes no output.
-    void prepare() noexcept;
+    // Work that need not wait for the next bar: call while idle. Changes no output. A part takes
+    // some microseconds (kPieceProducts, Mmd::prepare_part), so that what comes meanwhile waits no
+    // longer; a bar that comes before the last part finds done what is done, and does the rest.
+    // True: there was something to do, call again. prepare(): all of it.
+    bool prepare_part() noexcept;
+    void prepare() noexcept {
+        while (prepare_part()) {  // bounded: stages and pieces of each instrument
+        }
+    }
 
     // Where stage times go; null (the default): nowhere. Changes no output.
     void watch(StageTimes* times) noexcept { times_ = times; }
@@ -130,6 +184,8 @@ class Engine {
     [[nodiscard]] std::span<const Desk> desks() const noexcept { return desks_; }
     // Why an instrument does not decide yet: its matrix, or what its kernels add to it.
     [[nodiscard]] NotReadyReason not_ready_reason(std::uint32_t at) const noexcept;
+    // The same of its strategic side alone, whose decisions do not wait for the tactical one.
+    [[nodiscard]] NotReadyReason strategic_reason(std::uint32_t at) const noexcept;
     // What a decision on the newest bars sees beside the matrix.
     [[nodiscard]] PolicyContext context(std::uint32_t at) const noexcept {
         return context_of(desks_[at]);
@@ -178,10 +234,20 @@ class Engine {
     inline void advance(std::uint32_t at, Outputs& out) noexcept;
     void conclude(std::uint32_t at, Outputs& out) noexcept;
     void prepare_again(std::uint32_t at) noexcept;
+    void prepare_from_start(Desk& desk, bool is_strategic, bool is_tactical) noexcept;
+    [[nodiscard]] bool prepare_stage_part(Desk& desk, std::uint32_t at) noexcept;
+    [[nodiscard]] bool prepare_ensemble(Desk& desk, std::uint32_t at, std::size_t place,
+                                        std::size_t end) noexcept;
+    [[nodiscard]] bool prepare_team(Desk& desk, std::size_t place, std::size_t end) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
     void ask_model(std::uint32_t at, DecisionValues& values, Outputs& out) noexcept;
     void ask_shadow(std::uint32_t at, Outputs& out) noexcept;
+    void ask_team(std::uint32_t at, TacticalValues& values, Outputs& out) noexcept;
+    void ask_shadow_team(std::uint32_t at, Outputs& out) noexcept;
+    void ask_team_at(Desk& desk, std::size_t place, TacticalValues& values) const noexcept;
+    void write_tactical(std::uint32_t at, RecordType type, std::size_t place,
+                        const TacticalValues& values, Outputs& out) noexcept;
     void write_decision(std::uint32_t at, RecordType type, std::uint16_t model,
                         const DecisionValues& values, Outputs& out) noexcept;
     void on_model_command(const ModelCommand& command, Outputs& out) noexcept;
@@ -198,7 +264,19 @@ class Engine {
 
     // decision -> target -> order
     void decide(std::uint32_t at, Outputs& out) noexcept;
-    void order_toward_target(std::uint32_t at, OrderReason reason, Outputs& out) noexcept;
+    void decide_exit(Desk& desk, bool opposes, bool must_exit, bool acts) const noexcept;
+    void conclude_two_levels(std::uint32_t at, bool is_strategic, bool is_tactical,
+                             Outputs& out) noexcept;
+    void stand(Desk& desk, std::size_t place, std::int32_t direction) const noexcept;
+    [[nodiscard]] std::int32_t standing(const Desk& desk, std::size_t place) const noexcept;
+    [[nodiscard]] bool wants_entry(const Desk& desk, const TacticalValues& values) const noexcept;
+    void pursue(std::uint32_t at, std::int64_t target_lots, const OrderCause& cause,
+                Outputs& out) noexcept;
+    void follow_wish(std::uint32_t at, Outputs& out) noexcept;
+    void take_back(std::uint32_t at, Outputs& out) noexcept;
+    void leave(Desk& desk, OrderReason reason) const noexcept;
+    [[nodiscard]] std::int64_t limit_ticks(std::uint32_t at, Side side) const noexcept;
+    void order_toward_target(std::uint32_t at, const OrderCause& cause, Outputs& out) noexcept;
     [[nodiscard]] bool is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept;
     [[nodiscard]] GateContext gate_context(std::uint32_t at) const noexcept;
 
@@ -216,6 +294,7 @@ class Engine {
     void lose_sight(Outputs& out) noexcept;
     void query(Order& order, Outputs& out) noexcept;
     void settle_query(Order& order) noexcept;
+    void cancel(Order& order, Outputs& out) noexcept;
     void cancel_all(Outputs& out) noexcept;
     void become_ready_if_known(Outputs& out) noexcept;
 
@@ -243,6 +322,9 @@ class Engine {
     std::uint32_t awaiting_queries_ = 0;
     EngineState state_ = EngineState::kRecovering;
     KillLevel level_ = KillLevel::kActive;
+    std::size_t preparing_ = 0;  // desk whose preparation is under way
+    PrepareScratch scratch_{};   // of it
+    bool has_two_levels_ = false;
     bool is_gapped_ = false;
     bool has_ended_ = false;       // END was consumed: nothing more comes from this tape
     bool is_backfilling_ = false;  // until kBackfillEnd; outlives a connection and a life

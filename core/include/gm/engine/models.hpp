@@ -19,6 +19,7 @@
 #include "gm/engine/settings.hpp"
 #include "gm/policy/ensemble.hpp"
 #include "gm/policy/guard.hpp"
+#include "gm/policy/tactical_team.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace gm {
@@ -27,6 +28,7 @@ inline constexpr std::size_t kModelPlaces = 3;  // live, before, shadow
 
 struct Model {
     Ensemble ensemble;
+    TacticalTeam team;  // not loaded: the bundle has none
     Guard guard{};
     Sha256Digest sha256{};  // of the bundle's manifest
     std::uint32_t column_mask = 0;
@@ -37,6 +39,7 @@ struct ModelBlock {
     ModelHeader header{};
     std::vector<AgentSettings> agents;
     std::vector<std::vector<std::uint8_t>> onnx;  // one file an agent
+    TacticalPart tactical;
 };
 // Cold. Reads and checks a model block; its networks are not looked at.
 Failure read_model(std::span<const std::uint8_t> block, ModelBlock& out);
@@ -60,8 +63,9 @@ class Models {
     Models(const Models& other);
     Models& operator=(const Models& other);
 
-    // Cold. Number 0 is live. `columns` are those that the engine computes.
-    void open(ModelPointer first, std::uint32_t columns);
+    // Cold. Number 0 is live. `columns` are those that the engine computes. needs_team: a model
+    // without tactical agents is refused.
+    void open(ModelPointer first, std::uint32_t columns, bool needs_team);
 
     // A cold thread, one at a time. False: what was offered before has not been asked for, or what
     // came back was not collected.
@@ -119,6 +123,7 @@ class Models {
     std::size_t shadow_ = kNoPlace;
     std::uint32_t last_number_ = 0;
     std::uint32_t columns_ = 0;
+    bool needs_team_ = false;
     // Goes in with the new model and comes back with the old one: the engine frees nothing.
     struct Carrier {
         ModelPointer model;

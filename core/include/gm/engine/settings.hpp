@@ -4,7 +4,8 @@
 // harness load it, so a journal can be re-derived from its run directory alone. Its SHA-256 is
 // the hash of the effective configuration. Layout: SettingsHeader, then for each table in the
 // order below its rows, each table padded to 64 bytes; agents are AgentSettings rows, then kernels,
-// then the ONNX files one after another, each padded to 64 bytes.
+// then what of tactical agents there is: one TacticalSettings row and their AgentSettings; then the
+// ONNX files one after another, the tactical ones last, each padded to 64 bytes.
 #pragma once
 
 #include <cstddef>
@@ -46,7 +47,7 @@ struct SettingsHeader {
     std::uint32_t synergy_window_bars;    // of 5 minutes (24)
     std::uint32_t synergy_cooldown_bars;  // (5)
     std::uint32_t kernel_count;           // KernelSettings rows
-    std::uint32_t reserved_word_2;
+    std::uint32_t tactical_agent_count;   // 0 or 3
     std::uint8_t reserved[24];
 };
 static_assert(sizeof(SettingsHeader) == 192 && offsetof(SettingsHeader, threshold) == 32);
@@ -69,8 +70,17 @@ struct AgentSettings {
 };
 static_assert(sizeof(AgentSettings) == 64 && offsetof(AgentSettings, column_mask) == 32);
 
+// How the votes of the tactical agents count. Their rows are AgentSettings of the tactical columns,
+// without context and ensemble weight.
+struct TacticalSettings {
+    double threshold;                           // score from which on an entry is allowed
+    double weights[kSynergyTypes][kAgentsMax];  // [0]: no synergy stands; a row adds up to 1
+};
+static_assert(sizeof(TacticalSettings) == 128 && offsetof(TacticalSettings, weights) == 8);
+
 // A model that comes while the engine runs (gm/engine/models.hpp): this header, AgentSettings rows,
-// then the ONNX files, each padded to 64 bytes. `models/<bundle_sha256>.bin` in the run directory.
+// TacticalSettings and rows as above, then the ONNX files, each padded to 64 bytes.
+// `models/<bundle_sha256>.bin` in the run directory.
 inline constexpr std::uint32_t kModelMagic = 0x444d4d47;  // "GMMD" in memory order
 struct ModelHeader {
     std::uint32_t magic;
@@ -84,12 +94,14 @@ struct ModelHeader {
     std::uint32_t guard_columns_max;
     std::uint8_t feature_schema_sha256[32];
     std::uint8_t bundle_sha256[32];
-    std::uint8_t reserved[56];
+    std::uint32_t tactical_agent_count;  // 0 or 3
+    std::uint8_t reserved[52];
 };
 static_assert(sizeof(ModelHeader) == 256 && offsetof(ModelHeader, guard_columns) == 128);
 
-// What decides: the ensemble of agents, or a user's rule.
-enum class Profile : std::uint32_t { kStrategicOnly = 0, kRule = 1 };
+// What decides: the ensemble of agents on 30-minute bars, a user's rule, or the ensemble together
+// with the tactical team on 5-minute bars.
+enum class Profile : std::uint32_t { kStrategicOnly = 0, kRule = 1, kTwoLevel = 2 };
 
 // A user kernel (gm/engine/kernels.hpp): the function gm_kernel_<name> of the library.
 inline constexpr std::size_t kKernelsMax = kKernelColumnsMax + 1;  // features, one rule
@@ -113,6 +125,13 @@ struct KernelSettings {
 };
 static_assert(sizeof(KernelSettings) == 160 && offsetof(KernelSettings, low) == 96);
 
+// The tactical agents of a block; empty: it has none.
+struct TacticalPart {
+    TacticalSettings settings{};
+    std::vector<AgentSettings> agents;
+    std::vector<std::vector<std::uint8_t>> onnx;
+};
+
 struct Settings {
     SettingsHeader header{};
     AccountLimits account{};
@@ -124,7 +143,8 @@ struct Settings {
     std::vector<AgentSettings> agents;
     std::vector<KernelSettings> kernels;
     std::vector<std::vector<std::uint8_t>> onnx;  // one file an agent
-    std::uint8_t sha256[32]{};                    // of the whole block
+    TacticalPart tactical;
+    std::uint8_t sha256[32]{};  // of the whole block
 };
 
 // Cold. Reads and checks a settings block.

@@ -28,7 +28,7 @@ class StageTimes {
     void end(Stage stage) noexcept {
         const std::uint64_t now = ticks();
         histograms_[static_cast<std::size_t>(stage)].record(now - since_);
-        if (stage == Stage::kPolicy) policy_ticks_ = now - since_;
+        if (stage == Stage::kPolicy) policy_ticks_ += now - since_;
         since_ = now;
     }
     // How long the networks took since the last call, by the engine's thread; 0: nobody asked them.

@@ -53,6 +53,7 @@ static_assert(sizeof(Signal) == 24);
 struct StandingSynergy {
     float confidence;        // 0: there is none
     std::int32_t direction;  // 1, -1 or 0
+    std::uint64_t type;      // 1 to 4; 0: there is none
 };
 
 class SynergyDetector {

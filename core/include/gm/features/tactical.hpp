@@ -40,6 +40,8 @@ class TacticalFeatures {
 
     [[nodiscard]] bool is_ready() const noexcept { return reason() == NotReadyReason::kNone; }
     [[nodiscard]] NotReadyReason reason() const noexcept;
+    // Bars still missing at the least until the matrix is ready; 0 when it is.
+    [[nodiscard]] std::int64_t bars_needed() const noexcept;
     // Rows appended so far.
     [[nodiscard]] std::int64_t bars() const noexcept { return rows_.count(); }
 

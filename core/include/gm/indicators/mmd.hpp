@@ -31,6 +31,9 @@ class Mmd {
  public:
     // Everything about the next row that the known ones decide; a second call does nothing.
     void prepare() noexcept;
+    // The same in parts: ranks and a new fit, then pairs of it, at most kPairsAPart at a time, then
+    // the sums of the fit in use. True: there is more.
+    bool prepare_part() noexcept;
     // A real bar of positive prices; prepare() came before.
     void update(double high, double low, double close, double volume) noexcept;
 
@@ -44,6 +47,7 @@ class Mmd {
  private:
     static constexpr std::int32_t kRows = kMmdReference + kMmdTest;
     static constexpr std::int32_t kAhead = kRows - kMmdRefit;  // rows there are when a fit is made
+    static constexpr std::int32_t kPairsAPart = 2'048;         // or those of one row more
     static constexpr std::int32_t kPlaces = kRows + kMmdRefit + 2 + kGaussianBlock;
 
     struct Row {
@@ -68,7 +72,7 @@ class Mmd {
 
     void take_row(const Row& raw) noexcept;
     void begin_fit(Fit& fit) noexcept;
-    void add_pairs(Fit& fit, std::int32_t share) noexcept;
+    [[nodiscard]] bool add_pairs(Fit& fit, std::int32_t share, std::int32_t most) noexcept;
     void slide(Fit& fit) noexcept;
 
     double raw_[kMmdCoordinates][kAhead] = {};  // the newest rows, oldest first
@@ -78,7 +82,7 @@ class Mmd {
     std::int32_t used_ = 0;         // the fit that the next row is measured by; the other is ahead
     std::int32_t window_ = 0;       // place where the reference of the next row begins
     std::int32_t paired_rows_ = 0;  // rows of the fit ahead whose pairs are summed
-    std::int32_t is_prepared_ = 0;
+    std::int32_t prepared_ = 0;     // 0: nothing, 1: everything, 2: up to the pairs, 3: to the sums
 
     double volume_mean_ = 0.0;  // EMA20
     double close_before_ = 0.0;

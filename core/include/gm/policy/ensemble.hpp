@@ -84,7 +84,7 @@ struct EnsembleState {
     float oldest_known[kColumnsMax];
     float newest_known[kColumnsMax];
     std::uint8_t errors_in_row[kAgentsMax];
-    bool is_prepared;
+    std::uint8_t prepared_agents;  // bit i: agent i is, for the rows from oldest to newest
 };
 
 class Ensemble {
@@ -98,6 +98,11 @@ class Ensemble {
     // stand before the next one, i.e. the matrix without its oldest row. Ends with one decision
     // for nobody, so that weights and code are in the caches when the bar closes.
     void prepare(MatrixRows known, EnsembleState& state) const noexcept;
+    // The same in pieces of some microseconds, numbers 0 to prepare_pieces() - 1 in order, nothing
+    // else with that scratch between. A decision that comes before the last finds done what is.
+    [[nodiscard]] std::size_t prepare_pieces() const noexcept { return pieces_; }
+    void prepare_piece(std::size_t piece, MatrixRows known, PrepareScratch& scratch,
+                       EnsembleState& state) const noexcept;
 
     // matrix: kStrategicRows x kStrategicColumns, the newest row last. If the state was prepared
     // for other rows, or for none, the whole of it is computed here, to the same bits.
@@ -123,7 +128,9 @@ class Ensemble {
     };
 
     Failure add_agent(const AgentOptions& options);
-    void prepare_agents(MatrixRows known, EnsembleState& state) const noexcept;
+    void gather(std::size_t index, MatrixRows known, float* out) const noexcept;
+    static void begin(MatrixRows known, EnsembleState& state) noexcept;
+    void prepare_agent(std::size_t index, MatrixRows known, EnsembleState& state) const noexcept;
     // logits: room for kNetworkWidthMax.
     void run_agent(std::size_t index, const float* newest, const PolicyContext& context,
                    const EnsembleState& state, float* logits) const noexcept;
@@ -132,6 +139,7 @@ class Ensemble {
 
     std::vector<Agent> agents_;
     double threshold_ = 1.0;
+    std::size_t pieces_ = 0;
     // Softmax of the weights among the agents of a mask.
     double shares_[std::size_t{1} << kAgentsMax][kAgentsMax] = {};
 };

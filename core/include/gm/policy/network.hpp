@@ -46,6 +46,13 @@ class Network {
     void prepare(const float* known, PreparedRows& out) const noexcept {
         kernel_->prepare(plan_, known, out);
     }
+    // The same in pieces() pieces of some microseconds each, called in order with 0, 1, ...; until
+    // the last of them the scratch is this network's and the known rows stay what they are.
+    [[nodiscard]] std::size_t pieces() const noexcept { return count_pieces(plan_); }
+    void prepare_piece(std::size_t piece, const float* known, PrepareScratch& scratch,
+                       PreparedRows& out) const noexcept {
+        kernel_->prepare_piece(plan_, piece, known, scratch, out);
+    }
     // newest: new_inputs() floats, the newest row and the context. logits: outputs() floats.
     void run_new_row(const PreparedRows& prepared, const float* newest,
                      float* logits) const noexcept {

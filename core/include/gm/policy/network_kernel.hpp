@@ -12,6 +12,7 @@
 
 #include "gm/policy/network_batch.hpp"
 #include "gm/policy/network_columns.hpp"
+#include "gm/policy/network_pieces.hpp"
 #include "gm/policy/network_plan.hpp"
 #include "gm/policy/network_product.hpp"
 #include "gm/policy/network_steps.hpp"
@@ -87,7 +88,8 @@ inline void run_batch(const NetworkPlan& plan, const BatchInput& batch, float* l
 
 template <typename Lanes>
 constexpr NetworkKernel kernel_of() {
-    return {prepare<Lanes>, run_new_row<Lanes>, run_full<Lanes>, run_batch<Lanes>};
+    return {prepare<Lanes>, prepare_piece<Lanes>, run_new_row<Lanes>, run_full<Lanes>,
+            run_batch<Lanes>};
 }
 
 }  // namespace gm::network_kernel

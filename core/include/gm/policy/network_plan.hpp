@@ -91,6 +91,25 @@ struct PreparedRows {
     alignas(64) float changing[kChangingMax];
 };
 
+// What can be computed before the newest row comes, in pieces: some columns of one convolution, or
+// the rows of the first matrix for some inputs. So many products a piece, 1 to 3 us, or those of
+// one column or input where they are more.
+inline constexpr std::size_t kPieceProducts = 65'536;
+struct NetworkPiece {
+    std::uint32_t conv;  // its number; plan.conv_count: the first matrix
+    std::uint32_t first;
+    std::uint32_t last;  // one behind
+    bool begins;         // the convolution, or the matrix
+    bool ends;
+};
+[[nodiscard]] std::size_t count_pieces(const NetworkPlan& plan) noexcept;
+[[nodiscard]] NetworkPiece piece_at(const NetworkPlan& plan, std::size_t index) noexcept;
+
+// What the pieces of one network hand on to each other: columns of a convolution, in turns.
+struct PrepareScratch {
+    alignas(64) float columns[2][kNetworkWidthMax];
+};
+
 struct BatchInput {
     const float* values;
     std::size_t inputs;  // floats a sample
@@ -100,6 +119,9 @@ struct BatchInput {
 struct NetworkKernel {
     // known: plan.known_inputs floats.
     void (*prepare)(const NetworkPlan& plan, const float* known, PreparedRows& out) noexcept;
+    // The same, piece by piece, in order: see NetworkPiece.
+    void (*prepare_piece)(const NetworkPlan& plan, std::size_t index, const float* known,
+                          PrepareScratch& scratch, PreparedRows& out) noexcept;
     // newest: the inputs after the known ones. logits: plan.outputs floats, as below.
     void (*run_new_row)(const NetworkPlan& plan, const PreparedRows& prepared, const float* newest,
                         float* logits) noexcept;

@@ -68,8 +68,9 @@ class EngineRunner {
     void submit(const Slot& input) noexcept;
     // io thread. Everything submitted was stepped, and its orders are in the order ring.
     [[nodiscard]] bool is_caught_up() noexcept;
-    // io thread, after orders and DONE have left: work that need not wait for the next bar.
-    void idle() noexcept;
+    // io thread, after orders and DONE have left: work that need not wait for the next bar, for a
+    // few microseconds. True: there is more of it, so look for messages and call again.
+    [[nodiscard]] bool idle() noexcept;
     // io thread. As of the last step that is_caught_up() or room() has seen.
     [[nodiscard]] EngineView view() const noexcept;
     // io thread. Whether deadlines fire by the stamps of records (lockstep) or by io's TIMERs.

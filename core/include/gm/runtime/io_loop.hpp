@@ -135,7 +135,7 @@ class IoLoop {
     bool end_submitted_ = false;  // END was submitted, its step is not complete
     bool is_stop_submitted_ = false;
     bool is_feed_alone_ = false;  // the last wait ended with the feed and nothing else
-    bool has_more_ = false;       // a limit ended the reading, not an empty socket
+    bool has_more_ = false;       // a limit ended the reading, or the engine prepares: do not wait
     bool is_finished_ = false;
     std::int64_t now_ns_ = 0;  // monotonic, of this wake-up
     std::int64_t wall_ns_ = 0;

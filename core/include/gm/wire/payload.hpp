@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "gm/wire/decision_payload.hpp"
 #include "gm/wire/model_payload.hpp"
 #include "gm/wire/record.hpp"
 
@@ -32,7 +33,13 @@ enum class OrderState : std::uint8_t {
 };
 
 // Why an order exists.
-enum class OrderReason : std::uint8_t { kDecision = 0, kMaxHold = 1, kSessionEnd = 2, kStop = 3 };
+enum class OrderReason : std::uint8_t {
+    kDecision = 0,
+    kMaxHold = 1,
+    kSessionEnd = 2,
+    kStop = 3,
+    kEntry = 4,  // timed by a TacticalDecision
+};
 
 // Why the venue refused.
 enum class RejectReason : std::uint32_t {
@@ -324,23 +331,6 @@ struct BackfillEnd {
     std::uint8_t reserved[44];
 };
 
-inline constexpr std::size_t kAgentsMax = 3;
-inline constexpr std::size_t kActions = 3;
-enum class Action : std::uint8_t { kLong = 0, kNeutral = 1, kShort = 2 };
-
-struct Decision {
-    std::int64_t bar_start_ts_ns;
-    std::uint16_t instrument;
-    std::uint16_t
-        model;  // that decided: 0 is the settings', the others as kModelCommand names them
-    Action action;
-    std::uint8_t acts;     // 1: confident enough and not neutral
-    std::uint8_t profile;  // 0 strategic_only
-    std::uint8_t agents;   // bit i: agent i took part
-    float agent_probability[kAgentsMax][kActions];
-    float probability[kActions];
-};
-
 struct Refusal {
     OrderId id;
     std::int64_t decision_bar_start_ts_ns;
@@ -455,8 +445,6 @@ static_assert(sizeof(Ack) == 64 && sizeof(Reject) == 64);
 static_assert(sizeof(Fill) == 64 && offsetof(Fill, side) == 60);
 static_assert(sizeof(OrderEnded) == 64 && sizeof(OrderStateReport) == 64);
 static_assert(sizeof(Timer) == 64 && sizeof(Epoch) == 64 && sizeof(SessionEvent) == 64);
-static_assert(sizeof(Decision) == 64 && offsetof(Decision, probability) == 52);
-static_assert(offsetof(Decision, model) == 10);
 static_assert(sizeof(Refusal) == 64 && offsetof(Refusal, code) == 63);
 static_assert(sizeof(OrderUpdate) == 64 && offsetof(OrderUpdate, state) == 44);
 static_assert(sizeof(PositionUpdate) == 64 && offsetof(PositionUpdate, instrument) == 56);

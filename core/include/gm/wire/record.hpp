@@ -72,6 +72,8 @@ enum class RecordType : std::uint16_t {
     kKernelState = 78,
     kModelUpdate = 79,
     kShadowDecision = 80,  // a Decision that is not acted on
+    kTacticalDecision = 81,
+    kShadowTacticalDecision = 82,
     // written into segments by the journal thread
     kBlockDigest = 100,
 };

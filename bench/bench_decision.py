@@ -1,0 +1,363 @@
+"""E1b: a record that closes a 30- and a 5-minute bar, six networks, beside a Python engine.
+
+Sketch: prepared, the three strategic and the three tactical networks of SPEC have 3 x 0.97 and 3 x
+1.46 us left where half of the neurons are inactive, from 1.2 MB of hot weights that do not all fit
+1 MiB of L2; two rows, gate, journal and rings take under 1.5 us. The Python engine pays 161 us for
+the networks and 100 us around them.
+Conditions: one process, one core, blocks in turns (ABAB). The engine gets its next message 20 us
+after it is done with the one before: fifteen heartbeats, then the CLOSE; while nothing is due it
+prepares, a part at a time, and a part that is under way when a message is due counts as the
+message's. The peer waits as long before each CLOSE. The same with one wait of 500 us. Timed: CLOSE
+due, pushed, popped, stepped and its order read; bytes of the CLOSE to bytes of the order on the
+peer. Orders are filled in between, untimed. Sustained: CLOSEs back to back, with all preparation.
+Verified on every record: same actions, votes, directions, scores within 1e-5, same orders.
+Exact f32 with zero skip; seeded networks of density 0.5.
+
+    python -m bench.bench_decision [--json] [--smoke]
+"""
+
+import ctypes
+import gc
+import sys
+import tempfile
+import time
+
+import msgspec
+import numpy as np
+
+from bench import rig
+from bench.bench_engine import Native as StrategicNative, Peer as StrategicPeer
+from bench.bench_policy import CASES, Case, network
+from bench.peers.python_engine import Order, Rules
+from bench.peers.python_two_levels import PythonTwoLevels, TeamRules
+from gm import layout
+from gm._native.features import feature_schema_digest
+from gm.calendars import offset_table, session_table
+from gm.config.block import Agents, Desk, Tactical, build_block
+from gm.config.instruments import load_instruments
+from gm.config.settings import Settings, load_settings
+from gm.models.manifest import TACTICAL_THRESHOLD, TACTICAL_WEIGHTS
+
+WARM_BARS, ROUNDS, BLOCK = 6_000, 7, 2_400  # MMD speaks from bar 4,800 on
+WARM_SMOKE, ROUNDS_SMOKE, BLOCK_SMOKE = 2_400, 1, 240
+GAPS = {"20us": (20_000, 15), "500us": (500_000, 0), "sustained": (0, 0)}  # ns, heartbeats
+SLOW_SHARE = 4  # of the waits of 500 us: a block is so much shorter
+DIFFERENCE_MAX = 1e-5
+FLOOR_SKIP, FLOOR_SUSTAINED, SPREAD_MAX = 27.0, 5.0, 1.5
+COLUMNS = ((0, 1, 8, 9), (2, 3, 4, 5), (10, 11, 12))
+STRATEGIC, TACTICAL = "SPEC strategic 198, half active", "SPEC tactical, half active"
+TEMPERATURE, STRATEGIC_THRESHOLD = 0.1, 0.4
+SAMPLE = np.dtype(
+    [(name, "<f8") for name in ("step", "prepare", "longest_part", "message", "probe", "parts")]
+    + [("reserved", "<f8", (2,)), ("order", layout.NEW_ORDER), ("decision", layout.DECISION)]
+    + [("tactical", layout.TACTICAL_DECISION), ("refusal", layout.REFUSAL)]
+)
+OUTCOME = np.dtype(
+    [("time", "<f8"), ("has_order", "?"), ("code", "u1"), ("decided", "?")]
+    + [(name, "<i8") for name in ("action", "acts", "direction", "standing", "entry", "enters")]
+    + [("score", "<f8"), ("probability", "<f8", (3,))]
+    + [(name, "<i8") for name in Order.__struct_fields__]
+)
+
+
+def five_minute_bars(count: int, seed: int = 20220102) -> np.ndarray:
+    """Seeded bars as CLOSE payloads: a price that returns, and strong candles now and then."""
+    random = np.random.default_rng(seed)
+    strength = np.where(random.random(count) < 0.08, 4.0, 1.0)
+    noise = random.normal(0.0, np.exp(0.4 * np.sin(np.arange(count) / 583.0) - 6.7)) * strength
+    level, logs = 0.0, np.zeros(count)
+    for i in range(count):
+        level = 0.9992 * level + noise[i]
+        logs[i] = level
+    close = np.rint(40_000 * np.exp(logs)).astype(np.int64)
+    rows = np.zeros(count, layout.BAR_CLOSE)
+    rows["start_ts_ns"] = rig.FIRST_START_NS + 300 * 10**9 * np.arange(count)
+    rows["close_ticks"] = close
+    rows["open_ticks"] = np.concatenate(([40_000], close[:-1]))
+    rows["high_ticks"] = np.maximum(rows["open_ticks"], close) + random.integers(0, 12, count)
+    rows["low_ticks"] = np.minimum(rows["open_ticks"], close) - random.integers(0, 12, count)
+    rows["volume_lots"], rows["duration_s"] = random.integers(1, 10_000, count), 300
+    return rows
+
+
+def six_networks(samples: list[np.ndarray]) -> tuple[bytes, ...]:
+    """Seeded networks of SPEC's shapes, no action favoured on these samples of their inputs."""
+    narrow = CASES[STRATEGIC]._replace(widths=(150, *CASES[STRATEGIC].widths[1:]), row_width=3)
+    cases = [CASES[STRATEGIC], CASES[STRATEGIC], narrow, *[CASES[TACTICAL]] * 3]
+    return tuple(
+        centred(case, 70 + i, seen)
+        for i, (case, seen) in enumerate(zip(cases, samples, strict=True))
+    )
+
+
+def centred(case: Case, seed: int, samples: np.ndarray) -> bytes:
+    import onnx
+    import onnxruntime as ort
+
+    model = onnx.load_from_string(network(case, seed)[0])
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    logits = session.run(None, {"observation": samples})[0]
+    last = next(t for t in model.graph.initializer if t.name == model.graph.node[-1].input[2])
+    values = -np.median(logits, axis=0).astype(np.float32)
+    last.CopyFrom(onnx.numpy_helper.from_array(values, last.name))
+    return model.SerializeToString()
+
+
+def sample_inputs(rules: Rules, team: TeamRules, bars: np.ndarray) -> list[np.ndarray]:
+    """What each network sees on the last half of some bars."""
+    blind = tuple(
+        network(case, 1)[0]
+        for case in (
+            *[CASES[STRATEGIC]] * 2,
+            CASES[STRATEGIC]._replace(widths=(150, *CASES[STRATEGIC].widths[1:]), row_width=3),
+            *[CASES[TACTICAL]] * 3,
+        )
+    )
+    peer = Peer(PythonTwoLevels(rules, team, blind, len(bars)))
+    seen: list[list[np.ndarray]] = [[] for _ in range(6)]
+    for i, bar in enumerate(bars):
+        peer.engine.on_close(peer.message(bar))
+        if i < len(bars) // 2:
+            continue
+        if peer.engine.decided:
+            for kept, values in zip(seen[:3], peer.engine.seen, strict=True):
+                kept.append(values[0].copy())
+        for kept in seen[3:]:
+            kept.append(peer.engine.tactical.matrix[0].copy())
+    return [np.array(kept) for kept in seen]
+
+
+class Native(StrategicNative):
+    """The core's engine, on messages that come at a pace."""
+
+    def run_paced(self, bars: np.ndarray, gap: str) -> np.ndarray:
+        samples = np.zeros(len(bars), SAMPLE)
+        gap_ns, between = GAPS[gap]
+        self.library.bench_engine_run_paced(
+            self.engine, bars.ctypes.data, len(bars), float(gap_ns), between, samples.ctypes.data
+        )
+        return samples
+
+
+class Peer(StrategicPeer):
+    """The Python engine, one message after another."""
+
+    def run_paced(self, bars: np.ndarray, gap: str) -> np.ndarray:
+        messages = [self.message(bar) for bar in bars]
+        closes = bars["close_ticks"].tolist()
+        seen, clock = np.zeros(len(bars), OUTCOME), time.perf_counter_ns
+        on_close, gap_ns = self.engine.on_close, GAPS[gap][0]
+        for i, message in enumerate(messages):
+            if gap_ns:
+                rig.wait_ns(gap_ns)
+            start = clock()
+            order = on_close(message)
+            seen["time"][i] = clock() - start
+            for name in ("decided", "direction", "standing", "entry", "enters", "score"):
+                seen[name][i] = getattr(self.engine, name)
+            self.note(seen, i, order, closes[i])
+        return seen
+
+
+def verify(native: np.ndarray, peer: np.ndarray) -> float:
+    """Exit unless both did the same; the largest difference of a probability or a score."""
+    decision, tactical, order = native["decision"], native["tactical"], native["order"]
+    decided, timed = decision["bar_start_ts_ns"] != 0, tactical["bar_start_ts_ns"] != 0
+
+    def same(what: str, ours: np.ndarray, theirs: np.ndarray) -> None:
+        if not np.array_equal(ours, theirs):
+            at = int(np.flatnonzero(ours != theirs)[0])
+            sys.exit(f"{what} differ at bar {at}: {ours[at]} and {theirs[at]}: nothing was timed")
+
+    same("decisions", decided, peer["decided"])
+    for name in ("action", "acts"):
+        same(name, decision[name][decided], peer[name][decided])
+    for name in ("direction", "standing", "entry", "enters"):
+        same(name, tactical[name][timed], peer[name][timed])
+    same("refusals", native["refusal"]["code"], peer["code"])
+    same("orders", order["id"]["counter"] != 0, peer["has_order"])
+    same("order numbers", order["id"]["counter"], peer["counter"].astype("u8"))
+    for name in Order.__struct_fields__:
+        if name not in ("epoch", "counter"):
+            same(f"{name} of orders", order[name].astype("i8"), peer[name])
+    worst = float(np.max(np.abs(tactical["score"] - peer["score"])[timed], initial=0.0))
+    apart = np.abs(decision["probability"][decided] - peer["probability"][decided])
+    worst = max(worst, float(np.max(apart, initial=0.0)))
+    if not worst <= DIFFERENCE_MAX:
+        sys.exit(f"probabilities or scores differ by {worst:.3g}, limit {DIFFERENCE_MAX}")
+    return worst
+
+
+def two_level_settings() -> Settings:
+    """The development settings with both order types and profile two_level."""
+    tree, replace = (
+        load_settings(rig.ROOT / "configs" / "development.yaml"),
+        msgspec.structs.replace,
+    )
+    section = replace(tree.trading[rig.SYMBOL], types=("market", "limit"))
+    return replace(
+        tree,
+        policy=replace(tree.policy, profile="two_level"),
+        trading={rig.SYMBOL: section},
+    )
+
+
+def team_of(onnx: tuple[bytes, ...]) -> Agents:
+    """The networks as a bundle: three of equal weights, three on all tactical columns."""
+
+    def rows(
+        names: tuple[str, ...], columns: tuple[tuple[int, ...], ...], files: tuple[bytes, ...]
+    ):
+        made = np.zeros(3, layout.AGENT_SETTINGS)
+        made["name"], made["temperature"] = names, TEMPERATURE
+        made["column_mask"] = [sum(1 << column for column in each) for each in columns]
+        made["onnx_size"] = [len(raw) for raw in files]
+        return made
+
+    strategic = rows(("mlmi", "nwrqk", "regime"), COLUMNS, onnx[:3])
+    strategic["context_count"] = 6
+    settings = np.zeros(1, layout.TACTICAL_SETTINGS)
+    settings["threshold"], settings["weights"] = TACTICAL_THRESHOLD, TACTICAL_WEIGHTS
+    return Agents(
+        rows=strategic, onnx=onnx[:3], threshold=STRATEGIC_THRESHOLD,
+        feature_schema_sha256=feature_schema_digest(), bundle_sha256=bytes(32),
+        tactical=Tactical(
+            settings=settings, onnx=onnx[3:],
+            rows=rows(("fvg", "momentum", "entry"), (tuple(range(7)),) * 3, onnx[3:]),
+        ),
+    )  # fmt: skip
+
+
+def prepare(
+    warm_bars: int, count: int
+) -> tuple[bytes, Rules, TeamRules, tuple[bytes, ...], np.ndarray]:
+    tree, bars = two_level_settings(), five_minute_bars(warm_bars + count)
+    instrument = load_instruments(rig.ROOT / "configs" / tree.instruments_file)[rig.SYMBOL]
+    sessions = session_table(instrument, rig.FIRST_START_NS, rig.CALENDAR_END_NS)
+    rules = msgspec.structs.replace(
+        rig.rules_of(tree, instrument, sessions), threshold=STRATEGIC_THRESHOLD, types_allowed=3
+    )
+    team = TeamRules(
+        columns=COLUMNS, temperatures=(TEMPERATURE,) * 3, threshold=TACTICAL_THRESHOLD,
+        weights=TACTICAL_WEIGHTS, mlmi_min=float(tree.synergy.mlmi_min),
+        slope_min=float(tree.synergy.slope_min), window_bars=tree.synergy.window_bars,
+        cooldown_bars=tree.synergy.cooldown_bars,
+    )  # fmt: skip
+    onnx = six_networks(sample_inputs(rules, team, bars[:warm_bars]))
+    desk = Desk(
+        symbol=rig.SYMBOL, instrument=instrument.to_row(), sessions=sessions,
+        offsets=offset_table(instrument, rig.FIRST_START_NS, rig.CALENDAR_END_NS),
+    )  # fmt: skip
+    return build_block(tree, [desk], team_of(onnx)), rules, team, onnx, bars
+
+
+def measure(
+    library: ctypes.CDLL, warm_bars: int, rounds_wanted: int, block: int
+) -> dict[str, object]:
+    slow = block // SLOW_SHARE
+    per_round = 2 * block + slow
+    settings, rules, team, onnx, bars = prepare(warm_bars, rounds_wanted * per_round)
+    rounds: dict[str, list] = {name: [] for name in GAPS}
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        native = Native(library, settings, folder)
+        peer = Peer(PythonTwoLevels(rules, team, onnx, len(bars)))
+        warm = bars[:warm_bars]
+        worst = verify(native.run_paced(warm, "sustained"), peer.run_paced(warm, "sustained"))
+        gc.collect()
+        gc.disable()
+        probes, at = [], warm_bars
+        for _ in range(rounds_wanted):
+            for name, size in (("20us", block), ("500us", slow), ("sustained", block)):
+                halves = np.split(bars[at : at + size], 2)  # ABAB
+                at += size
+                pairs = [
+                    (native.run_paced(part, name), peer.run_paced(part, name)) for part in halves
+                ]
+                ours, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
+                worst = max(worst, verify(ours, theirs))
+                rounds[name].append((ours, theirs))
+            probes.append(rig.probe(library))
+        gc.enable()
+    return summarise(rounds) | rig.noise(probes) | {"worst_difference": worst}
+
+
+def closes_both(ours: np.ndarray) -> np.ndarray:
+    """Records that closed a bar of each size, with all six networks asked."""
+    return (ours["decision"]["bar_start_ts_ns"] != 0) & (ours["tactical"]["bar_start_ts_ns"] != 0)
+
+
+def summarise(rounds: dict[str, list]) -> dict[str, object]:
+    def ratio(name: str, percent: float, *, only_orders: bool) -> dict[str, float]:
+        found = []
+        for ours, theirs in rounds[name]:
+            chosen = closes_both(ours)
+            if only_orders:
+                chosen &= ours["order"]["id"]["counter"] != 0
+            if chosen.any():
+                times = theirs["time"][chosen], ours["step"][chosen]
+                found.append(
+                    float(np.percentile(times[0], percent) / np.percentile(times[1], percent))
+                )
+        return rig.spread(found or [float("nan")])
+
+    def spread(name: str) -> dict[str, float]:
+        found = []
+        for ours, _ in rounds[name]:
+            step = ours["step"][closes_both(ours)]
+            found.append(float(np.percentile(step, 99) / np.percentile(step, 50)))
+        return rig.spread(found)
+
+    def sustained(*, only_both: bool) -> dict[str, float]:
+        found = []
+        for ours, theirs in rounds["sustained"]:
+            # Preparation is counted with the CLOSE that it follows.
+            cost = ours["step"] + np.concatenate((ours["prepare"][1:], ours["prepare"][:1]))
+            chosen = closes_both(ours) if only_both else np.full(len(ours), True)
+            found.append(float(theirs["time"][chosen].sum() / cost[chosen].sum()))
+        return rig.spread(found)
+
+    all_fast = np.concatenate([ours for ours, _ in rounds["20us"]])
+    peers = np.concatenate([theirs for _, theirs in rounds["20us"]])
+    paid = np.concatenate([ours for ours, _ in rounds["sustained"]])
+    both, slow = closes_both(all_fast), np.concatenate([ours for ours, _ in rounds["500us"]])
+    orders = both & (all_fast["order"]["id"]["counter"] != 0)
+    rate = 1e9 * len(paid) / float((paid["step"] + paid["prepare"]).sum())
+    return {
+        "floor": FLOOR_SKIP,
+        "floor_sustained": FLOOR_SUSTAINED,
+        "limit_p99_to_p50": SPREAD_MAX,
+        "rounds": len(rounds["20us"]),
+        "closes_of_both": int(both.sum()),
+        "orders": int(orders.sum()),
+        "score_p50": ratio("20us", 50, only_orders=False),
+        "score_p99": ratio("20us", 99, only_orders=False),
+        "score_p50_with_order": ratio("20us", 50, only_orders=True),
+        "score_p50_500us": ratio("500us", 50, only_orders=False),
+        "p99_to_p50_20us": spread("20us"),
+        "p99_to_p50_500us": spread("500us"),
+        "score_sustained": sustained(only_both=True),
+        "score_sustained_all": sustained(only_both=False),
+        "closes_per_s": rate,
+        "native_ns": rig.percentiles(all_fast["step"][both]),
+        "native_500us_ns": rig.percentiles(slow["step"][closes_both(slow)]),
+        "python_ns": rig.percentiles(peers["time"][both]),
+        "native_five_minutes_ns": rig.percentiles(all_fast["step"][~both]),
+        "message_between_ns": rig.percentiles(all_fast["message"]),
+        "longest_part_ns": rig.percentiles(all_fast["longest_part"]),
+        "preparation_ns": rig.percentiles(paid["prepare"]),
+        "parts": float(all_fast["parts"].mean()),
+        "probe_ns": rig.percentiles(all_fast["probe"]),
+    }
+
+
+def main() -> None:
+    title = __doc__.splitlines()[0]
+    options = rig.options(title)
+    library = rig.load_library()
+    rig.pin()
+    sizes = (WARM_SMOKE, ROUNDS_SMOKE, BLOCK_SMOKE) if options.smoke else (WARM_BARS, ROUNDS, BLOCK)
+    rig.publish(title, measure(library, *sizes), as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
