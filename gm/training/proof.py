@@ -40,12 +40,14 @@ from gm.training.statistics import Interval, difference_interval, mean_interval
 SHARE_MIN = 0.70  # of the clairvoyant optimum
 _EXAM_SEED = 1 << 40  # of the first market; training's are below
 _MARKETS_A_SEED = 1 << 20
+_POINTS = 81  # of the grid of s: within a thousandth of the default's optimum, sooner
 _CURVE = ("reward_mean", "entropy", "explained_variance", "kl")
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What is trained on which markets, and how it is examined."""
+    """What is trained on which markets, and how it is examined. ``name`` of the contestant."""
 
+    name: str
     planted: PlantedSettings
     training: MappoSettings
     tapes: int = 64  # to train on
@@ -55,9 +57,9 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What one seed of one algorithm learned. ``seconds`` are those of the updates alone."""
+    """What one seed of one contestant learned. ``seconds`` are those of the updates alone."""
 
-    algorithm: str
+    name: str
     seed: int
     sat: Sat
     parameters_sha256: str
@@ -76,9 +78,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """What seeds together say. Profit is a bar, in deviations of a bar."""
 
-    profit: dict[str, Interval]  # of each algorithm
-    less_chance: Interval | None  # mappo's profit less that of random actions
-    less_ippo: Interval | None
+    profit: dict[str, Interval]  # of each contestant
+    lead: dict[str, Interval]  # mappo's profit less that of each other
     over_share_min: Interval  # mappo's profit less 0.70 of the clairvoyant's
     shares: list[float]  # of the clairvoyant's profit, one a seed of mappo; none of nothing
 
@@ -123,7 +124,7 @@ def train_and_sit(proof: Proof, exam: Exam | None = None) -> Trained:
         seconds = time.monotonic() - started
     sat = (exam or make_exam(proof)).sit(_agents(trainer))
     return Trained(
-        algorithm=settings.algorithm, seed=settings.seed, sat=sat,
+        name=proof.name, seed=settings.seed, sat=sat,
         parameters_sha256=parameter_hash(trainer), steps=steps, seconds=seconds, curve=curve,
     )  # fmt: skip
 
@@ -139,12 +140,14 @@ def make_exam(proof: Proof) -> Exam:
     )
 
 
-def sit_references(proof: Proof) -> dict[str, Reference]:
+def sit_references(proof: Proof, exam: Exam | None = None) -> dict[str, Reference]:
     """Hold the exam with those who need no training.
 
     Parameters
     ----------
     proof : Proof
+    exam : Exam, optional
+        As for ``train_and_sit``.
 
     Returns
     -------
@@ -160,10 +163,11 @@ def sit_references(proof: Proof) -> dict[str, Reference]:
     ------
     SPEC §5, Planted signal.
     """
-    exam, cost, bars = make_exam(proof), cost_of(exam_ground(), proof.planted), proof.episode_bars
+    exam, bars = exam or make_exam(proof), proof.episode_bars
+    cost = cost_of(exam_ground(), proof.planted)
     observer = best_observer(proof.planted)
-    best = solve_optimum(proof.planted, cost, HOLD_BARS_MAX)
-    seen = solve_optimum(observer.seen, cost, HOLD_BARS_MAX)
+    best = solve_optimum(proof.planted, cost, HOLD_BARS_MAX, _POINTS)
+    seen = solve_optimum(observer.seen, cost, HOLD_BARS_MAX, _POINTS)
     return {
         name: Reference(sat=exam.sit(player), program=episode_reward(optimum, bars) / bars)
         for name, player, optimum in (
@@ -174,12 +178,12 @@ def sit_references(proof: Proof) -> dict[str, Reference]:
 
 
 def judge(runs: Sequence[Trained], clairvoyant: Floats) -> Judgement:
-    """Compare algorithms over seeds and episodes.
+    """Compare contestants over seeds and episodes.
 
     Parameters
     ----------
     runs : sequence of Trained
-        Of at least two seeds, the same for every algorithm; mappo among them.
+        Of at least two seeds, the same for every contestant; one is called mappo.
     clairvoyant : float64, shape (episodes,)
         Profit of the same episodes.
 
@@ -191,30 +195,28 @@ def judge(runs: Sequence[Trained], clairvoyant: Floats) -> Judgement:
     Raises
     ------
     BadArgument
-        If seeds differ between algorithms or are fewer than two.
+        If seeds differ between contestants or are fewer than two.
 
     Source
     ------
     gm.training.statistics.
     """
     tables, seeds = {}, {}
-    for name in sorted({run.algorithm for run in runs}):
-        found = sorted((run for run in runs if run.algorithm == name), key=lambda run: run.seed)
+    for name in sorted({run.name for run in runs}):
+        found = sorted((run for run in runs if run.name == name), key=lambda run: run.seed)
         tables[name] = np.stack([run.sat.profit for run in found])
         seeds[name] = [run.seed for run in found]
     if "mappo" not in seeds or any(each != seeds["mappo"] for each in seeds.values()):
-        raise BadArgument(f"every algorithm must have run the seeds of mappo: {seeds}")
-
-    def less(name: str) -> Interval | None:
-        if name not in tables:
-            return None
-        return difference_interval(tables["mappo"], tables[name], episodes="shared", is_paired=True)
+        raise BadArgument(f"every contestant must have run the seeds of mappo: {seeds}")
 
     best = float(clairvoyant.mean())
     return Judgement(
         profit={name: mean_interval(each, episodes="shared") for name, each in tables.items()},
-        less_chance=less("random"),
-        less_ippo=less("ippo"),
+        lead={
+            name: difference_interval(tables["mappo"], each, episodes="shared", is_paired=True)
+            for name, each in tables.items()
+            if name != "mappo"
+        },
         over_share_min=mean_interval(tables["mappo"] - SHARE_MIN * clairvoyant, episodes="shared"),
         shares=[float(row.mean()) / best for row in tables["mappo"]] if best > 0.0 else [],
     )
