@@ -12,14 +12,16 @@ pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
 STRONG = PlantedSettings(signal_to_noise=3.0)
 NOTHING = PlantedSettings(signal_to_noise=0.0)
-SEEDS, EPISODES, BARS = (1, 2, 3), 16, 128
+# Half of it is gone with the next bar: who looks at the wrong bar earns half.
+FLEETING = PlantedSettings(signal_to_noise=3.0, persistence=0.5)
+SEEDS, EPISODES, BARS = (1, 2, 3), 24, 128
 
 
 def proof(planted=STRONG, algorithm="mappo", seed=1, **changes):
     from gm.training.proof import Proof
 
     training = MappoSettings(
-        algorithm=algorithm, seed=seed, steps=3_072, markets=16, rollout=64, minibatches=8,
+        algorithm=algorithm, seed=seed, steps=5_120, markets=16, rollout=64, minibatches=8,
         gae_lambda=0.5, actor_rate=1e-3,
     )  # fmt: skip
     small = {"tapes": 2, "tape_bars": 2_500, "episodes": EPISODES, "episode_bars": BARS}
@@ -52,22 +54,22 @@ def test_who_never_acts_earns_nothing_and_who_acts_is_told_what_it_holds(exam) -
     assert (idle.held, idle.turned) == (0.0, 0.0)
     held = []
 
-    def long(moment):
+    def turning(moment):
         held.append((moment.position.copy(), moment.held_bars.copy()))
-        return votes(np.full(len(moment.position), 0))
+        return votes(np.full(len(moment.position), 0 if moment.bar < 100 else 2))
 
-    always = exam.sit(long)
+    found = exam.sit(turning)
     for bar, (position, bars) in enumerate(held):
-        # Held for 46 bars, then flat for one.
-        assert (bars == bar % 47).all()
-        assert (position == (bar % 47 > 0)).all()
-    assert always.turned == pytest.approx(5 / BARS)
+        # Long for 46 bars, then flat for one; from bar 100 on short.
+        assert (bars == (bar % 47 if bar <= 100 else bar - 100)).all()
+        assert (position == (np.sign(bar % 47) if bar <= 100 else -1)).all()
+    assert found.turned == pytest.approx((5 + 2) / BARS)
 
 
-def test_references_earn_what_their_programs_say_in_the_order_of_what_they_know(exam) -> None:
+def test_references_earn_what_their_programs_say_in_the_order_of_what_they_know() -> None:
     from gm.training.proof import sit_references
 
-    found = sit_references(proof(), exam)
+    found = sit_references(proof(FLEETING))
     for reference in found.values():
         profit = reference.sat.profit
         error = profit.std(ddof=1) / np.sqrt(len(profit))
@@ -75,7 +77,6 @@ def test_references_earn_what_their_programs_say_in_the_order_of_what_they_know(
         assert error < 0.15 * reference.program
     clairvoyant, observer = (found[name].sat.profit for name in ("clairvoyant", "observer"))
     assert observer.mean() < clairvoyant.mean()
-    assert found["observer"].program > 0.85 * found["clairvoyant"].program
 
 
 @pytest.mark.parametrize(("planted", "is_there"), [(STRONG, True), (NOTHING, False)])
