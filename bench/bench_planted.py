@@ -123,7 +123,7 @@ def claims(signal: dict, none: dict) -> dict[str, bool]:
 
     minutes = [run["minutes"] for run in signal["runs"]]
     return {
-        "share": np.mean(signal["shares"]) >= proof.SHARE_MIN,
+        "share": bool(np.mean(signal["shares"]) >= proof.SHARE_MIN),
         **{f"beats {name}": each["low"] > 0.0 for name, each in signal["lead"].items()},
         "nothing where nothing is": none["profit"]["mappo"]["low"] <= 0.0,
         "minutes a seed": max(minutes) <= MINUTES_MAX,
