@@ -64,6 +64,12 @@ ROWS = (
         ("p99_with_over_without",),
         "-",
     ),
+    (
+        "Planted signal, profit of agents / of the clairvoyant",
+        "planted",
+        ("score_share",),
+        ">= 0.7",
+    ),
     ("Strategic matrices of a file / NumPy reference", "batch", ("score_strategic",), "-"),
     ("Tactical matrices of a file / NumPy reference", "batch", ("score_tactical",), "-"),
     ("Tactical bar, a call of 10^6 bars / of 10^4", "batch", ("tactical_growth",), "<= 1.5"),

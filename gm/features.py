@@ -38,7 +38,7 @@ def feature_schema_hash() -> str:
 
 
 def strategic_matrices(
-    bars: NDArray[np.void], instrument: str
+    bars: NDArray[np.void], instrument: str | InstrumentConfig
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Strategic matrix after every bar.
 
@@ -46,7 +46,7 @@ def strategic_matrices(
     ----------
     bars : structured, shape (n,)
         Closed 30-minute bars of one instrument in time order, with the fields of ``gm.read_bars``.
-    instrument : str
+    instrument : str or InstrumentConfig
         Symbol of configs/instruments.yaml; its exchange zone gives the time of day.
 
     Returns
@@ -66,7 +66,7 @@ def strategic_matrices(
     ------
     SPEC §3. Ours.
     """
-    config = find_instrument(instrument)
+    config = find_instrument(instrument) if isinstance(instrument, str) else instrument
     check_spacing(bars["start_ts_ns"], STRATEGIC_MINUTES)
     offsets = local_offsets_ns(bars["start_ts_ns"], config)
     matrices, _, ready = native.strategic_batch(closed_bars(bars, STRATEGIC_MINUTES), offsets)

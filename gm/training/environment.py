@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from gm._native import training as native
 from gm._native.session import Session
 from gm.backtest.run import Origin, Run
-from gm.config.instruments import configs_folder, instrument as find_instrument
+from gm.config.instruments import InstrumentConfig, configs_folder, instrument as find_instrument
+from gm.config.run_dir import RunManifest
 from gm.config.settings import Settings, load_settings
 from gm.errors import BadArgument, ConfigError
 from gm.features import STRATEGIC_MINUTES, check_spacing
@@ -84,6 +85,47 @@ class RewardSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ruin: float = 0.0  # an episode terminates when so many units are lost; 0: never
 
 
+class Ground(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What a configuration makes of one instrument: read once, for as many batches as one likes."""
+
+    row: InstrumentConfig
+    block: bytes
+    manifest: RunManifest
+    settings: Settings
+
+
+def read_ground(config: str | PathLike[str] | Settings, instrument: str) -> Ground:
+    """Read and check what the markets of a configuration share.
+
+    Parameters
+    ----------
+    config, instrument
+        As MarketBatch takes them.
+
+    Returns
+    -------
+    Ground
+
+    Raises
+    ------
+    ConfigError, UnknownInstrument
+        As MarketBatch.
+
+    Source
+    ------
+    Ours.
+    """
+    settings, path = _settings(config)
+    if settings.kernels.path or settings.policy.profile != "strategic_only":
+        raise ConfigError(
+            "training wants policy.profile strategic_only and no kernels.path: "
+            f"{settings.policy.profile}, {settings.kernels.path or 'none'}"
+        )
+    row = find_instrument(instrument, path.parent / settings.instruments_file)
+    block, manifest = build_run(path, settings, (row.symbol,))
+    return Ground(row=row, block=block, manifest=manifest, settings=settings)
+
+
 class Recording(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A finished episode as a backtest leaves it.
 
@@ -103,7 +145,7 @@ class MarketBatch:
 
     Parameters
     ----------
-    config : path or Settings
+    config : path, Settings or Ground
         As ``gm.backtest`` takes it; ``policy.bundle`` gives the agents' names and weights and the
         threshold, not their networks.
     tapes : sequence of structured arrays, shape (bars,)
@@ -142,7 +184,7 @@ class MarketBatch:
 
     def __init__(
         self,
-        config: str | PathLike[str] | Settings,
+        config: str | PathLike[str] | Settings | Ground,
         tapes: Sequence[Rows],
         *,
         instrument: str,
@@ -159,20 +201,16 @@ class MarketBatch:
         _check_range("episode_bars", episode_bars, 1, 1_000_000)
         _check_range("warmup_bars", warmup_bars, 0, 2**32)
         _check_range("threads", threads, 1, THREADS_MAX)
-        settings, path = _settings(config)
-        if settings.kernels.path or settings.policy.profile != "strategic_only":
-            raise ConfigError(
-                "training wants policy.profile strategic_only and no kernels.path: "
-                f"{settings.policy.profile}, {settings.kernels.path or 'none'}"
-            )
-        row = find_instrument(instrument, path.parent / settings.instruments_file)
-        block, self._manifest = build_run(path, settings, (row.symbol,))
+        ground = config if isinstance(config, Ground) else read_ground(config, instrument)
+        if instrument != ground.row.symbol:
+            raise BadArgument(f"instrument must be the ground's {ground.row.symbol}: {instrument}")
+        row, self._manifest = ground.row, ground.manifest
         terms = reward or RewardSettings()
         self._bars = [_real_bars(bars) for bars in tapes]
         self._tapes = [bars_tape(bars, STRATEGIC_MINUTES, row, seed) for bars in self._bars]
         self._core = native.MarketBatch(
-            block,
-            venue_settings(settings.venue, row, seed),
+            ground.block,
+            venue_settings(ground.settings.venue, row, seed),
             [tape.rows for tape in self._tapes],
             size=size,
             seed=seed,

@@ -16,7 +16,7 @@ from gm.backtest import Run
 from gm.config.settings import load_settings
 from gm.errors import BadArgument, ConfigError, UnknownInstrument
 from gm.layout import RecordType
-from gm.training.environment import MarketBatch, RewardSettings, Step
+from gm.training.environment import MarketBatch, RewardSettings, Step, read_ground
 
 from ..runs import CONFIG
 from ..tapes import write_config, write_trends
@@ -279,3 +279,20 @@ def test_threads_end_with_the_batch(bars: np.ndarray) -> None:
         market.step(np.ones((4, 3), np.int64))
         assert threading.active_count() > before
     assert threading.active_count() == before
+
+
+def test_a_ground_that_was_read_once_makes_the_markets_of_its_settings(bars: np.ndarray) -> None:
+    ground = read_ground(CONFIG, SYMBOL)
+    found = []
+    for config in (CONFIG, ground, ground):
+        with batch(bars, config=config) as market:
+            market.reset()
+            found.append(play(market, [LONG] * 60)[-1])
+    for step in found[1:]:
+        assert np.array_equal(step.observation.matrix, found[0].observation.matrix)
+        assert step.equity == found[0].equity != 0.0
+    with (
+        pytest.raises(BadArgument, match="instrument must be the ground's BTC-PERP: NQ"),
+        batch(bars, config=ground, instrument="NQ"),
+    ):
+        pass
