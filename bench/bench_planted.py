@@ -31,6 +31,7 @@ from gm.training.planted import PlantedSettings
 from gm.training.settings import MappoSettings
 
 PROCESSES = 2
+FIRST_SEED = 101  # markets, settings and the text below were chosen on seeds 1 and 2, another exam
 SEEDS, EPISODES = 5, 200
 MINUTES_MAX = 10.0
 ERRORS_MAX = 5.0  # standard errors between exam and dynamic program
@@ -40,7 +41,7 @@ NOTHING = msgspec.structs.replace(SIGNAL, signal_to_noise=0.0)
 # A decision can be undone at the next bar, and what a position is worth then the joint critic
 # knows, for it sees the position: little is left for the tail of the advantage, which is noise.
 # More minibatches than by default, for steps of Adam are what so few decisions are short of.
-SETTINGS = MappoSettings(steps=600_000, minibatches=16, gae_lambda=0.2)
+SETTINGS = MappoSettings(steps=400_000, minibatches=16, gae_lambda=0.2)
 SMOKE_SETTINGS = msgspec.structs.replace(SETTINGS, steps=512, markets=8, rollout=32)
 # Contestants, and in what their settings differ from those above. ippo differs by its critics only.
 # ippo_own has the lambda that suited it best of 0.2, 0.5 and 0.8 (one seed of 123,000 decisions
@@ -67,7 +68,7 @@ def proofs(market: str, seeds: int, settings: MappoSettings, changes: dict) -> l
             training=msgspec.structs.replace(settings, seed=seed, **CONTESTANTS[name]),
             **changes,
         )
-        for seed in range(1, seeds + 1)
+        for seed in range(FIRST_SEED, FIRST_SEED + seeds)
         for name in names
     ]
 
