@@ -10,8 +10,10 @@ prepares, a part at a time, and a part that is under way when a message is due c
 message's. The peer waits as long before each CLOSE. The same with one wait of 500 us. Timed: CLOSE
 due, pushed, popped, stepped and its order read; bytes of the CLOSE to bytes of the order on the
 peer. Orders are filled in between, untimed. Sustained: CLOSEs back to back, with all preparation.
+Seeded networks, once with half of their neurons active and once with all; the core with a float32
+and with a bfloat16 tail, in turns. Weights of large matrices are bfloat16 numbers, so that both
+tails and the peer have the same ones and give the same answers.
 Verified on every record: same actions, votes, directions, scores within 1e-5, same orders.
-Exact f32 with zero skip; seeded networks of density 0.5.
 
     python -m bench.bench_decision [--json] [--smoke]
 """
@@ -27,7 +29,7 @@ import numpy as np
 
 from bench import rig
 from bench.bench_engine import Native as StrategicNative, Peer as StrategicPeer
-from bench.bench_policy import CASES, Case, network
+from bench.bench_policy import ACTIVE_BIAS, CASES, Case, network
 from bench.peers.python_engine import Order, Rules
 from bench.peers.python_two_levels import PythonTwoLevels, TeamRules
 from gm import layout
@@ -43,9 +45,12 @@ WARM_SMOKE, ROUNDS_SMOKE, BLOCK_SMOKE = 2_400, 1, 240
 GAPS = {"20us": (20_000, 15), "500us": (500_000, 0), "sustained": (0, 0)}  # ns, heartbeats
 SLOW_SHARE = 4  # of the waits of 500 us: a block is so much shorter
 DIFFERENCE_MAX = 1e-5
-FLOOR_SKIP, FLOOR_SUSTAINED, SPREAD_MAX = 27.0, 5.0, 1.5
+FLOORS = {"half active": 27.0, "half active, bf16 tail": 40.0, "all active": 17.0}
+FLOOR_SUSTAINED, SPREAD_MAX = 5.0, 1.5
+DENSITIES, TAILS = ("half active", "all active"), ("", ", bf16 tail")
+SAMPLES_MAX = 500  # of what each network sees
+ROUNDED_SIZE = 16_384  # weights from which on a matrix of the tail is rounded: core, network.cpp
 COLUMNS = ((0, 1, 8, 9), (2, 3, 4, 5), (10, 11, 12))
-STRATEGIC, TACTICAL = "SPEC strategic 198, half active", "SPEC tactical, half active"
 TEMPERATURE, STRATEGIC_THRESHOLD = 0.1, 0.4
 SAMPLE = np.dtype(
     [(name, "<f8") for name in ("step", "prepare", "longest_part", "message", "probe", "parts")]
@@ -80,39 +85,81 @@ def five_minute_bars(count: int, seed: int = 20220102) -> np.ndarray:
     return rows
 
 
-def six_networks(samples: list[np.ndarray]) -> tuple[bytes, ...]:
-    """Seeded networks of SPEC's shapes, no action favoured on these samples of their inputs."""
-    narrow = CASES[STRATEGIC]._replace(widths=(150, *CASES[STRATEGIC].widths[1:]), row_width=3)
-    cases = [CASES[STRATEGIC], CASES[STRATEGIC], narrow, *[CASES[TACTICAL]] * 3]
-    return tuple(
-        centred(case, 70 + i, seen)
-        for i, (case, seen) in enumerate(zip(cases, samples, strict=True))
+def cases(density: str) -> list[Case]:
+    """SPEC's shapes: two strategic networks of four columns, one of three, three tactical ones."""
+    strategic, tactical = (
+        CASES[f"SPEC {name}, {density}"] for name in ("strategic 198", "tactical")
     )
+    narrow = strategic._replace(widths=(150, *strategic.widths[1:]), row_width=3)
+    return [strategic, strategic, narrow, *[tactical] * 3]
+
+
+def six_networks(density: str, samples: list[np.ndarray]) -> tuple[bytes, ...]:
+    """Seeded networks, no action favoured on these samples of their inputs."""
+    pairs = enumerate(zip(cases(density), samples, strict=True))
+    return tuple(centred(case, 70 + i, seen) for i, (case, seen) in pairs)
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """The nearest bfloat16 numbers, as float32; halves to even."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    up = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return ((bits + up) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 def centred(case: Case, seed: int, samples: np.ndarray) -> bytes:
+    """A seeded network whose logits have median 0 on the samples; all active: deviation too."""
+    import onnx
+
+    model = onnx.load_from_string(network(case, seed)[0])
+    *hidden, last = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    if case.is_active:  # by what it sees, layer by layer
+        for node in hidden:
+            set_layer(model, node, samples, 1.0, ACTIVE_BIAS)
+        set_layer(model, last, samples, TEMPERATURE, 0.0)
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.size >= ROUNDED_SIZE:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded(values), tensor.name))
+    bias = next(t for t in model.graph.initializer if t.name == last.input[2])
+    values = onnx.numpy_helper.to_array(bias) - np.median(outputs(model, last, samples), axis=0)
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    return model.SerializeToString()
+
+
+def outputs(model, node, samples: np.ndarray) -> np.ndarray:
+    """What one node of a model says of each sample."""
     import onnx
     import onnxruntime as ort
 
-    model = onnx.load_from_string(network(case, seed)[0])
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    logits = session.run(None, {"observation": samples})[0]
-    last = next(t for t in model.graph.initializer if t.name == model.graph.node[-1].input[2])
-    values = -np.median(logits, axis=0).astype(np.float32)
-    last.CopyFrom(onnx.numpy_helper.from_array(values, last.name))
-    return model.SerializeToString()
+    seen = onnx.ModelProto.FromString(model.SerializeToString())
+    if node.output[0] not in {each.name for each in seen.graph.output}:
+        seen.graph.output.append(onnx.ValueInfoProto(name=node.output[0]))
+    session = ort.InferenceSession(seen.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run([node.output[0]], {"observation": samples})[0]
+
+
+def set_layer(model, node, samples: np.ndarray, deviation: float, mean: float) -> None:
+    """Give each output of a layer this mean and deviation on the samples."""
+    import onnx
+
+    kernel, bias = (
+        next(t for t in model.graph.initializer if t.name == name) for name in node.input[1:]
+    )
+    found = np.moveaxis(outputs(model, node, samples), 1, -1).reshape(-1, bias.dims[0])
+    scale = deviation / np.maximum(found.std(axis=0), 1e-6)
+    weights = onnx.numpy_helper.to_array(kernel)
+    shift = (onnx.numpy_helper.to_array(bias) - found.mean(axis=0)) * scale + mean
+    for tensor, values in (
+        (kernel, weights * scale.reshape(-1, *[1] * (weights.ndim - 1))),
+        (bias, shift),
+    ):
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), tensor.name))
 
 
 def sample_inputs(rules: Rules, team: TeamRules, bars: np.ndarray) -> list[np.ndarray]:
     """What each network sees on the last half of some bars."""
-    blind = tuple(
-        network(case, 1)[0]
-        for case in (
-            *[CASES[STRATEGIC]] * 2,
-            CASES[STRATEGIC]._replace(widths=(150, *CASES[STRATEGIC].widths[1:]), row_width=3),
-            *[CASES[TACTICAL]] * 3,
-        )
-    )
+    blind = tuple(network(case, 1)[0] for case in cases(DENSITIES[0]))
     peer = Peer(PythonTwoLevels(rules, team, blind, len(bars)))
     seen: list[list[np.ndarray]] = [[] for _ in range(6)]
     for i, bar in enumerate(bars):
@@ -124,7 +171,7 @@ def sample_inputs(rules: Rules, team: TeamRules, bars: np.ndarray) -> list[np.nd
                 kept.append(values[0].copy())
         for kept in seen[3:]:
             kept.append(peer.engine.tactical.matrix[0].copy())
-    return [np.array(kept) for kept in seen]
+    return [np.array(kept[:: max(1, len(kept) // SAMPLES_MAX)]) for kept in seen]
 
 
 class Native(StrategicNative):
@@ -202,7 +249,7 @@ def two_level_settings() -> Settings:
     )
 
 
-def team_of(onnx: tuple[bytes, ...]) -> Agents:
+def team_of(onnx: tuple[bytes, ...], tail: int) -> Agents:
     """The networks as a bundle: three of equal weights, three on all tactical columns."""
 
     def rows(
@@ -211,7 +258,7 @@ def team_of(onnx: tuple[bytes, ...]) -> Agents:
         made = np.zeros(3, layout.AGENT_SETTINGS)
         made["name"], made["temperature"] = names, TEMPERATURE
         made["column_mask"] = [sum(1 << column for column in each) for each in columns]
-        made["onnx_size"] = [len(raw) for raw in files]
+        made["onnx_size"], made["tail"] = [len(raw) for raw in files], tail
         return made
 
     strategic = rows(("mlmi", "nwrqk", "regime"), COLUMNS, onnx[:3])
@@ -229,8 +276,9 @@ def team_of(onnx: tuple[bytes, ...]) -> Agents:
 
 
 def prepare(
-    warm_bars: int, count: int
-) -> tuple[bytes, Rules, TeamRules, tuple[bytes, ...], np.ndarray]:
+    density: str, warm_bars: int, count: int
+) -> tuple[list[bytes], Rules, TeamRules, tuple[bytes, ...], np.ndarray]:
+    """Settings blocks, one a tail, and what the peer is made of."""
     tree, bars = two_level_settings(), five_minute_bars(warm_bars + count)
     instrument = load_instruments(rig.ROOT / "configs" / tree.instruments_file)[rig.SYMBOL]
     sessions = session_table(instrument, rig.FIRST_START_NS, rig.CALENDAR_END_NS)
@@ -243,26 +291,33 @@ def prepare(
         slope_min=float(tree.synergy.slope_min), window_bars=tree.synergy.window_bars,
         cooldown_bars=tree.synergy.cooldown_bars,
     )  # fmt: skip
-    onnx = six_networks(sample_inputs(rules, team, bars[:warm_bars]))
+    onnx = six_networks(density, sample_inputs(rules, team, bars[:warm_bars]))
     desk = Desk(
         symbol=rig.SYMBOL, instrument=instrument.to_row(), sessions=sessions,
         offsets=offset_table(instrument, rig.FIRST_START_NS, rig.CALENDAR_END_NS),
     )  # fmt: skip
-    return build_block(tree, [desk], team_of(onnx)), rules, team, onnx, bars
+    blocks = [build_block(tree, [desk], team_of(onnx, tail)) for tail in range(len(TAILS))]
+    return blocks, rules, team, onnx, bars
 
 
 def measure(
-    library: ctypes.CDLL, warm_bars: int, rounds_wanted: int, block: int
-) -> dict[str, object]:
+    library: ctypes.CDLL, density: str, warm_bars: int, rounds_wanted: int, block: int
+) -> dict[str, dict[str, object]]:
+    """One density, by tail."""
     slow = block // SLOW_SHARE
     per_round = 2 * block + slow
-    settings, rules, team, onnx, bars = prepare(warm_bars, rounds_wanted * per_round)
-    rounds: dict[str, list] = {name: [] for name in GAPS}
+    blocks, rules, team, onnx, bars = prepare(density, warm_bars, rounds_wanted * per_round)
+    rounds: list[dict[str, list]] = [{name: [] for name in GAPS} for _ in TAILS]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        native = Native(library, settings, folder)
+        folders = [tempfile.mkdtemp(dir=folder) for _ in blocks]
+        natives = [Native(library, *each) for each in zip(blocks, folders, strict=True)]
         peer = Peer(PythonTwoLevels(rules, team, onnx, len(bars)))
-        warm = bars[:warm_bars]
-        worst = verify(native.run_paced(warm, "sustained"), peer.run_paced(warm, "sustained"))
+
+        def turn(part: np.ndarray, name: str) -> tuple[list[np.ndarray], np.ndarray]:
+            return [each.run_paced(part, name) for each in natives], peer.run_paced(part, name)
+
+        ours, theirs = turn(bars[:warm_bars], "sustained")
+        worst = max(verify(each, theirs) for each in ours)
         gc.collect()
         gc.disable()
         probes, at = [], warm_bars
@@ -270,15 +325,19 @@ def measure(
             for name, size in (("20us", block), ("500us", slow), ("sustained", block)):
                 halves = np.split(bars[at : at + size], 2)  # ABAB
                 at += size
-                pairs = [
-                    (native.run_paced(part, name), peer.run_paced(part, name)) for part in halves
-                ]
-                ours, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
-                worst = max(worst, verify(ours, theirs))
-                rounds[name].append((ours, theirs))
+                turns = [turn(part, name) for part in halves]
+                theirs = np.concatenate([each[1] for each in turns])
+                for i in range(len(TAILS)):
+                    mine = np.concatenate([each[0][i] for each in turns])
+                    worst = max(worst, verify(mine, theirs))
+                    rounds[i][name].append((mine, theirs))
             probes.append(rig.probe(library))
         gc.enable()
-    return summarise(rounds) | rig.noise(probes) | {"worst_difference": worst}
+    noise = rig.noise(probes) | {"worst_difference": worst}
+    return {
+        density + tail: {"floor": FLOORS.get(density + tail)} | summarise(found) | noise
+        for tail, found in zip(TAILS, rounds, strict=True)
+    }
 
 
 def closes_both(ours: np.ndarray) -> np.ndarray:
@@ -323,7 +382,6 @@ def summarise(rounds: dict[str, list]) -> dict[str, object]:
     orders = both & (all_fast["order"]["id"]["counter"] != 0)
     rate = 1e9 * len(paid) / float((paid["step"] + paid["prepare"]).sum())
     return {
-        "floor": FLOOR_SKIP,
         "floor_sustained": FLOOR_SUSTAINED,
         "limit_p99_to_p50": SPREAD_MAX,
         "rounds": len(rounds["20us"]),
@@ -356,7 +414,14 @@ def main() -> None:
     library = rig.load_library()
     rig.pin()
     sizes = (WARM_SMOKE, ROUNDS_SMOKE, BLOCK_SMOKE) if options.smoke else (WARM_BARS, ROUNDS, BLOCK)
-    rig.publish(title, measure(library, *sizes), as_json=options.json)
+    found: dict[str, dict[str, object]] = {}
+    for density in DENSITIES:
+        found |= measure(library, density, *sizes)
+    if options.json:
+        rig.publish(title, found, as_json=True)
+        return
+    for case, figures in found.items():
+        rig.publish(f"{title} {case}", figures, as_json=False)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ def split_by_time(
 
     What was decided at the end of a stretch has its outcome after it: the last ``purge_bars``
     before a cut are left out. What comes right after a cut still looks like what came before:
-    the first ``embargo_bars`` behind it are left out. A stretch warms its features up by itself,
-    so no bar of one is seen through the features of another.
+    the first ``embargo_bars`` behind it are left out. Features look back only, so those of a
+    stretch are warmed up by the bars before it, as a live engine's are.
 
     Parameters
     ----------
