@@ -10,6 +10,9 @@ import pytest
 
 import gm
 from gm.backtest import Run
+from gm.explain import explain
+from gm.explain.trail import payload, read_trail, sequence_of
+from gm.layout import OrderReason, OrderType, RecordType, Side
 
 from . import runs
 from .models.make import six_networks, timing_onnx
@@ -70,6 +73,26 @@ def test_every_record_is_that_of_two_processes(
     code, _, complaint = runs.gm("report", "--run-dir", lockstep.run_dir)
     assert code == 0, complaint
     assert "Timing of entries" in (lockstep.run_dir / "report.html").read_text()
+
+
+def test_an_entry_is_explained_by_what_timed_it_and_by_the_direction_that_stood(kept: Run) -> None:
+    assert kept.run_dir is not None
+    sent = read_trail(kept.run_dir).of(RecordType.INTENT)
+    entries = [slot for slot in sent if payload(slot)["reason"] == OrderReason.ENTRY]
+    for kind in (OrderType.MARKET, OrderType.LIMIT):
+        slot = next(slot for slot in entries if payload(slot)["type"] == kind)
+        row = payload(slot)
+        found = explain(kept.run_dir, f"@{sequence_of(slot)}", steps=16)
+        assert (found.cause, found.is_equal) == ("entry", True)
+        assert found.order is not None
+        assert found.order.type == kind.name.lower()
+        assert found.timing is not None
+        assert found.timing.bar_start_ts_ns == row["decision_bar_start_ts_ns"]
+        assert found.timing.direction == ("long" if row["side"] == Side.BUY else "short")
+        assert found.timing.votes[2] == ("aggressive" if kind == OrderType.MARKET else "execute")
+        assert found.decision is not None
+        assert (found.decision.action, found.decision.acts) == (found.timing.direction, True)
+        assert "the tactical team timed the entry" in found.text
 
 
 def test_the_journal_replays_to_the_same_bytes(kept: Run) -> None:

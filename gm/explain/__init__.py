@@ -7,12 +7,13 @@ what was journalled before anything is said about them.
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from gm.config.run_dir import Prepared, RunManifest, read_run
 from gm.errors import DataGap
 from gm.explain.attribution import STEPS
-from gm.explain.facts import Explanation, OrderFacts, plain
+from gm.explain.facts import Explanation, OrderFacts, TimingFacts, plain
 from gm.explain.rebuild import (
     ask_agents,
     decision_facts,
@@ -29,10 +30,13 @@ from gm.explain.trail import (
     payload,
     read_trail,
     sequence_of,
+    timing_of,
 )
 from gm.features import STRATEGIC_COLUMNS
 from gm.layout import (
     SETTINGS_HEADER,
+    Action,
+    EntryVote,
     GateCode,
     OrderReason,
     OrderType,
@@ -48,6 +52,7 @@ CONTEXT_NAMES = (
     "weekday_sixth",
 )  # fmt: skip
 NOT_JOURNALLED = "not journalled"  # the reason of an order that the gate refused
+_OF_ENTRIES = ("entry", NOT_JOURNALLED)
 _ORDERS = (RecordType.INTENT, RecordType.REFUSAL)
 
 
@@ -98,6 +103,8 @@ def explain(
         return _explain_decision(trail, _shadow_of(trail, found), prepared, facts, steps)
     if facts is None:
         return _explain_decision(trail, found, prepared, facts, steps)
+    if (timing := timing_of(trail, found)) is not None and facts.reason in _OF_ENTRIES:
+        return _explain_entry(trail, found, timing, prepared, facts, steps)
     if facts.reason not in ("decision", NOT_JOURNALLED):
         return Explanation(cause=facts.reason, text=_exit_text(facts, prepared), order=facts)
     decision = decision_of(trail, found, facts.target_lots or -facts.position_lots)
@@ -148,6 +155,49 @@ def _explain_decision(
         matrix=observation_of(found).matrix[:, : len(columns)].astype(np.float32),
         context=found["context"],
         attribution=parts,
+    )
+
+
+def _explain_entry(
+    trail: Trail,
+    found: np.void,
+    timing: np.void,
+    prepared: Prepared,
+    order: OrderFacts,
+    steps: int,
+) -> Explanation:
+    """Two levels: the strategic decision whose direction stood, and what timed the entry."""
+    decision = decision_of(trail, found, order.target_lots or -order.position_lots)
+    if decision is None:
+        raise DataGap(f"no strategic decision stands before record {sequence_of(found)}, an entry")
+    facts = _timing_facts(timing)
+    of_limit = EntryVote(payload(timing)["entry"]) == EntryVote.EXECUTE
+    whole = _explain_decision(trail, decision, prepared, order, steps)
+    return msgspec.structs.replace(
+        whole,
+        cause="entry",
+        timing=facts,
+        order=msgspec.structs.replace(order, type="limit" if of_limit else "market"),
+        text=(
+            f"The direction is that of the decision below, which stood; the tactical team timed "
+            f"the entry: score {facts.score:.4f} for {facts.direction}, fvg {facts.votes[0]}, "
+            f"momentum {facts.votes[1]}, entry {facts.votes[2]}, synergy type "
+            f"{facts.synergy_type} (journal record {facts.journal_sequence:,})."
+        ),
+    )
+
+
+def _timing_facts(slot: np.void) -> TimingFacts:
+    values = payload(slot)
+    votes = [Action(values[name]).name.lower() for name in ("fvg", "momentum")]
+    return TimingFacts(
+        journal_sequence=sequence_of(slot),
+        bar_start_ts_ns=int(values["bar_start_ts_ns"]),
+        direction="long" if int(values["direction"]) > 0 else "short",
+        votes=(votes[0], votes[1], EntryVote(values["entry"]).name.lower()),
+        score=float(values["score"]),
+        synergy_type=int(values["synergy_type"]),
+        probability=tuple(tuple(map(float, row)) for row in values["agent_probability"]),
     )
 
 

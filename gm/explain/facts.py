@@ -75,13 +75,31 @@ class AgentFacts(msgspec.Struct, frozen=True, kw_only=True):
     logits_error: float
 
 
+class TimingFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The tactical decision that timed an entry, as journalled; its networks are not taken apart.
+
+    ``votes``: of fvg, momentum and entry. ``probability``: of long, neutral, short, of the third
+    agent wait, execute, aggressive; 0 of one that took no part. ``synergy_type`` 0: none stood.
+    """
+
+    journal_sequence: int
+    bar_start_ts_ns: int
+    direction: str
+    votes: tuple[str, str, str]
+    score: float
+    synergy_type: int
+    probability: tuple[tuple[float, ...], ...]
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Why there is an order.
 
-    ``cause``: decision, earlier_decision, rule, max_hold, session_end, stop or exit; ``text``
-    says it in a sentence. Without a decision nothing was made again. ``is_equal``: the decision
-    and every record before it came out bit for bit as the journal has them, else there would have
-    been an error. ``residual`` is P of the action less the sum of the agents' contributions.
+    ``cause``: decision, earlier_decision, entry, rule, max_hold, session_end, stop or exit;
+    ``text`` says it in a sentence. Of an entry ``timing`` is what timed it and ``decision`` the
+    strategic one whose direction stood. Without a decision nothing was made again. ``is_equal``:
+    the decision and every record before it came out bit for bit as the journal has them, else there
+    would have been an error. ``residual`` is P of the action less the sum of the agents'
+    contributions.
     ``matrix`` float32 (48, columns), oldest row first, those of user kernels behind the 13;
     ``seen`` says which of ``columns`` an agent looks at. ``attribution`` is None where no network
     decided.
@@ -91,6 +109,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     text: str
     order: OrderFacts | None = None
     decision: DecisionFacts | None = None
+    timing: TimingFacts | None = None
     model: ModelFacts | None = None
     is_equal: bool = False
     agents: tuple[AgentFacts, ...] = ()

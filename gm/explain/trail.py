@@ -27,6 +27,7 @@ _DECISIONS = (RecordType.DECISION, RecordType.SHADOW_DECISION)
 _KEPT = (
     *_ORDERS,
     *_DECISIONS,
+    RecordType.TACTICAL_DECISION,
     RecordType.POSITION,
     RecordType.KERNEL_RESULT,
     RecordType.MODEL_UPDATE,
@@ -117,7 +118,7 @@ def find_order(trail: Trail, name: str) -> np.void:
         If the journal has no such order: says which it has, and whether it was cut.
     """
     found: list[np.void] = []
-    if re.fullmatch(r"\d+-\d+-\d+", name):
+    if re.fullmatch(r"\d{1,20}-\d{1,20}-\d{1,20}", name):
         wanted = tuple(map(int, name.split("-")))
         found = [slot for slot in trail.of(*_ORDERS) if tuple(payload(slot)["id"].item()) == wanted]
     elif name == "last":
@@ -162,6 +163,35 @@ def decision_of(trail: Trail, order: np.void, wanted_lots: int) -> np.void | Non
         direction = 1 - int(values["action"])
         is_its = int(values["instrument"]) == number and bool(values["acts"])
         if sequence_of(slot) < sequence_of(order) and is_its and direction * wanted_lots > 0:
+            return slot
+    return None
+
+
+def timing_of(trail: Trail, order: np.void) -> np.void | None:
+    """Find the tactical decision that timed an order: it enters, on the bar that the order names.
+
+    A refusal does not say what wanted the order: there it must be of the same step.
+
+    Parameters
+    ----------
+    trail : Trail
+        Of the run.
+    order : record of layout.SLOT
+        INTENT or REFUSAL.
+
+    Returns
+    -------
+    record of layout.SLOT, or None
+        TACTICAL_DECISION. None: none of that bar and instrument enters.
+    """
+    wanted = payload(order)
+    slot: np.void
+    is_refused = kind_of(order) == RecordType.REFUSAL
+    kind = RecordType.TACTICAL_DECISION
+    for slot in reversed(trail.step(order, kind) if is_refused else trail.of(kind)):
+        values = payload(slot)
+        is_its = values["instrument"] == wanted["instrument"] and bool(values["enters"])
+        if is_its and values["bar_start_ts_ns"] == wanted["decision_bar_start_ts_ns"]:
             return slot
     return None
 

@@ -269,7 +269,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         if name in (MANIFEST, SIGNATURE) or name.endswith(".onnx"):
             yield f"documents: {name} is no document"
     if manifest.training is not None:
-        yield from _training_faults(manifest.training, set(names))
+        yield from _training_faults(manifest.training, {agent.name for agent in manifest.agents})
 
 
 def _column_faults(agent: Agent | TacticalAgent, last: int, kernels: int) -> Iterator[str]:

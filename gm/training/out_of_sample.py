@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from gm._native.policy import Ensemble
 from gm.errors import BadArgument
+from gm.features import STRATEGIC_COLUMNS
 from gm.models import BASELINE_PATH, Bundle, agent_rows, load_bundle
+from gm.models.drift import ROWS_MIN
 from gm.training.baselines import buy_and_hold, fit_random_entry, momentum, random_entry, votes
+from gm.training.drift import fit_guard, strange_run
 from gm.training.optimum import HOLD
 from gm.training.run_folder import pretty
 from gm.training.statistics import LEVEL, RESAMPLES
@@ -133,7 +136,7 @@ def examine(tapes: Tapes, bundle: Bundle) -> OutOfSample:
         days=days,
         bars=bars,
         players=players,
-        verdict=verdict(players, tapes.instrument.currency, days),
+        verdict=verdict(players, tapes.instrument.currency, days) + _of_guard(tapes),
     )
 
 
@@ -195,6 +198,22 @@ def verdict(players: tuple[Player, ...], currency: str, days: float) -> str:
         else:
             said.append(f"not told apart from {rival.name}")
     return "; ".join(said) + ". One path of one market: no evidence about any other month."
+
+
+def _of_guard(tapes: Tapes) -> str:
+    """Whether an engine would have borne with the bundle for as long as the walk is."""
+    rows = tapes.rows("train")
+    if len(rows) < ROWS_MIN:
+        return ""
+    guard = fit_guard(rows, STRATEGIC_COLUMNS)
+    longest = strange_run(guard, tapes.rows("test"))
+    if longest <= guard.rows_max:
+        return ""
+    return (
+        f" Up to {longest} rows in a row lie outside what it was trained on, and its guard bears "
+        f"{guard.rows_max}: an engine with another model behind this one would have gone back to "
+        "it, which this walk leaves out."
+    )
 
 
 def metrics_of(report: OutOfSample) -> dict[str, float]:

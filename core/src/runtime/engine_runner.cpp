@@ -216,6 +216,10 @@ void EngineRunner::step_and_serve(const Slot& input) noexcept {
 void EngineRunner::judge_lateness() noexcept {
     const std::uint64_t took = stage_times_.take_policy_ticks();
     if (took == 0 || policy_budget_ticks_ == 0) return;
+    if (const std::uint32_t live = engine_->models().live_number(); live != judged_model_) {
+        judged_model_ = live;
+        late_decisions_ = 0;  // those were another model's
+    }
     const bool is_late = took > policy_budget_ticks_;
     late_in_all_ += is_late ? 1 : 0;
     late_decisions_ = is_late ? late_decisions_ + 1 : 0;

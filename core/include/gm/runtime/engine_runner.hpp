@@ -109,7 +109,8 @@ class EngineRunner {
     StatusPage* page_ = nullptr;
     RunnerSettings settings_;
     std::uint64_t policy_budget_ticks_ = 0;
-    std::uint32_t late_decisions_ = 0;  // in a row
+    std::uint32_t late_decisions_ = 0;  // in a row, of judged_model_
+    std::uint32_t judged_model_ = 0;
     std::uint64_t late_in_all_ = 0;
     std::optional<Outputs> outputs_;
     SpscRing<Slot> feed_;
