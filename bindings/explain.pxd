@@ -44,7 +44,7 @@ cdef extern from "gm/policy/onnx_reader.hpp" namespace "gm" nogil:
         uint32_t pool
         vector[NetworkOperator] operators
 
-    Failure read_onnx(Bytes file, NetworkGraph& out)
+    Failure read_onnx(Bytes file, NetworkGraph& out) nogil
 
 
 cdef extern from "gm/wire/record.hpp" namespace "gm" nogil:

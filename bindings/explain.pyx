@@ -2,7 +2,7 @@
 # cython: boundscheck=False, wraparound=False, embedsignature=True
 """A decision made again from the journal, and networks taken apart. Public side: gm.explain."""
 
-from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
@@ -74,7 +74,7 @@ def rebuild_decision(str run_dir, uint64_t sequence) -> dict:
         "threshold": out.threshold,
         "model_sha256": out.model_sha256.data()[:out.model_sha256.size()].hex(),
         "agent_rows": agent_rows(out.agents),
-        "onnx": tuple(bytes(file) for file in out.onnx),
+        "onnx": tuple(copy_of(out.onnx[i]) for i in range(out.onnx.size())),
         "size_lots": out.size_lots,
     }
 
@@ -102,7 +102,11 @@ def read_network(bytes onnx) -> dict:
     """
     cdef NetworkGraph graph
     cdef size_t i
-    check_failure(read_onnx(Bytes(<const uint8_t*>PyBytes_AS_STRING(onnx), len(onnx)), graph))
+    cdef Failure failure
+    cdef Bytes raw = Bytes(<const uint8_t*>PyBytes_AS_STRING(onnx), len(onnx))
+    with nogil:
+        failure = read_onnx(raw, graph)
+    check_failure(failure)
     return {
         "inputs": graph.inputs,
         "outputs": graph.outputs,
@@ -134,6 +138,10 @@ cdef operator_fields(const NetworkOperator& layer):
         "bias": floats(layer.bias.data(), layer.bias.size()),
         "epsilon": layer.epsilon,
     }
+
+
+cdef bytes copy_of(const vector[uint8_t]& file):
+    return PyBytes_FromStringAndSize(<const char*>file.data(), <Py_ssize_t>file.size())
 
 
 cdef agent_rows(const vector[AgentSettings]& agents):

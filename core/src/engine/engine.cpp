@@ -171,7 +171,10 @@ void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
     if (!desk.is_closing) return;
     // And again on the last bar, should the first order have come to nothing.
     const OrderCause cause{OrderReason::kSessionEnd, OrderType::kMarket, desk.last_bar_start_ts_ns};
-    if (has_two_levels_) return pursue(bar.instrument, 0, cause, out);
+    if (has_two_levels_) {
+        take_back(bar.instrument, out);
+        return pursue(bar.instrument, 0, cause, out);
+    }
     desk.target_lots = 0;
     order_toward_target(bar.instrument, cause, out);
 }

@@ -101,6 +101,7 @@ void Engine::write_changes(const Models::Changes& changes, Outputs& out) noexcep
     }
     if (!is_other) return;
     for (Desk& desk : desks_) desk.strange_rows = 0;
+    drop_entries(out);
 }
 
 }  // namespace gm

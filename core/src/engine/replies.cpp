@@ -74,6 +74,8 @@ void Engine::on_order_event(const OrderId& id, OrderEvent event, RejectReason re
         follow_wish(at, out);
     } else if (state_ == EngineState::kStopping) {
         cancel_all(out);
+    } else if (event == OrderEvent::kAck) {
+        take_back_late(*order, out);
     }
 }
 
@@ -98,13 +100,18 @@ void Engine::on_fill(const Fill& fill, Outputs& out) noexcept {
     ++totals_.fills;
     orders_.set_position(at, desk.position.lots);
     const bool turned = (before > 0) != (desk.position.lots > 0) || before == 0;
-    if (turned) desk.held_bars = 0;
+    if (turned) {
+        desk.held_bars = 0;
+        desk.must_leave = false;
+    }
     write_order_update(*order, previous, out);
     write_position(at, out);
     if (is_terminal(order->state)) {
         settle_query(*order);
         become_ready_if_known(out);
         follow_wish(at, out);
+    } else {
+        take_back_late(*order, out);
     }
 }
 
@@ -192,6 +199,7 @@ void Engine::on_end(Outputs& out) noexcept {
 // The connection or the process is gone: what was not acknowledged may or may not have arrived.
 void Engine::lose_sight(Outputs& out) noexcept {
     awaiting_queries_ = 0;
+    for (Desk& desk : desks_) desk.has_wish = false;  // of a close that is past by then
     orders_.for_each_open([&](Order& order) {
         order.is_queried = false;
         const OrderState previous = order.state;

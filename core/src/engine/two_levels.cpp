@@ -10,6 +10,10 @@ constexpr std::int64_t kStrategicNs = 30 * kMinuteNs;
 constexpr std::uint8_t kWholeTeam = (1U << kTacticalAgents) - 1;
 constexpr int kTacticalBits = 8;  // ModelUpdate::value of a rollback: agents of the team from here
 
+[[nodiscard]] bool is_against(std::int64_t lots, std::int64_t direction) noexcept {
+    return lots != 0 && direction != 0 && (lots > 0) != (direction > 0);
+}
+
 }  // namespace
 
 // Of a decision on the 30-minute bar that closed last: until the next such bar is due.
@@ -38,9 +42,12 @@ void Engine::decide_exit(Desk& desk, bool opposes, bool must_exit, bool acts) co
 void Engine::conclude_two_levels(std::uint32_t at, bool is_strategic, bool is_tactical,
                                  Outputs& out) noexcept {
     Desk& desk = desks_[at];
-    desk.has_wish = false;
+    if (!desk.is_closing) desk.has_wish = false;  // the exit at the end of a session is kept
     take_back(at, out);
     if (is_strategic) decide(at, out);
+    // A fill may come behind the close that took its order back, or gave another direction.
+    const std::int64_t stands_lots = standing(desk, models_.live_place());
+    if (is_against(desk.position.lots, stands_lots)) leave(desk, OrderReason::kDecision);
     TacticalValues values{};
     bool enters = false;
     if (is_tactical && desk.tactical.is_ready()) {
@@ -53,16 +60,16 @@ void Engine::conclude_two_levels(std::uint32_t at, bool is_strategic, bool is_ta
     }
     if (desk.is_closing) return;  // no entries any more; on_bar_close() makes flat
     if (desk.position.lots == 0) desk.must_leave = false;
-    if (enters) {
-        desk.must_leave = false;
+    if (enters) {  // what shall be left is, once the turn has traded: see on_fill()
         const bool is_market = values.entry == EntryVote::kAggressive;
         const OrderCause cause{OrderReason::kEntry,
                                is_market ? OrderType::kMarket : OrderType::kLimit,
                                desk.tactical_bar_start_ts_ns};
         pursue(at, values.direction * settings_.sizing[at].target_lots, cause, out);
-    } else if (desk.must_leave) {
-        pursue(at, 0, desk.exit, out);
+        if (orders_.open_orders(at) > 0) return;  // sent, or a wish behind another one
     }
+    // Also where the gate refuses to turn: to leave is allowed more often.
+    if (desk.must_leave) pursue(at, 0, desk.exit, out);
 }
 
 // Market and position permitting: a position that shall be left is not added to, and one of the
@@ -94,8 +101,32 @@ void Engine::follow_wish(std::uint32_t at, Outputs& out) noexcept {
     Desk& desk = desks_[at];
     if (!desk.has_wish || orders_.open_orders(at) > 0 || state_ != EngineState::kReady) return;
     desk.has_wish = false;
+    const bool turns = is_against(desk.position.lots, desk.wish_lots);
+    if (turns && desk.wish.type == OrderType::kLimit) {  // filled meanwhile: left first
+        desk.wish_lots = 0;
+        desk.wish.type = OrderType::kMarket;
+    }
     desk.target_lots = desk.wish_lots;
     order_toward_target(at, desk.wish, out);
+}
+
+// What came too late for take_back(): not yet acknowledged then, or filled in part in between.
+void Engine::take_back_late(Order& order, Outputs& out) noexcept {
+    const NewOrder& request = order.request;
+    const bool is_old =
+        request.decision_bar_start_ts_ns < desks_[request.instrument].tactical_bar_start_ts_ns;
+    if (has_two_levels_ && request.type == OrderType::kLimit && is_old) cancel(order, out);
+}
+
+// Another model is live: what the one before it still wants is not sent, nor left to trade. That a
+// position shall be left stays, whoever said so.
+void Engine::drop_entries(Outputs& out) noexcept {
+    if (!has_two_levels_) return;
+    for (std::uint32_t at = 0; at < desks_.size(); ++at) {
+        Desk& desk = desks_[at];
+        if (desk.has_wish && desk.wish.reason == OrderReason::kEntry) desk.has_wish = false;
+        take_back(at, out);
+    }
 }
 
 // An entry that waits for its price waits until the next close and no longer.

@@ -114,10 +114,14 @@ Failure TacticalTeam::add_agent(const AgentOptions& options) {
     if (!failure.is_ok()) {
         return fail(failure.status, "tactical agent " + options.name + ": " + failure.text);
     }
-    if (agent.network.outputs() < kActions || agent.network.gives_probabilities()) {
+    if (agent.network.outputs() < kActions) {
         return fail(Status::kBadNetwork, "tactical agent " + options.name + ": " +
                                              std::to_string(agent.network.outputs()) +
-                                             " outputs, must give at least 3 logits");
+                                             " outputs, at least 3");
+    }
+    if (agent.network.gives_probabilities()) {  // they would be divided by a temperature
+        return fail(Status::kBadNetwork,
+                    "tactical agent " + options.name + ": ends with a Softmax, must give logits");
     }
     agents_.push_back(std::move(agent));
     return ok();
@@ -133,7 +137,12 @@ Failure TacticalTeam::load(std::span<const AgentOptions> agents, const TacticalR
     }
     Failure failure = check(rules);
     for (std::size_t i = 0; i < agents.size() && failure.is_ok(); ++i) {
-        failure = add_agent(agents[i]);
+        if (agents[i].name != kTeamNames[i]) {  // what an output means depends on the agent
+            failure = refuse(agents[i], "must be " + std::string(kTeamNames[i]) + " at place " +
+                                            std::to_string(i));
+        } else {
+            failure = add_agent(agents[i]);
+        }
     }
     if (!failure.is_ok()) {
         agents_.clear();

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "gm/engine/engine.hpp"
@@ -87,7 +88,11 @@ Failure rebuild_decision(const std::string& run_dir, std::uint64_t sequence, Reb
     out.size_lots = settings.sizing[at].target_lots;
     if (engine->kernels().has_rule()) return ok();
     if (!has_model(engine->models(), out.made)) {
-        return fail(Status::kReplayDiverged, "the model that decided is not in its place");
+        return fail(Status::kBadArgument,
+                    "model " + std::to_string(out.made.as<Decision>().model) +
+                        " decided and was taken back in the same step: its agents cannot be asked "
+                        "again, model " +
+                        std::to_string(engine->models().live_number()) + " is in its place");
     }
     const bool is_shadow = out.made.type() == RecordType::kShadowDecision;
     ask_again(*engine, at, is_shadow, out);

@@ -98,10 +98,20 @@ class TwoLevelRig : public Rig {
     std::uint64_t cancels = 0;
     bool lets_limits_fill = true;
     std::int64_t partial_lots = 0;  // not 0: limits fill so far and no farther
+    // A limit that is taken back has just been met: the cancel comes late, the fill behind it.
+    bool cancels_come_late = false;
+    bool keeps_silent = false;
+    std::vector<NewOrder> waiting_limits() const {
+        std::vector<NewOrder> found;
+        for (const NewOrder& order : pending) {
+            if (order.type == OrderType::kLimit) found.push_back(order);
+        }
+        return found;
+    }
 
- private:
     // The venue acknowledges what is new and obeys cancels, as long as that causes more.
     void answer() {
+        if (keeps_silent) return;
         for (std::vector<NewOrder> sent = take_orders(); !sent.empty() || !messages.empty();
              sent = take_orders()) {
             for (const NewOrder& order : sent) {
@@ -114,6 +124,7 @@ class TwoLevelRig : public Rig {
                 if (slot.type() != RecordType::kCancelOrder) continue;
                 ++cancels;
                 const OrderId id = slot.as<CancelOrder>().id;
+                if (cancels_come_late && fill_late(id)) continue;
                 std::int64_t filled = 0;
                 std::erase_if(pending, [&](const NewOrder& order) {
                     if (order.id == id) filled = filled_of(order);
@@ -122,6 +133,24 @@ class TwoLevelRig : public Rig {
                 reply(RecordType::kCancelled, OrderEnded{id, filled, 0, {}});
             }
         }
+    }
+
+ private:
+    // The first cancel of an order: LIVE, then a fill, whole or in part.
+    bool fill_late(const OrderId& id) {
+        const auto at = std::ranges::find(pending, id, &NewOrder::id);
+        if (at == pending.end() || filled_of(*at) > 0) return false;
+        const NewOrder order = *at;
+        const std::int64_t lots = partial_lots > 0 ? partial_lots : order.quantity_lots;
+        if (partial_lots > 0) {
+            partly_filled.push_back(id);
+        } else {
+            pending.erase(at);
+        }
+        reply(RecordType::kOrderState,
+              OrderStateReport{id, 0, order.quantity_lots, 0, OrderState::kLive, {}});
+        fill(order, order.price_ticks, lots, order.quantity_lots - lots);
+        return true;
     }
     void match(std::int64_t open) {
         answer();

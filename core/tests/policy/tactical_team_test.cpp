@@ -194,7 +194,8 @@ struct Team {
         std::vector<AgentOptions> agents;
         for (std::uint32_t a = 0; a < 3; ++a) {
             files.push_back(conv_model({.seed = 11 + a}));
-            agents.push_back({"agent", 0.0, temperature, 127, 0, Tail::kFloat32, files.back()});
+            agents.push_back({std::string(kTeamNames[a]), 0.0, temperature, 127, 0, Tail::kFloat32,
+                              files.back()});
         }
         for (std::size_t a = 0; a < 3; ++a) agents[a].onnx = files[a];
         const Failure failure = team.load(agents, spec_rules());
@@ -288,6 +289,7 @@ TEST_CASE("what is no team is refused with agent, value and limit") {
     TacticalTeam team;
     const auto refused = [&](auto&& change) {
         std::vector<AgentOptions> agents(3, good);
+        for (std::size_t a = 0; a < 3; ++a) agents[a].name = kTeamNames[a];
         TacticalRules rules = spec_rules();
         change(agents, rules);
         return team.load(agents, rules).text;
@@ -298,8 +300,11 @@ TEST_CASE("what is no team is refused with agent, value and limit") {
     CHECK_FALSE(team.is_loaded());
     CHECK(refused([](auto& a, auto&) { a[1].column_mask = 128; }).find("0 to 6: 128") !=
           std::string::npos);
-    CHECK(refused([](auto& a, auto&) { a[1].column_mask = 63; }).find("agent fvg") !=
+    CHECK(refused([](auto& a, auto&) { a[1].column_mask = 63; }).find("agent momentum") !=
           std::string::npos);
+    CHECK(refused([](auto& a, auto&) {
+              a[1].name = "entry";
+          }).find("must be momentum at place 1") != std::string::npos);
     CHECK(refused([](auto& a, auto&) { a[0].context_count = 6; }).find("context must be 0: 6") !=
           std::string::npos);
     CHECK(refused([](auto& a, auto&) { a[2].temperature = 0.0; }).find("temperature") !=

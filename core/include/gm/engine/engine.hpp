@@ -12,7 +12,8 @@
 // standing direction: at market where its entry agent is aggressive, else by a limit at the
 // reference price, which is taken back at the next close. Against an open position only an
 // aggressive entry turns it in one order; else it is left first. A direction stands for the model
-// that gave it and no other. A step sends one order an instrument; what an open order prevents
+// that gave it and no other; when another becomes live, entries of the one before are taken back. A
+// step sends one order an instrument; what an open order prevents
 // follows when that has ended, unless another bar closes first.
 #pragma once
 
@@ -274,6 +275,8 @@ class Engine {
                 Outputs& out) noexcept;
     void follow_wish(std::uint32_t at, Outputs& out) noexcept;
     void take_back(std::uint32_t at, Outputs& out) noexcept;
+    void take_back_late(Order& order, Outputs& out) noexcept;
+    void drop_entries(Outputs& out) noexcept;
     void leave(Desk& desk, OrderReason reason) const noexcept;
     [[nodiscard]] std::int64_t limit_ticks(std::uint32_t at, Side side) const noexcept;
     void order_toward_target(std::uint32_t at, const OrderCause& cause, Outputs& out) noexcept;

@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "gm/base/status.hpp"
@@ -33,6 +34,7 @@ namespace gm {
 
 inline constexpr std::size_t kTacticalAgents = 3;
 static_assert(kTacticalAgents == kAgentsMax);  // one shape of record for both levels
+inline constexpr std::string_view kTeamNames[kTacticalAgents] = {"fvg", "momentum", "entry"};
 enum TacticalAgent : std::uint32_t { kFvgAgent = 0, kMomentumAgent = 1, kEntryAgent = 2 };
 
 struct TacticalRules {

@@ -1,0 +1,132 @@
+// Promise: an entry that comes to nothing, comes late, or is another model's leaves no order that
+// nobody wants any more and no position that nobody leaves.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "engine/two_levels.hpp"
+
+using namespace gm;
+using namespace gm::test;
+
+namespace {
+
+constexpr std::int64_t kHalfHours = 420;
+
+// Strategic decisions that always act, so that one side follows the other at once.
+Settings restless_settings(const std::vector<float>& entry) {
+    Settings settings = two_level_settings(entry);
+    settings.onnx = {momentum_network(5'000.0F)};
+    return settings;
+}
+
+bool is_against(std::int64_t lots, std::int64_t direction) {
+    return lots != 0 && direction != 0 && (lots > 0) != (direction > 0);
+}
+
+void command(TwoLevelRig& rig, ModelAction action, std::uint8_t name, std::uint32_t number) {
+    ModelCommand order{};
+    order.sha256[0] = name;
+    order.model = number;
+    order.action = action;
+    rig.io(RecordType::kModelCommand, order);
+}
+
+}  // namespace
+
+TEST_CASE("a fill behind the close that took its order back is left at the next one, not turned") {
+    TwoLevelRig rig(restless_settings(kSaysExecute));
+    rig.cancels_come_late = true;
+    int against = 0;
+    int fills = 0;
+    std::int64_t before = 0;
+    for (std::int64_t i = 0; i < 6 * kHalfHours; ++i) {
+        rig.five();
+        const std::int64_t lots = rig.desk().position.lots;
+        const auto timed = rig.timed();
+        if (timed.empty()) continue;
+        against = is_against(lots, timed.back().standing) ? against + 1 : 0;
+        REQUIRE(against <= 2);  // the close that sees it orders, the next open fills
+        fills += lots != before;
+        before = lots;
+    }
+    CHECK(fills > 10);
+    for (const NewOrder& order : rig.intents()) {
+        if (order.type == OrderType::kLimit) CHECK(order.quantity_lots == 1000);  // never a turn
+    }
+    CHECK(rig.engine->totals().bad_transitions == 0);
+}
+
+TEST_CASE("what is left of an order that was filled in part behind its cancel is taken back too") {
+    TwoLevelRig rig(restless_settings(kSaysExecute));
+    rig.cancels_come_late = true;
+    rig.partial_lots = 300;
+    std::size_t partly = 0;
+    for (std::int64_t i = 0; i < 6 * kHalfHours; ++i) {
+        rig.five();
+        const auto timed = rig.timed();
+        for (const NewOrder& order : rig.waiting_limits()) {
+            REQUIRE(order.decision_bar_start_ts_ns == timed.back().bar_start_ts_ns);
+        }
+        partly += rig.desk().position.lots % 1000 != 0;
+    }
+    CHECK(partly > 10);
+    CHECK(rig.engine->totals().bad_transitions == 0);
+}
+
+TEST_CASE("where the gate refuses to turn a position it is left on the same close") {
+    Settings settings = restless_settings(kSaysAggressive);
+    settings.limits[0].order_quantity_lots_max = 1000;  // a turn takes 2000
+    TwoLevelRig rig(settings);
+    rig.half_hours(kHalfHours);
+    int refused = 0;
+    int left = 0;
+    std::uint64_t refused_at = 0;
+    for (const Slot& slot : rig.written) {
+        if (slot.type() == RecordType::kRefusal && slot.as<Refusal>().quantity_lots == 2000) {
+            ++refused;
+            refused_at = slot.trailer.input_sequence;
+        }
+        if (slot.type() != RecordType::kIntent) continue;
+        const auto order = slot.as<NewOrder>();
+        CHECK(order.quantity_lots == 1000);
+        left += order.reason == OrderReason::kDecision && slot.trailer.input_sequence == refused_at;
+    }
+    CHECK(refused > 1);
+    CHECK(left == refused);
+}
+
+TEST_CASE("a swap takes back the entries of the model that goes") {
+    TwoLevelRig rig(restless_settings(kSaysExecute));
+    rig.lets_limits_fill = false;
+    rig.half_hours(300);
+    auto model = std::make_shared<Model>();
+    REQUIRE(load_model(restless_settings(kSaysExecute), *model).is_ok());
+    model->sha256 = {};
+    model->sha256[0] = 1;
+    REQUIRE(rig.engine->models().offer(model));
+    command(rig, ModelAction::kShadow, 1, 1);
+    while (rig.waiting_limits().empty()) rig.five();
+    const std::uint64_t cancels = rig.cancels;
+    command(rig, ModelAction::kPromote, 1, 1);
+    REQUIRE(rig.records<ModelUpdate>(RecordType::kModelUpdate).back().stage == ModelStage::kLive);
+    rig.answer();
+    CHECK(rig.cancels == cancels + 1);
+    CHECK(rig.waiting_limits().empty());
+    CHECK(rig.engine->open_orders() == 0);
+}
+
+TEST_CASE("what waits behind an open order does not outlive the connection") {
+    TwoLevelRig rig(restless_settings(kSaysExecute));
+    rig.lets_limits_fill = false;
+    rig.half_hours(300);
+    while (rig.waiting_limits().empty()) rig.five();
+    rig.keeps_silent = true;  // the next close wants another one behind the cancel
+    rig.five();
+    REQUIRE(rig.desk().has_wish);
+    rig.io(RecordType::kDisconnected, SessionEvent{});
+    CHECK_FALSE(rig.desk().has_wish);
+}
