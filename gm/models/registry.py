@@ -176,7 +176,7 @@ def add_bundle(root: Path, source: Path, profile: str, act: Act, terms: Terms) -
 
 
 def rollback(root: Path, profile: str, act: Act, terms: Terms) -> Change:
-    """Retire the live bundle and bring back the last good one before it.
+    """Retire the live bundle, if there is one, and bring back the last good one before it.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def rollback(root: Path, profile: str, act: Act, terms: Terms) -> Change:
     Raises
     ------
     UsageError
-        If nothing is live, there is no good one, or the person may not; the live one stays.
+        If there is no good one, or the person may not; the live one stays.
     TimedOut
         If another process keeps the registry.
 
@@ -210,15 +210,17 @@ def rollback(root: Path, profile: str, act: Act, terms: Terms) -> Change:
     with locked(root):
         state = read_registry(root)
         live = state.live(profile)
-        if live is None:
-            raise UsageError(f"{root}: profile {profile} has no live bundle to roll back")
         entry, passed_over = _last_good(root, _former(state.entries, profile), terms)
         if entry is None:
-            raise UsageError(
-                f"{root}: no good bundle before {live.folder}, which stays live: "
-                f"{'; '.join(passed_over) or f'none was live for {profile}'}"
+            what = (
+                f"profile {profile} has no live bundle, and no good one that was"
+                if live is None
+                else f"no good bundle before {live.folder}, which stays live"
             )
-        state = _moved(state, live, "retired", "rolled_back", act)
+            found = "; ".join(passed_over) or f"none was live for {profile}"
+            raise UsageError(f"{root}: {what}: {found}")
+        if live is not None:
+            state = _moved(state, live, "retired", "rolled_back", act)
         write_registry(root, _moved(state, entry, "live", "restored", act))
         return _change(entry, "live", retired=live, passed_over=passed_over)
 
@@ -246,8 +248,9 @@ def fall_back(
     Returns
     -------
     Change
-        Of the failed bundle, retired even if there is no good one before it. None: it is not live
-        any more, as another engine or a person has said before.
+        Of the failed bundle, retired even if there is no good one before it. Where a promotion
+        has retired it first, it is no longer good: no rollback brings it back. None: another engine
+        or a person has said before that it failed.
 
     Raises
     ------
@@ -264,9 +267,13 @@ def fall_back(
     with locked(root, ENGINE_LOCK_S):
         state = read_registry(root)
         live = state.live(profile)
-        if live is None or live.sha256 != failed:
-            return None
         former = _former(state.entries, profile)
+        if live is None or live.sha256 != failed:
+            gone = next((e for e in former if e.sha256 == failed), None)
+            if gone is None:
+                return None
+            write_registry(root, _moved(state, gone, "retired", "rolled_back", act))
+            return _change(gone, "retired")
         # What decides already, and gave way in its turn, needs no proof that it can be loaded.
         entry = next((e for e in former if e.sha256 == running), None)
         passed_over: list[str] = []

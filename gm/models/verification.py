@@ -129,8 +129,22 @@ def _file_faults(folder: Path, manifest: Manifest) -> Iterator[str]:
             continue
         try:
             check_network(agent, raw, manifest)
-        except (ConfigError, CoreError) as error:
+        except _network_errors() as error:
             yield f"{name}: {error}"
     allowed = {MANIFEST, SIGNATURE, *manifest.files}
-    for name in sorted(set(os.listdir(folder)) - allowed)[:_LISTED_MAX]:
+    try:
+        listed = set(os.listdir(folder))
+    except OSError as error:  # moved away, or its rights were changed, while it was read
+        yield f"{folder}: {error.strerror}"
+        return
+    for name in sorted(listed - allowed)[:_LISTED_MAX]:
         yield f"{name}: not in the manifest"
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """What a check of a network may end with: onnxruntime's own have no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state  # slow: only after a failure
+
+    found = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    foreign = [kind for kind in found if issubclass(kind, Exception)]
+    return (ConfigError, CoreError, ValueError, IndexError, TypeError, *foreign)

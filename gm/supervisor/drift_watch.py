@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gm._native.features import feature_schema_digest
 from gm.config.run_dir import write_whole
 from gm.models.drift import TrainingSlice, stability_index
 from gm.supervisor.bundles import COLUMNS
 
-ROWS_FILE = Path("models") / "rows.f32"
+# A build with other columns finds no rows of this one.
+ROWS_FILE = Path("models") / f"rows-{feature_schema_digest().hex()[:12]}.f32"
 ROWS_MAX = 1_000  # three weeks of a market that never closes
 ROWS_MIN = 100  # two days; below, PSI is mostly noise
 EVERY_ROWS = 4
@@ -110,4 +112,5 @@ def _read(path: Path) -> list[NDArray[np.float32]]:
     except OSError:
         return []
     whole = len(raw) // (4 * len(COLUMNS)) * 4 * len(COLUMNS)
-    return list(np.frombuffer(raw[:whole], "<f4").reshape(-1, len(COLUMNS)).copy())
+    rows = np.frombuffer(raw[:whole], "<f4").reshape(-1, len(COLUMNS))
+    return list(rows[np.isfinite(rows).all(axis=1)])  # the disk may have changed a bit

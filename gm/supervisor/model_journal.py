@@ -58,6 +58,9 @@ class ModelJournal:
     Parameters
     ----------
     run_dir : Path
+    records : int
+        Of the journal, as it was recovered. A former life may have read more than the power left
+        on the disk: then the journal is read from its beginning.
     on_fall, on_refusal : callable
         Told in the order of the journal. A fall is told again after a restart unless ``save`` was
         called behind it.
@@ -71,11 +74,14 @@ class ModelJournal:
     def __init__(
         self,
         run_dir: Path,
+        records: int,
         on_fall: Callable[[Fall], None],
         on_refusal: Callable[[Refusal], None],
     ) -> None:
         self._path = run_dir / FOLLOWED_FILE
         saved = _read(self._path)
+        if saved.journal_sequence > records:
+            saved = Followed()
         self._saved_sequence = saved.journal_sequence
         self._tail = JournalTail(run_dir / JOURNAL_FOLDER, saved.journal_sequence)
         self._on_fall, self._on_refusal = on_fall, on_refusal

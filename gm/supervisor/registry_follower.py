@@ -30,6 +30,8 @@ STEP_S = 5.0  # after which a command that shows no effect is thought over
 BUDGET_S = 0.02  # of one look at the journal
 RETRY_S = 60.0  # a bundle that was refused may have been signed since
 WRITE_RETRY_S = 1.0
+UNTOLD_S = 5.0  # the journal's tail tells what the page shows much sooner
+TWO_LEVEL = "two_level"
 _NOT_TAKEN = "not taken yet"  # what the core says while the command before is under way
 
 Status = dict[str, Any]
@@ -62,17 +64,22 @@ class RegistryFollower:
     core : Commands
     run_dir : Path
     following : Following
+    records : int
+        Of the journal, as it was recovered.
     """
 
-    def __init__(self, core: Commands, run_dir: Path, following: Following) -> None:
+    def __init__(self, core: Commands, run_dir: Path, following: Following, records: int) -> None:
         self._core = core
         self._following = following
-        self._journal = ModelJournal(run_dir, self._note_fall, self._note_refusal)
+        self._journal = ModelJournal(run_dir, records, self._note_fall, self._note_refusal)
         self._drift = DriftWatch(run_dir)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="gm-models")
         self._state: RegistryState | None = None
         self._stamp: tuple[int, ...] = ()
-        self._look_s = self._write_s = 0.0
+        self._look_s = self._write_s = self._save_s = 0.0
+        self._untold_s: float | None = None  # since when
+        self._is_save_failing = self._is_untold_said = False
+        self._barred = ""  # the one that the registry wants, that was said
         self._failure = ""
         self._bundles: dict[str, Bundle | None] = {}
         if following.first is not None:
@@ -109,9 +116,9 @@ class RegistryFollower:
             self._watch_drift(held.live, status["instruments"], now_s)
             self._write_falls(held, now_s)
             if not self._falls:
-                self._journal.save()
+                self._save(now_s)
             # The page may show a fall that the journal's tail has not told yet.
-            is_told = self._journal.roll_backs_total == engine["roll_backs"]
+            is_told = self._is_told(engine["roll_backs"], now_s)
             if is_told and not self._falls:
                 self._steer(held, now_s)
         self._tell()
@@ -149,6 +156,35 @@ class RegistryFollower:
             log.error("registry", failure=failure)
         self._failure = failure
 
+    def _save(self, now_s: float) -> None:
+        """Keep the place in the journal; a disk that is full costs the next start some reading."""
+        if now_s < self._save_s:
+            return
+        try:
+            self._journal.save()
+        except OSError as error:
+            self._save_s = now_s + WRITE_RETRY_S
+            if not self._is_save_failing:
+                log.error("models", failure=str(error))
+            self._is_save_failing = True
+            return
+        if self._is_save_failing:
+            log.info("models", recovered=True)
+        self._is_save_failing = False
+
+    def _is_told(self, roll_backs: int, now_s: float) -> bool:
+        """Whether the journal has told as many falls as the page shows; say so if it never does."""
+        read = self._journal.roll_backs_total
+        if read == roll_backs:
+            self._untold_s, self._is_untold_said = None, False
+            return True
+        if self._untold_s is None:
+            self._untold_s = now_s
+        if now_s - self._untold_s >= UNTOLD_S and not self._is_untold_said:
+            self._is_untold_said = True
+            log.error("models are not steered", falls_in_journal=read, falls_of_engine=roll_backs)
+        return False
+
     def _steer(self, held: Held, now_s: float) -> None:
         """Bring the engine one step nearer to what the registry wants."""
         if self._state is None:
@@ -162,7 +198,12 @@ class RegistryFollower:
             self._sent = None
         self._forgive(now_s)
         barred = self._refused.keys() | self._journal.failed
-        step_ = next_step(wanted_of(self._state, self._following.profile), held, barred)
+        wanted = wanted_of(self._state, self._following.profile)
+        if wanted.live and wanted.live in barred - {held.live, self._barred}:
+            self._barred = wanted.live
+            why = "failed in this run" if wanted.live in self._journal.failed else "refused"
+            log.error("live bundle not to be had", sha256=wanted.live, why=why, goes_on=held.live)
+        step_ = next_step(wanted, held, barred)
         if step_ is None:
             self._loading = None
         elif step_.action == "load":
@@ -328,11 +369,13 @@ def _load(folder: Path, sha256: str, following: Following) -> _Loaded:
         bundle = load_bundle(folder)
         if bundle.sha256 != sha256:
             return _Loaded(fault=f"{folder}: changed while it was read")
+        if following.profile == TWO_LEVEL and bundle.manifest.tactical is None:
+            return _Loaded(fault=f"no tactical agents, profile {TWO_LEVEL} wants them")
         if fault := kernel_fault(bundle, following.kernels):
             return _Loaded(fault=fault)
         return _Loaded(bundle=bundle, block=model_block(bundle))
-    except GmError as error:
-        return _Loaded(fault=str(error))
+    except (GmError, OSError, ValueError) as error:
+        return _Loaded(fault=(str(error) or type(error).__name__)[:400])
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -110,7 +110,10 @@ class Service:
             policy_budget_us=settings.models.budget_us,
         )
         self._models = RegistryFollower(
-            self._core, prepared.run_dir, following or Following(profile=settings.policy.profile)
+            self._core,
+            prepared.run_dir,
+            following or Following(profile=settings.policy.profile),
+            self._core.report()["replay"]["records"],
         )
         self._journal = prepared.run_dir / JOURNAL_FOLDER
         self._follower = Follower(

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from gm.errors import ConfigError, UsageError
 from gm.models import load_bundle, registry
-from gm.models.registry import Act, add_bundle, find_entry, promote, rollback
+from gm.models.registry import Act, add_bundle, fall_back, find_entry, promote, rollback
 from gm.models.registry_state import RegistryState, read_registry
 from gm.models.signature import Person, sign_bundle
 from gm.models.verification import Terms, Verification
@@ -215,6 +215,35 @@ def test_a_profile_without_a_live_bundle_cannot_roll_back(root):
         rollback(root, PROFILE, ACT, Terms())
 
 
+def test_with_nothing_live_a_rollback_restores_the_last_good_one(root):
+    one, two = (lifted(root, name) for name in ("one", "two"))
+    file = root / one.bundle / "regime.onnx"
+    whole = file.read_bytes()
+    file.unlink()
+    assert fall_back(root, PROFILE, two.sha256, "0" * 64, "late", Terms()) is not None
+    assert read_registry(root).live(PROFILE) is None
+    with pytest.raises(UsageError, match=f"no live bundle, .*: {one.bundle}: .*regime"):
+        rollback(root, PROFILE, ACT, Terms())
+    file.write_bytes(whole)
+    change = rollback(root, PROFILE, ACT, Terms())
+    assert (change.bundle, change.retired, change.state) == (one.bundle, None, "live")
+    assert states(root) == {"one": "live", "two": "retired"}
+
+
+def test_what_fell_after_a_promotion_had_retired_it_is_not_good(root):
+    one, two, _three = (lifted(root, name) for name in ("one", "two", "three"))
+    change = fall_back(root, PROFILE, two.sha256, one.sha256, "late", Terms())
+    assert change is not None
+    assert (change.bundle, change.state) == (two.bundle, "retired")
+    last = find_entry(read_registry(root), "two").history[-1]
+    assert (last.state, last.cause, last.person, last.reason) == (
+        "retired", "rolled_back", "engine", "late",
+    )  # fmt: skip
+    assert fall_back(root, PROFILE, two.sha256, one.sha256, "late", Terms()) is None
+    assert states(root)["three"] == "live"
+    assert rollback(root, PROFILE, ACT, Terms()).bundle == one.bundle
+
+
 def test_profiles_do_not_touch_each_other(root, tmp_path):
     one = lifted(root, "one").bundle
     source = named(tmp_path / "other", "other").path
@@ -271,7 +300,7 @@ class Paper:
 
     def roll_back(self):
         live = self.live()
-        if not live or not self.good:
+        if not self.good:
             with pytest.raises(UsageError):
                 rollback(self.root, PROFILE, ACT, Terms())
             return

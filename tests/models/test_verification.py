@@ -6,7 +6,9 @@ from hashlib import sha256
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from gm.models import verification
 from gm.models.baseline_bundle import dense_onnx
 from gm.models.verification import Terms, verify_bundle
 
@@ -53,6 +55,24 @@ def test_several_faults_are_all_named(folder):
     )
     for part in parts:
         assert any(part in fault for fault in found), part
+
+
+def test_a_folder_that_cannot_be_listed_is_a_fault(folder, monkeypatch):
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("gm.models.verification.os.listdir", refuse)
+    assert faults(folder) == (f"{folder}: Permission denied",)
+
+
+@pytest.mark.parametrize("error", [state.RuntimeException, state.Fail, ValueError, IndexError])
+def test_what_a_run_of_a_network_ends_with_is_a_fault_of_its_file(folder, monkeypatch, error):
+    def fail(agent, _raw, _manifest):
+        if agent.name == "fvg":
+            raise error("cannot reshape")
+
+    monkeypatch.setattr(verification, "check_network", fail)
+    assert faults(folder) == ("fvg.onnx: cannot reshape",)
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from gm._native.features import feature_schema_digest
 from gm.features import STRATEGIC_COLUMNS
 from gm.models.drift import stability_index
-from gm.supervisor.drift_watch import ROWS_MAX, ROWS_MIN, DriftWatch
+from gm.supervisor.drift_watch import ROWS_FILE, ROWS_MAX, ROWS_MIN, DriftWatch
 
 from ..models.make import training_slice
 
@@ -92,6 +93,28 @@ def test_memory_is_bounded_and_a_torn_file_costs_one_row(tmp_path, rows) -> None
     feed(watch, np.tile(rows, (3, 1)))
     assert watch.rows == ROWS_MAX
     watch.save()
-    path = tmp_path / "models" / "rows.f32"
+    path = tmp_path / ROWS_FILE
     path.write_bytes(path.read_bytes()[:-1])
     assert watch_of(tmp_path).rows == ROWS_MAX - 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_value_in_the_file_costs_its_row_and_no_start(tmp_path, rows, bad) -> None:
+    first = watch_of(tmp_path)
+    feed(first, rows)
+    first.save()
+    path = tmp_path / ROWS_FILE
+    values = np.fromfile(path, "<f4")
+    values[7 * WIDTH + 3] = bad
+    values.tofile(path)
+    again = watch_of(tmp_path)
+    assert again.rows == len(rows) - 1
+    again.look(page(9, rows[0]), 0.0)
+    assert again.scores == stability_index(training_slice(), np.delete(rows, 7, axis=0))
+
+
+def test_rows_of_other_columns_are_not_read(tmp_path, rows) -> None:
+    (tmp_path / "models").mkdir()
+    rows.astype("<f4").tofile(tmp_path / "models" / "rows.f32")
+    assert DriftWatch(tmp_path).rows == 0
+    assert feature_schema_digest().hex()[:12] in ROWS_FILE.name

@@ -1,5 +1,7 @@
 """Promise: each fall of a model is told until it was dealt with, by any number of lives."""
 
+import shutil
+
 import msgspec
 import pytest
 
@@ -27,11 +29,14 @@ def decision(kind, bar, action, acts=1):
 class Reader:
     """One life: what it was told."""
 
-    def __init__(self, run_dir) -> None:
+    def __init__(self, run_dir, records=1_000) -> None:
         self.falls: list[Fall] = []
         self.refused: list[str] = []
         self.journal = ModelJournal(
-            run_dir, self.falls.append, lambda refusal: self.refused.append(refusal.cause)
+            run_dir,
+            records,
+            self.falls.append,
+            lambda refusal: self.refused.append(refusal.cause),
         )
 
 
@@ -63,6 +68,20 @@ def test_a_life_that_saved_nothing_is_told_again_and_one_that_did_is_not(tmp_pat
     assert after.falls == []
     assert after.journal.roll_backs_total == 1
     assert after.journal.failed == {SHA.hex()}
+
+
+def test_a_journal_that_came_back_shorter_is_read_from_its_beginning(tmp_path) -> None:
+    before, back = tmp_path / "before", tmp_path / "back"
+    write_slots(before, journal_of(update(ORDERED, OTHER), update(ORDERED, OTHER)))
+    life = Reader(before)
+    life.journal.read(2)
+    life.journal.save(is_forced=True)
+    write_slots(back, journal_of(update(ORDERED, OTHER), update(FELL)))
+    shutil.copytree(before / "models", back / "models")
+    after = Reader(back, records=1)  # the second record was lost; what came instead is a fall
+    after.journal.read(2)
+    assert [fall.failed for fall in after.falls] == [SHA.hex()]
+    assert after.journal.roll_backs_total == 1
 
 
 def test_a_shadow_is_counted_by_what_it_would_have_done(tmp_path) -> None:

@@ -20,6 +20,7 @@ from gm.config.run_dir import Prepared, RunManifest
 from gm.errors import ConfigError, JournalForeign, StoreFailed, VenueRefused
 from gm.layout import RecordType
 from gm.supervisor import service as service_module
+from gm.supervisor.model_journal import FOLLOWED_FILE
 from gm.supervisor.service import (
     HEARTBEAT_AGE_NS_MAX,
     WATCHDOG_BEATS,
@@ -145,6 +146,14 @@ def test_a_run_to_the_end_of_the_tape_closes_the_core_then_counts_the_journal(
     assert counted(tmp_path, "decisions") == counted(tmp_path, "positions") == 1
     left = json.loads((tmp_path / "last_status.json").read_bytes())
     assert left["io"]["tape_id"] == "01" * 32
+
+
+def test_a_place_behind_the_end_of_the_recovered_journal_is_given_up(tmp_path, make) -> None:
+    place = tmp_path / FOLLOWED_FILE
+    place.parent.mkdir()
+    place.write_text('{"journal_sequence": 1000}')
+    make().run()
+    assert json.loads(place.read_bytes())["journal_sequence"] == RECORDS
 
 
 def test_bar_files_are_read_if_the_journal_does_not_suffice_and_only_then(make) -> None:
