@@ -103,9 +103,10 @@ def read_network(bytes onnx) -> dict:
     cdef NetworkGraph graph
     cdef size_t i
     cdef Failure failure
-    cdef Bytes raw = Bytes(<const uint8_t*>PyBytes_AS_STRING(onnx), len(onnx))
+    cdef const uint8_t* first = <const uint8_t*>PyBytes_AS_STRING(onnx)
+    cdef size_t size = len(onnx)
     with nogil:
-        failure = read_onnx(raw, graph)
+        failure = read_onnx(Bytes(first, size), graph)
     check_failure(failure)
     return {
         "inputs": graph.inputs,
