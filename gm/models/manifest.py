@@ -269,7 +269,8 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         if name in (MANIFEST, SIGNATURE) or name.endswith(".onnx"):
             yield f"documents: {name} is no document"
     if manifest.training is not None:
-        yield from _training_faults(manifest.training, {agent.name for agent in manifest.agents})
+        strategic = {agent.name for agent in manifest.agents}
+        yield from _training_faults(manifest.training, strategic, set(names))
 
 
 def _column_faults(agent: Agent | TacticalAgent, last: int, kernels: int) -> Iterator[str]:
@@ -291,12 +292,12 @@ def _tactical_faults(tactical: Tactical) -> Iterator[str]:
             yield f"tactical.weights[{synergy}] must add up to 1: {row}"
 
 
-def _training_faults(training: Training, names: set[str]) -> Iterator[str]:
+def _training_faults(training: Training, strategic: set[str], names: set[str]) -> Iterator[str]:
     if len(training.splits) != len(training.data):
         yield f"training.splits: {len(training.splits)} for {len(training.data)} files of data"
     for i, split in enumerate(training.splits):
         yield from _split_faults(f"training.splits[{i}]", split)
-    yield from _statistics_faults(training, names)
+    yield from _statistics_faults(training, strategic, names)
     if training.guard is not None:
         yield from (f"training.guard.{fault}" for fault in guard_faults(training.guard))
     if training.training_slice is not None:
@@ -319,7 +320,8 @@ def _split_faults(at: str, split: Split) -> Iterator[str]:
             )
 
 
-def _statistics_faults(training: Training, names: set[str]) -> Iterator[str]:
+def _statistics_faults(training: Training, strategic: set[str], names: set[str]) -> Iterator[str]:
+    """Calibrated are the strategic agents; the tactical ones may be."""
     normaliser, calibration = training.normaliser, training.calibration
     if normaliser is not None:
         sizes = [len(normaliser.columns), len(normaliser.mean), len(normaliser.scale)]
@@ -328,8 +330,9 @@ def _statistics_faults(training: Training, names: set[str]) -> Iterator[str]:
     if calibration is not None:
         for key in ("log_loss_before", "log_loss_after"):
             found = set(getattr(calibration, key))
-            if found != names:
-                yield f"training.calibration.{key}: agents {sorted(found)}, not {sorted(names)}"
+            if found not in (strategic, names):
+                either = " or ".join(map(str, (sorted(strategic), sorted(names))))
+                yield f"training.calibration.{key}: agents {sorted(found)}, must be {either}"
 
 
 def _refuse_doubles(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
