@@ -225,11 +225,11 @@ def judge(runs: Sequence[Trained], clairvoyant: Floats) -> Judgement:
 
 def _training_markets(proof: Proof) -> MarketBatch:
     settings = proof.training
-    first = settings.seed * _MARKETS_A_SEED
-    if proof.tapes > _MARKETS_A_SEED or first + proof.tapes > _EXAM_SEED:
+    first, seed_max = settings.seed * _MARKETS_A_SEED, _EXAM_SEED // _MARKETS_A_SEED - 1
+    if proof.tapes > _MARKETS_A_SEED or settings.seed > seed_max:
         raise BadArgument(
             f"seed and tapes must leave the exam's markets alone: {settings.seed}, {proof.tapes}; "
-            f"at most {_EXAM_SEED // _MARKETS_A_SEED - 1}, {_MARKETS_A_SEED}"
+            f"at most {seed_max}, {_MARKETS_A_SEED}"
         )
     tapes = [
         planted_market(proof.planted, first + i, proof.tape_bars).bars for i in range(proof.tapes)

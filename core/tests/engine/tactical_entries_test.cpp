@@ -46,9 +46,9 @@ TEST_CASE("a fill behind the close that took its order back is left at the next 
     for (std::int64_t i = 0; i < 6 * kHalfHours; ++i) {
         rig.five();
         const std::int64_t lots = rig.desk().position.lots;
-        const auto timed = rig.timed();
-        if (timed.empty()) continue;
-        against = is_against(lots, timed.back().standing) ? against + 1 : 0;
+        const Slot* const timed = rig.last_timed();
+        if (timed == nullptr) continue;
+        against = is_against(lots, timed->as<TacticalDecision>().standing) ? against + 1 : 0;
         REQUIRE(against <= 2);  // the close that sees it orders, the next open fills
         fills += lots != before;
         before = lots;
@@ -67,9 +67,9 @@ TEST_CASE("what is left of an order that was filled in part behind its cancel is
     std::size_t partly = 0;
     for (std::int64_t i = 0; i < 6 * kHalfHours; ++i) {
         rig.five();
-        const auto timed = rig.timed();
         for (const NewOrder& order : rig.waiting_limits()) {
-            REQUIRE(order.decision_bar_start_ts_ns == timed.back().bar_start_ts_ns);
+            const auto timed = rig.last_timed()->as<TacticalDecision>();
+            REQUIRE(order.decision_bar_start_ts_ns == timed.bar_start_ts_ns);
         }
         partly += rig.desk().position.lots % 1000 != 0;
     }

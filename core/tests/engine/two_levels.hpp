@@ -92,6 +92,13 @@ class TwoLevelRig : public Rig {
     std::vector<TacticalDecision> timed() const {
         return records<TacticalDecision>(RecordType::kTacticalDecision);
     }
+    // Null before the first.
+    const Slot* last_timed() const {
+        const auto at = std::find_if(written.rbegin(), written.rend(), [](const Slot& slot) {
+            return slot.type() == RecordType::kTacticalDecision;
+        });
+        return at == written.rend() ? nullptr : &*at;
+    }
     std::vector<NewOrder> intents() const { return records<NewOrder>(RecordType::kIntent); }
 
     std::int64_t count = 0;
