@@ -8,6 +8,7 @@
 
 #include "engine/two_levels.hpp"
 #include "policy/conv_bytes.hpp"
+#include "sanitized.hpp"
 
 using namespace gm;
 using namespace gm::test;
@@ -139,7 +140,7 @@ TEST_CASE("a swap in the middle of a preparation changes no bit") {
         return settings;
     };
     std::vector<TacticalDecision> expected;
-    for (int parts = 0; parts < 90; parts += parts == 0 ? 1 : 4) {
+    for (int parts = 0; parts < 90; parts += parts == 0 ? 1 : 4 * kLess) {
         TwoLevelRig rig(settings_of(20));
         for (int i = 0; i < 80; ++i) rig.five();
         const auto shadow = [&](std::uint8_t name, std::uint32_t seed) {

@@ -10,6 +10,7 @@
 
 #include "gm/policy/network.hpp"
 #include "policy/conv_bytes.hpp"
+#include "sanitized.hpp"
 
 namespace gm {
 
@@ -209,7 +210,7 @@ TEST_CASE(
 TEST_CASE("the newest row on prepared rows is the full computation and the slow one, bit for bit") {
     for (const ConvNet& net : kNets) {
         CAPTURE(net.seed);
-        check_windows(net, 2000, 10);
+        check_windows(net, 2000 / test::kLess, 10);
     }
 }
 
@@ -278,11 +279,7 @@ TEST_CASE("a batch gives the bits of its samples one by one") {
 
 // GM_WINDOWS=1000000 for the acceptance run.
 TEST_CASE("a hundred thousand windows of the tactical network give the same bits both ways") {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    constexpr int kWindows = 1'000;  // a sanitizer looks for other faults, and takes its time
-#else
-    constexpr int kWindows = 100'000;
-#endif
+    constexpr int kWindows = 100'000 / (test::kLess * test::kLess);
     const char* wanted = std::getenv("GM_WINDOWS");
     check_windows({.seed = 11}, wanted != nullptr ? std::atoi(wanted) : kWindows, 20);
 }
