@@ -211,6 +211,7 @@ class PythonTwoLevels(PythonEngine):
         self.team_networks = Networks(onnx[3:], [self.tactical.matrix] * 3)
         self.standing = self.standing_until_ns = self.direction = self.entry = self.enters = 0
         self.score, self.must_leave, self.leaves_for = 0.0, False, (0, 0)
+        self.half_hour_ns = 0
         self.half_hour = [0, 0, 0, 0, 0, 0]
         self.decided = False
 
@@ -267,6 +268,7 @@ class PythonTwoLevels(PythonEngine):
     def decide_side(self, start_ts_ns: int, end_ns: int) -> None:
         rules, position = self.rules, self.position
         self.standing, self.standing_until_ns = 0, end_ns + HALF_HOUR_NS
+        self.half_hour_ns = start_ts_ns
         must_exit = position != 0 and 0 < rules.max_hold_bars <= self.held_bars
         wanted = 0
         if self.features.is_ready:
@@ -292,9 +294,11 @@ class PythonTwoLevels(PythonEngine):
 
     def time_entry(self, start_ts_ns: int, end_ns: int) -> bytes | None:
         position, enters = self.position, False
+        stands = self.standing if end_ns < self.standing_until_ns else 0
+        if position and stands and (position > 0) != (stands > 0):
+            self.must_leave, self.leaves_for = True, (DECISION, self.half_hour_ns)
         if self.tactical.is_ready:
             allows = self.count_votes(self.synergies.standing(end_ns)[0])
-            stands = self.standing if end_ns < self.standing_until_ns else 0
             self.enters = int(allows and self.direction == stands)
             is_same = position != 0 and (position > 0) == (self.direction > 0)
             fits = not self.must_leave if is_same else self.entry == AGGRESSIVE
@@ -302,14 +306,24 @@ class PythonTwoLevels(PythonEngine):
         if position == 0:
             self.must_leave = False
         if enters:
-            self.must_leave = False
             self.target = self.direction * self.rules.target_lots
             kind = MARKET if self.entry == AGGRESSIVE else LIMIT
-            return self.order_toward_target(start_ts_ns, ENTRY, kind)
+            order = self.order_toward_target(start_ts_ns, ENTRY, kind)
+            if order is not None:
+                return order
         if not self.must_leave:
             return None
-        self.target = 0
-        return self.order_toward_target(self.leaves_for[1], self.leaves_for[0])
+        self.target, refused = 0, self.code
+        order = self.order_toward_target(self.leaves_for[1], self.leaves_for[0])
+        self.code = self.code or refused
+        return order
+
+    def on_fill(self, message: bytes) -> None:
+        """Book one whole execution; a position that has turned is not to be left any more."""
+        before = self.position
+        super().on_fill(message)
+        if before == 0 or (before > 0) != (self.position > 0):
+            self.must_leave = False
 
     def count_votes(self, synergy_type: int) -> bool:
         weights, scores = self.team.weights[synergy_type], [0.0, 0.0, 0.0]
