@@ -13,8 +13,6 @@ namespace gm {
 namespace {
 
 constexpr std::size_t kKnownRows = kStrategicRows - 1;
-constexpr double kTemperatureMin = 1e-3;
-constexpr double kTemperatureMax = 1e3;
 constexpr double kWeightMax = 100.0;
 
 // The same bits, also of zeros and of what is no number.
@@ -33,10 +31,6 @@ void copy_row(const MatrixRows& rows, std::size_t row, float* out) noexcept {
     std::memset(added, 0, kKernelColumnsMax * sizeof(float));
     if (rows.kernels == nullptr) return;
     std::memcpy(added, rows.kernels + row * kKernelColumnsMax, kKernelColumnsMax * sizeof(float));
-}
-
-Failure refuse(const AgentOptions& options, const std::string& why) {
-    return fail(Status::kBadArgument, "agent " + options.name + ": " + why);
 }
 
 void choose(const double* probability, DecisionValues& out) noexcept {
@@ -65,45 +59,15 @@ void choose(const double* probability, DecisionValues& out) noexcept {
 }  // namespace
 
 Failure Ensemble::add_agent(const AgentOptions& options) {
-    if (options.column_mask == 0 || options.column_mask >> kColumnsMax != 0) {
-        return refuse(options, "column_mask must name columns 0 to 15: " +
-                                   std::to_string(options.column_mask));
-    }
-    if (options.context_count != 0 && options.context_count != kPolicyContext) {
-        return refuse(options, "context must be 0 or 6: " + std::to_string(options.context_count));
-    }
-    if (!(options.temperature >= kTemperatureMin && options.temperature <= kTemperatureMax)) {
-        return refuse(options, "temperature must lie in [0.001, 1000]: " +
-                                   std::to_string(options.temperature));
-    }
+    constexpr AgentLevel kLevel{"agent", kStrategicRows, kColumnsMax, true};
     if (!(std::abs(options.weight) <= kWeightMax)) {
-        return refuse(options, "weight must lie in [-100, 100]: " + std::to_string(options.weight));
+        return refuse_agent(options, kLevel,
+                            "weight must lie in [-100, 100]: " + std::to_string(options.weight));
     }
     Agent agent;
-    agent.temperature = options.temperature;
-    agent.context_count = options.context_count;
-    for (std::uint32_t column = 0; column < kColumnsMax; ++column) {
-        if ((options.column_mask >> column & 1U) != 0) {
-            agent.columns[agent.column_count++] = static_cast<std::uint8_t>(column);
-        }
-    }
-    Failure failure = agent.network.load(
-        options.onnx, {kStrategicRows, agent.column_count, options.context_count},
-        widest_instruction_set(), options.tail);
-    if (!failure.is_ok()) {
-        return fail(failure.status, "agent " + options.name + ": " + failure.text);
-    }
-    if (agent.network.outputs() < kActions) {
-        return fail(Status::kBadNetwork, "agent " + options.name + ": " +
-                                             std::to_string(agent.network.outputs()) +
-                                             " outputs, at least 3");
-    }
-    if (agent.network.gives_probabilities()) {  // they would be divided by a temperature
-        return fail(Status::kBadNetwork,
-                    "agent " + options.name + ": ends with a Softmax, must give logits");
-    }
-    agents_.push_back(std::move(agent));
-    return ok();
+    Failure failure = agent.load(options, kLevel);
+    if (failure.is_ok()) agents_.push_back(std::move(agent));
+    return failure;
 }
 
 Failure Ensemble::load(std::span<const AgentOptions> agents, double threshold) {
@@ -212,15 +176,7 @@ bool Ensemble::ask(std::size_t index, const float* newest, const PolicyContext& 
                    const EnsembleState& state, double* probability) const noexcept {
     float logits[kNetworkWidthMax];
     run_agent(index, newest, context, state, logits);
-    double values[kActions];
-    for (std::size_t k = 0; k < kActions; ++k) {
-        if (!std::isfinite(logits[k])) {
-            return false;
-        }
-        values[k] = static_cast<double>(logits[k]);
-    }
-    softmax(values, kActions, agents_[index].temperature, probability);
-    return true;
+    return agents_[index].to_probability(logits, probability);
 }
 
 void Ensemble::decide(MatrixRows rows, const PolicyContext& context, EnsembleState& state,

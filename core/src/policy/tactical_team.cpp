@@ -12,13 +12,8 @@ namespace gm {
 namespace {
 
 constexpr std::size_t kKnownRows = kTacticalRows - 1;
-constexpr double kTemperatureMin = 1e-3;
-constexpr double kTemperatureMax = 1e3;
+constexpr AgentLevel kLevel{"tactical agent", kTacticalRows, kTacticalColumns, false};
 constexpr double kSumTolerance = 1e-6;
-
-Failure refuse(const AgentOptions& options, const std::string& why) {
-    return fail(Status::kBadArgument, "tactical agent " + options.name + ": " + why);
-}
 
 Failure check(const TacticalRules& rules) {
     if (!(rules.threshold > 0.0 && rules.threshold <= 1.0)) {
@@ -90,43 +85,6 @@ void count_votes(const TacticalRules& rules, std::uint8_t synergy_type,
     values.allows = values.entry != EntryVote::kWait && values.score >= rules.threshold;
 }
 
-Failure TacticalTeam::add_agent(const AgentOptions& options) {
-    if (options.column_mask == 0 || options.column_mask >> kTacticalColumns != 0) {
-        return refuse(options, "column_mask must name columns 0 to 6: " +
-                                   std::to_string(options.column_mask));
-    }
-    if (options.context_count != 0) {
-        return refuse(options, "context must be 0: " + std::to_string(options.context_count));
-    }
-    if (!(options.temperature >= kTemperatureMin && options.temperature <= kTemperatureMax)) {
-        return refuse(options, "temperature must lie in [0.001, 1000]: " +
-                                   std::to_string(options.temperature));
-    }
-    Agent agent;
-    agent.temperature = options.temperature;
-    for (std::uint32_t column = 0; column < kTacticalColumns; ++column) {
-        if ((options.column_mask >> column & 1U) != 0) {
-            agent.columns[agent.column_count++] = static_cast<std::uint8_t>(column);
-        }
-    }
-    Failure failure = agent.network.load(options.onnx, {kTacticalRows, agent.column_count, 0},
-                                         widest_instruction_set(), options.tail);
-    if (!failure.is_ok()) {
-        return fail(failure.status, "tactical agent " + options.name + ": " + failure.text);
-    }
-    if (agent.network.outputs() < kActions) {
-        return fail(Status::kBadNetwork, "tactical agent " + options.name + ": " +
-                                             std::to_string(agent.network.outputs()) +
-                                             " outputs, at least 3");
-    }
-    if (agent.network.gives_probabilities()) {  // they would be divided by a temperature
-        return fail(Status::kBadNetwork,
-                    "tactical agent " + options.name + ": ends with a Softmax, must give logits");
-    }
-    agents_.push_back(std::move(agent));
-    return ok();
-}
-
 Failure TacticalTeam::load(std::span<const AgentOptions> agents, const TacticalRules& rules) {
     agents_.clear();
     pieces_ = 0;
@@ -138,10 +96,11 @@ Failure TacticalTeam::load(std::span<const AgentOptions> agents, const TacticalR
     Failure failure = check(rules);
     for (std::size_t i = 0; i < agents.size() && failure.is_ok(); ++i) {
         if (agents[i].name != kTeamNames[i]) {  // what an output means depends on the agent
-            failure = refuse(agents[i], "must be " + std::string(kTeamNames[i]) + " at place " +
-                                            std::to_string(i));
+            failure = refuse_agent(
+                agents[i], kLevel,
+                "must be " + std::string(kTeamNames[i]) + " at place " + std::to_string(i));
         } else {
-            failure = add_agent(agents[i]);
+            failure = agents_.emplace_back().load(agents[i], kLevel);
         }
     }
     if (!failure.is_ok()) {
@@ -212,13 +171,7 @@ bool TacticalTeam::ask(std::size_t index, const float* newest, const TacticalSta
     }
     float logits[kNetworkWidthMax];
     agent.network.run_new_row(state.prepared[index], input, logits);
-    double values[kActions];
-    for (std::size_t k = 0; k < kActions; ++k) {
-        if (!std::isfinite(logits[k])) return false;
-        values[k] = static_cast<double>(logits[k]);
-    }
-    softmax(values, kActions, agent.temperature, probability);
-    return true;
+    return agent.to_probability(logits, probability);
 }
 
 void TacticalTeam::decide(TacticalRows rows, std::uint8_t synergy_type, TacticalState& state,

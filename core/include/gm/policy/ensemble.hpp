@@ -23,24 +23,11 @@
 
 #include "gm/base/status.hpp"
 #include "gm/features/schema.hpp"
+#include "gm/policy/agent.hpp"
 #include "gm/policy/network.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace gm {
-
-inline constexpr std::uint32_t kPolicyContext = 6;
-inline constexpr std::uint32_t kAgentErrorsMax = 3;  // in a row
-inline constexpr std::size_t kColumnsMax = kStrategicColumns + kKernelColumnsMax;
-
-struct AgentOptions {
-    std::string name;
-    double weight = 0.0;  // before softmax
-    double temperature = 1.0;
-    std::uint32_t column_mask = 0;    // bit c: column c, in ascending order; from 13: kernels
-    std::uint32_t context_count = 0;  // 0 or kPolicyContext
-    Tail tail = Tail::kFloat32;
-    std::span<const std::uint8_t> onnx;
-};
 
 // The strategic matrix, and beside it the columns of user kernels: 48 x 3, same rows; null: none.
 struct MatrixRows {
@@ -119,14 +106,6 @@ class Ensemble {
     [[nodiscard]] static std::uint8_t agents_out(const EnsembleState& state) noexcept;
 
  private:
-    struct Agent {
-        Network network;
-        double temperature = 1.0;
-        std::uint32_t column_count = 0;
-        std::uint32_t context_count = 0;
-        std::uint8_t columns[kColumnsMax] = {};
-    };
-
     Failure add_agent(const AgentOptions& options);
     void gather(std::size_t index, MatrixRows known, float* out) const noexcept;
     static void begin(MatrixRows known, EnsembleState& state) noexcept;

@@ -92,14 +92,6 @@ class TacticalTeam {
                 TacticalValues& out) const noexcept;
 
  private:
-    struct Agent {
-        Network network;
-        double temperature = 1.0;
-        std::uint32_t column_count = 0;
-        std::uint8_t columns[kTacticalColumns] = {};
-    };
-
-    Failure add_agent(const AgentOptions& options);
     void prepare_agent(std::size_t index, const float* known, TacticalState& state) const noexcept;
     [[nodiscard]] bool ask(std::size_t index, const float* newest, const TacticalState& state,
                            double* probability) const noexcept;
