@@ -39,6 +39,7 @@ void command(TwoLevelRig& rig, ModelAction action, std::uint8_t name, std::uint3
 
 TEST_CASE("a fill behind the close that took its order back is left at the next one, not turned") {
     TwoLevelRig rig(restless_settings(kSaysExecute));
+    rig.lets_limits_fill = false;  // but behind their cancel
     rig.cancels_come_late = true;
     int against = 0;
     int fills = 0;
@@ -60,8 +61,52 @@ TEST_CASE("a fill behind the close that took its order back is left at the next 
     CHECK(rig.engine->totals().bad_transitions == 0);
 }
 
+TEST_CASE("a limit that waits behind one filled late leaves the position, and does not turn it") {
+    TwoLevelRig rig(restless_settings(kSaysExecute));
+    rig.lets_limits_fill = false;
+    rig.half_hours(300);
+    // Long stands, a buy limit rests, and the half hour ends in a crash: both levels want short.
+    while (rig.count % 6 != 5 || rig.waiting_limits().empty() ||
+           rig.waiting_limits()[0].side != Side::kBuy) {
+        rig.five();
+    }
+    REQUIRE(rig.desk().position.lots == 0);
+    const std::size_t before = rig.intents().size();
+    rig.cancels_come_late = true;
+    const std::int64_t from = rig.waiting_limits()[0].price_ticks;
+    rig.five(from, from - 2'500);
+    const auto timed = rig.last_timed()->as<TacticalDecision>();
+    REQUIRE(timed.standing == -1);
+    REQUIRE(timed.enters == 1);
+    REQUIRE(rig.desk().position.lots == 1000);  // the fill that came late
+    const auto orders = rig.intents();
+    REQUIRE(orders.size() == before + 1);
+    CHECK(orders.back().type == OrderType::kMarket);
+    CHECK(orders.back().quantity_lots == 1000);
+    CHECK(orders.back().side == Side::kSell);
+}
+
+TEST_CASE("a position that has turned is not left at the next close") {
+    TwoLevelRig rig(restless_settings(kSaysAggressive));
+    rig.half_hours(kHalfHours);
+    std::int64_t direction = 0;
+    int turns = 0;
+    for (const Slot& slot : rig.written) {
+        if (slot.type() == RecordType::kTacticalDecision) {
+            direction = slot.as<TacticalDecision>().standing;
+        }
+        if (slot.type() != RecordType::kIntent) continue;
+        const auto order = slot.as<NewOrder>();
+        turns += order.quantity_lots == 2000;
+        if (order.reason != OrderReason::kDecision) continue;
+        CHECK((order.side == Side::kBuy ? 1 : -1) == direction);  // what is left is against it
+    }
+    CHECK(turns >= 2);
+}
+
 TEST_CASE("what is left of an order that was filled in part behind its cancel is taken back too") {
     TwoLevelRig rig(restless_settings(kSaysExecute));
+    rig.lets_limits_fill = false;
     rig.cancels_come_late = true;
     rig.partial_lots = 300;
     std::size_t partly = 0;

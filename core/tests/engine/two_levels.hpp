@@ -148,8 +148,9 @@ class TwoLevelRig : public Rig {
         const auto at = std::ranges::find(pending, id, &NewOrder::id);
         if (at == pending.end() || filled_of(*at) > 0) return false;
         const NewOrder order = *at;
-        const std::int64_t lots = partial_lots > 0 ? partial_lots : order.quantity_lots;
-        if (partial_lots > 0) {
+        const bool is_part = partial_lots > 0 && partial_lots < order.quantity_lots;
+        const std::int64_t lots = is_part ? partial_lots : order.quantity_lots;
+        if (is_part) {
             partly_filled.push_back(id);
         } else {
             pending.erase(at);
