@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 
+#include "engine/kernel_fixture.hpp"
 #include "engine/two_levels.hpp"
 
 using namespace gm;
@@ -23,6 +24,36 @@ Settings restless_settings(const std::vector<float>& entry) {
     return settings;
 }
 
+constexpr std::int64_t kMinute = 60'000'000'000;
+constexpr std::int64_t kDay = 48 * kHalfHourNs;
+constexpr std::int64_t kOpen = 40 * kHalfHourNs;  // of a day; flat at its end
+
+Settings days_settings() {
+    Settings settings = restless_settings(kSaysExecute);
+    settings.header.flat_at_session_end = 1;
+    settings.sessions.clear();
+    for (std::int64_t day = 0; day < 40; ++day) {
+        const std::int64_t open = kStartNs + day * kDay;
+        settings.sessions.push_back({open, open + kOpen, day});
+    }
+    settings.instruments[0].session_count = 40;
+    return settings;
+}
+
+// The bars of a day in its session; what is called gets the end of each, within the day.
+void play_day(TwoLevelRig& rig, std::int64_t day, std::int64_t duration_ns,
+              const std::function<void(std::int64_t)>& after) {
+    const auto price = [&](std::int64_t at_ns) {  // straight from half hour to half hour
+        const std::int64_t bar = day * 40 + at_ns / kHalfHourNs;
+        const std::int64_t from = wave(bar);
+        return from + (wave(bar + 1) - from) * (at_ns % kHalfHourNs) / kHalfHourNs;
+    };
+    for (std::int64_t at = 0; at < kOpen; at += duration_ns) {
+        rig.bar(kStartNs + day * kDay + at, duration_ns, price(at), price(at + duration_ns));
+        after(at + duration_ns);
+    }
+}
+
 bool is_against(std::int64_t lots, std::int64_t direction) {
     return lots != 0 && direction != 0 && (lots > 0) != (direction > 0);
 }
@@ -33,6 +64,16 @@ void command(TwoLevelRig& rig, ModelAction action, std::uint8_t name, std::uint3
     order.model = number;
     order.action = action;
     rig.io(RecordType::kModelCommand, order);
+}
+
+// Another model as a shadow, of the number 1.
+void offer(TwoLevelRig& rig) {
+    auto model = std::make_shared<Model>();
+    REQUIRE(load_model(restless_settings(kSaysExecute), *model).is_ok());
+    model->sha256 = {};
+    model->sha256[0] = 1;
+    REQUIRE(rig.engine->models().offer(model));
+    command(rig, ModelAction::kShadow, 1, 1);
 }
 
 }  // namespace
@@ -84,6 +125,29 @@ TEST_CASE("a limit that waits behind one filled late leaves the position, and do
     CHECK(orders.back().type == OrderType::kMarket);
     CHECK(orders.back().quantity_lots == 1000);
     CHECK(orders.back().side == Side::kSell);
+}
+
+TEST_CASE("a position that a late fill puts against the direction is left at the next close") {
+    Settings settings = restless_settings(kSaysExecute);
+    for (const std::size_t agent : {kFvgAgent, kMomentumAgent}) {
+        settings.tactical.onnx[agent] = tactical_network(0.0F, {5.0F, 0.0F, 0.0F});  // ever long
+    }
+    TwoLevelRig rig(settings);
+    rig.lets_limits_fill = false;
+    rig.half_hours(300);
+    while (rig.count % 6 != 5 || rig.waiting_limits().empty()) rig.five();
+    REQUIRE(rig.desk().position.lots == 0);
+    rig.cancels_come_late = true;
+    const std::int64_t from = rig.waiting_limits()[0].price_ticks;
+    rig.five(from, from - 2'500);
+    REQUIRE(rig.last_timed()->as<TacticalDecision>().standing == -1);
+    REQUIRE(rig.desk().position.lots == 1000);
+    const std::size_t before = rig.intents().size();
+    rig.five(from - 2'500, from - 2'500);
+    REQUIRE(rig.intents().size() == before + 1);
+    CHECK(rig.intents().back().reason == OrderReason::kDecision);
+    rig.five(from - 2'500, from - 2'500);
+    CHECK(rig.desk().position.lots == 0);
 }
 
 TEST_CASE("a position that has turned is not left at the next close") {
@@ -148,12 +212,7 @@ TEST_CASE("a swap takes back the entries of the model that goes") {
     TwoLevelRig rig(restless_settings(kSaysExecute));
     rig.lets_limits_fill = false;
     rig.half_hours(300);
-    auto model = std::make_shared<Model>();
-    REQUIRE(load_model(restless_settings(kSaysExecute), *model).is_ok());
-    model->sha256 = {};
-    model->sha256[0] = 1;
-    REQUIRE(rig.engine->models().offer(model));
-    command(rig, ModelAction::kShadow, 1, 1);
+    offer(rig);
     while (rig.waiting_limits().empty()) rig.five();
     const std::uint64_t cancels = rig.cancels;
     command(rig, ModelAction::kPromote, 1, 1);
@@ -162,6 +221,24 @@ TEST_CASE("a swap takes back the entries of the model that goes") {
     CHECK(rig.cancels == cancels + 1);
     CHECK(rig.waiting_limits().empty());
     CHECK(rig.engine->open_orders() == 0);
+}
+
+TEST_CASE("what the model that goes wants behind an open order is not sent") {
+    TwoLevelRig rig(restless_settings(kSaysExecute));
+    rig.lets_limits_fill = false;
+    rig.half_hours(300);
+    offer(rig);
+    while (rig.waiting_limits().empty()) rig.five();
+    rig.keeps_silent = true;
+    rig.five();
+    REQUIRE(rig.desk().has_wish);
+    REQUIRE(rig.desk().wish.reason == OrderReason::kEntry);
+    const std::size_t before = rig.intents().size();
+    command(rig, ModelAction::kPromote, 1, 1);
+    rig.keeps_silent = false;
+    rig.answer();
+    CHECK(rig.engine->open_orders() == 0);
+    CHECK(rig.intents().size() == before);
 }
 
 TEST_CASE("what waits behind an open order does not outlive the connection") {
@@ -174,4 +251,36 @@ TEST_CASE("what waits behind an open order does not outlive the connection") {
     REQUIRE(rig.desk().has_wish);
     rig.io(RecordType::kDisconnected, SessionEvent{});
     CHECK_FALSE(rig.desk().has_wish);
+}
+
+TEST_CASE("no entry rests through the last minute of a session") {
+    TwoLevelRig rig(days_settings());
+    rig.lets_limits_fill = false;
+    int rested = 0;
+    for (std::int64_t day = 0; day < 24; ++day) {
+        play_day(rig, day, kMinute, [&](std::int64_t at) {
+            rested += at == kOpen - 2 * kMinute && !rig.waiting_limits().empty();
+            if (at >= kOpen - kMinute) CHECK(rig.waiting_limits().empty());
+        });
+    }
+    CHECK(rested > 1);
+}
+
+TEST_CASE("the exit at a session's end is kept while kernels answer its closing bar") {
+    Settings settings = days_settings();
+    settings.kernels = {kernel_row("a", KernelKind::kFeature, 2, 5)};
+    TwoLevelRig rig(settings);
+    rig.behind_close = [&] { serve(rig, [](const KernelCall&, KernelResult out) { return out; }); };
+    rig.lets_limits_fill = false;
+    rig.cancels_come_late = true;
+    rig.partial_lots = 1;  // so that an order rests while a position is held
+    int exits = 0;
+    for (std::int64_t day = 0; day < 24; ++day) {
+        play_day(rig, day, kFiveMinutesNs, [&](std::int64_t at) {
+            if (at == kOpen) CHECK(rig.desk().position.lots == 0);
+        });
+    }
+    for (const NewOrder& order : rig.intents()) exits += order.reason == OrderReason::kSessionEnd;
+    CHECK(exits > 1);
+    CHECK(rig.engine->totals().bad_transitions == 0);
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "engine/rig.hpp"
@@ -71,7 +72,10 @@ class TwoLevelRig : public Rig {
     }
     void five(std::int64_t open, std::int64_t close) {
         const std::int64_t start = kStartNs + count++ * kFiveMinutesNs;
-        feed(RecordType::kBarOpen, start, BarOpen{start, kFiveMinutesNs, open, 0, 0, {}});
+        bar(start, kFiveMinutesNs, open, close);
+    }
+    void bar(std::int64_t start, std::int64_t duration_ns, std::int64_t open, std::int64_t close) {
+        feed(RecordType::kBarOpen, start, BarOpen{start, duration_ns, open, 0, 0, {}});
         match(open);
         BarClose row{};
         row.start_ts_ns = start;
@@ -80,8 +84,9 @@ class TwoLevelRig : public Rig {
         row.low_ticks = std::min(open, close) - 3;
         row.close_ticks = close;
         row.volume_lots = 10;
-        row.duration_s = 300;
-        feed(RecordType::kBarClose, start + kFiveMinutesNs, row);
+        row.duration_s = static_cast<std::uint32_t>(duration_ns / 1'000'000'000);
+        feed(RecordType::kBarClose, start + duration_ns, row);
+        if (behind_close) behind_close();
         answer();
     }
     // Up to and with the decision of the next 30-minute bar.
@@ -108,6 +113,7 @@ class TwoLevelRig : public Rig {
     // A limit that is taken back has just been met: the cancel comes late, the fill behind it.
     bool cancels_come_late = false;
     bool keeps_silent = false;
+    std::function<void()> behind_close;  // before the venue's answers to it
     std::vector<NewOrder> waiting_limits() const {
         std::vector<NewOrder> found;
         for (const NewOrder& order : pending) {
