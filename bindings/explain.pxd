@@ -5,6 +5,7 @@ from libcpp cimport bool as cbool
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
+from policy cimport DecisionValues, PolicyContext
 from status cimport Failure
 
 
@@ -53,18 +54,6 @@ cdef extern from "gm/wire/record.hpp" namespace "gm" nogil:
 
 
 cdef extern from "gm/policy/ensemble.hpp" namespace "gm" nogil:
-    cdef cppclass PolicyContext:
-        pass
-
-    cdef cppclass DecisionValues:
-        float[3][3] agent_probability
-        float[3] probability
-        double confidence
-        double uncertainty
-        uint8_t action
-        cbool acts
-        uint8_t agents
-
     cdef cppclass EnsembleVotes:
         float[3][3] logits
         double[3] shares

@@ -125,16 +125,21 @@ class Bench {
         }
         const std::uint64_t probe_from = bench::ticks_in_order();
         const std::uint64_t from = bench::ticks_in_order();
+        pass(close, sample.order);
+        const std::uint64_t to = bench::ticks_in_order();
+        sample.step_ns = scale_.to_ns(to - from);
+        sample.prepare_ns = scale_.to_ns(idle_to - idle_from);
+        sample.probe_ns = scale_.to_ns(from - probe_from);
+    }
+
+    // From the bytes of an input in the ring to those of the order that it causes.
+    void pass(const Slot& close, gm::NewOrder& first) {
         if (feed_.push(close) != Status::kOk) std::abort();
         const Slot* input = feed_.front();
         engine_.step(*input, *out_);
         feed_.pop();
         const Slot* order = orders_.front();
-        if (order != nullptr) std::memcpy(&sample.order, order->payload, sizeof sample.order);
-        const std::uint64_t to = bench::ticks_in_order();
-        sample.step_ns = scale_.to_ns(to - from);
-        sample.prepare_ns = scale_.to_ns(idle_to - idle_from);
-        sample.probe_ns = scale_.to_ns(from - probe_from);
+        if (order != nullptr) std::memcpy(&first, order->payload, sizeof first);
     }
 
     // Prepares until the next message is due; ns for which that has waited then.
@@ -162,12 +167,7 @@ class Bench {
         const double waited = idle_until_due(gap_ns, sample);
         const std::uint64_t probe_from = bench::ticks_in_order();
         const std::uint64_t from = bench::ticks_in_order();
-        if (feed_.push(close) != Status::kOk) std::abort();
-        const Slot* input = feed_.front();
-        engine_.step(*input, *out_);
-        feed_.pop();
-        const Slot* order = orders_.front();
-        if (order != nullptr) std::memcpy(&sample.order, order->payload, sizeof sample.order);
+        pass(close, sample.order);
         sample.step_ns = waited + scale_.to_ns(bench::ticks_in_order() - from);
         sample.probe_ns = scale_.to_ns(from - probe_from);
     }

@@ -126,6 +126,11 @@ class Rig {
         feed(RecordType::kBarOpen, start, BarOpen{start, kHalfHourNs, open, 0, 0, {}});
         on_open(open);
         ++bars;
+        close_bar(start, kHalfHourNs, open, close);
+    }
+    // Three ticks of shadow on either side.
+    void close_bar(std::int64_t start, std::int64_t duration_ns, std::int64_t open,
+                   std::int64_t close) {
         BarClose row{};
         row.start_ts_ns = start;
         row.open_ticks = open;
@@ -133,8 +138,8 @@ class Rig {
         row.low_ticks = std::min(open, close) - 3;
         row.close_ticks = close;
         row.volume_lots = 10;
-        row.duration_s = 1800;
-        feed(RecordType::kBarClose, start + kHalfHourNs, row);
+        row.duration_s = static_cast<std::uint32_t>(duration_ns / 1'000'000'000);
+        feed(RecordType::kBarClose, start + duration_ns, row);
     }
 
     // Momentum is strong in both directions.

@@ -77,15 +77,7 @@ class TwoLevelRig : public Rig {
     void bar(std::int64_t start, std::int64_t duration_ns, std::int64_t open, std::int64_t close) {
         feed(RecordType::kBarOpen, start, BarOpen{start, duration_ns, open, 0, 0, {}});
         match(open);
-        BarClose row{};
-        row.start_ts_ns = start;
-        row.open_ticks = open;
-        row.high_ticks = std::max(open, close) + 3;
-        row.low_ticks = std::min(open, close) - 3;
-        row.close_ticks = close;
-        row.volume_lots = 10;
-        row.duration_s = static_cast<std::uint32_t>(duration_ns / 1'000'000'000);
-        feed(RecordType::kBarClose, start + duration_ns, row);
+        close_bar(start, duration_ns, open, close);
         if (behind_close) behind_close();
         answer();
     }

@@ -154,7 +154,7 @@ TEST_CASE("a model over its budget three times in a row gives way to the one bef
                     : 0;
         of_one += slot.type() == RecordType::kDecision && slot.as<Decision>().model == 1 ? 1 : 0;
     }
-    CHECK(late == 2);  // the model that went and the one that is back
+    CHECK(late == 2);                    // the model that went and the one that is back
     CHECK(of_one == kLateDecisionsMax);  // those of the model before it do not count
     ReplayReport report;
     const Failure replayed = replay_run(folder.path(), folder / "copy", report);

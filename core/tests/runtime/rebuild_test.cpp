@@ -14,40 +14,17 @@
 
 #include "engine/model_block.hpp"
 #include "engine/rig.hpp"
-#include "gm/journal/segments.hpp"
 #include "journal/journal_fixture.hpp"
+#include "runtime/recorded_rig.hpp"
 #include "runtime/settings_block.hpp"
 
 namespace {
 
 using namespace gm;
 using gm::testing::TemporaryFolder;
-
-void write_file(const std::string& path, const std::vector<std::uint8_t>& bytes) {
-    std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
-}
-
-void write_journal(const std::string& run_dir, std::span<const Slot> records) {
-    SegmentWriter writer;
-    SegmentSettings settings;
-    settings.run_directory = run_dir;
-    settings.segment_bytes = 1U << 20;
-    REQUIRE(writer.open(settings).is_ok());
-    REQUIRE(writer.append(records).is_ok());
-    REQUIRE(writer.close().is_ok());
-}
-
-void begin(test::Rig& rig, const Settings& settings) {
-    Epoch epoch{};
-    epoch.epoch = 1;
-    std::memcpy(epoch.settings_sha256, settings.sha256, sizeof epoch.settings_sha256);
-    rig.io(RecordType::kEpoch, epoch);
-    SessionEvent event{};
-    event.connection = 1;
-    rig.io(RecordType::kConnected, event);
-}
+using test::begin;
+using test::write_file;
+using test::write_journal;
 
 // Index of the last record of a type.
 std::size_t last_of(const std::vector<Slot>& records, RecordType type) {
@@ -169,15 +146,8 @@ TEST_CASE("a model that came while the engine ran is the one that is asked, and 
     test::Rig rig(settings);
     begin(rig, settings);
     for (int i = 0; i < 800; ++i) rig.wave_bar();
-    ModelCommand command{};
-    command.model = 1;
-    std::memcpy(command.sha256, header.bundle_sha256, sizeof command.sha256);
-    command.action = ModelAction::kShadow;
-    auto model = std::make_shared<Model>();
-    REQUIRE(load_model(block, *model).is_ok());
-    const Sha256Digest digest = model->sha256;
-    REQUIRE(rig.engine->models().offer(model));
-    rig.io(RecordType::kModelCommand, command);
+    ModelCommand command = test::make_shadow(rig, block);
+    const Sha256Digest digest = test::digest_of(command);
     for (int i = 0; i < 5; ++i) rig.wave_bar();
     const std::uint64_t shadow = sequence_of(rig.written, RecordType::kShadowDecision);
     const std::uint64_t live = sequence_of(rig.written, RecordType::kDecision);

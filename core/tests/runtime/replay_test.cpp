@@ -16,40 +16,22 @@
 #include "engine/two_levels.hpp"
 #include "gm/base/sha256.hpp"
 #include "journal/journal_fixture.hpp"
+#include "runtime/recorded_rig.hpp"
 #include "runtime/settings_block.hpp"
 
 namespace {
 
 using namespace gm;
 using gm::testing::TemporaryFolder;
-
-constexpr std::uint64_t kSegmentBytes = 1U << 20;
+using test::write_journal;
 
 // A life of an engine: some 400 bars with orders among them.
 std::vector<Slot> trade_a_while(const Settings& settings) {
     test::Rig rig(settings);
-    Epoch epoch{};
-    epoch.epoch = 1;
-    std::memcpy(epoch.settings_sha256, settings.sha256, sizeof epoch.settings_sha256);
-    rig.io(RecordType::kEpoch, epoch);
-    SessionEvent event{};
-    event.connection = 1;
-    event.tape_id[0] = 9;
-    rig.io(RecordType::kConnected, event);
+    test::begin(rig, settings);
     for (int i = 0; i < 400; ++i) rig.wave_bar();
     REQUIRE(rig.engine->totals().fills > 2);
     return rig.written;
-}
-
-void write_journal(const std::string& run_dir, std::span<const Slot> records) {
-    SegmentWriter writer;
-    SegmentSettings settings;
-    settings.run_directory = run_dir;
-    settings.segment_bytes = kSegmentBytes;
-    REQUIRE(writer.open(settings).is_ok());
-    const Failure failure = writer.append(records);
-    REQUIRE_MESSAGE(failure.is_ok(), failure.text);
-    REQUIRE(writer.close().is_ok());
 }
 
 Failure replay(const std::string& run_dir, const Settings& settings, ReplayReport& report) {
@@ -227,23 +209,10 @@ TEST_CASE("a run in which models were swapped replays from what its directory ke
     const auto block = test::model_block(contrary, header, contrary.agents[0]);
 
     test::Rig rig(settings);
-    Epoch epoch{};
-    epoch.epoch = 1;
-    std::memcpy(epoch.settings_sha256, settings.sha256, sizeof epoch.settings_sha256);
-    rig.io(RecordType::kEpoch, epoch);
-    SessionEvent event{};
-    event.connection = 1;
-    rig.io(RecordType::kConnected, event);
+    test::begin(rig, settings);
     for (int i = 0; i < 800; ++i) rig.wave_bar();
-    ModelCommand command{};
-    command.model = 1;
-    std::memcpy(command.sha256, header.bundle_sha256, sizeof command.sha256);
-    command.action = ModelAction::kShadow;
-    auto model = std::make_shared<Model>();
-    REQUIRE(load_model(block, *model).is_ok());
-    const Sha256Digest digest = model->sha256;
-    REQUIRE(rig.engine->models().offer(model));
-    rig.io(RecordType::kModelCommand, command);
+    ModelCommand command = test::make_shadow(rig, block);
+    const Sha256Digest digest = test::digest_of(command);
     for (int i = 0; i < 20; ++i) rig.wave_bar();
     command.action = ModelAction::kPromote;
     rig.io(RecordType::kModelCommand, command);
@@ -256,11 +225,7 @@ TEST_CASE("a run in which models were swapped replays from what its directory ke
     const auto replay_with = [&](bool has_file) {
         std::filesystem::remove(path);
         std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-        if (has_file) {
-            std::ofstream(path, std::ios::binary)
-                .write(reinterpret_cast<const char*>(block.data()),
-                       static_cast<std::streamsize>(block.size()));
-        }
+        if (has_file) test::write_file(path, block);
         ReplayReport report;
         return replay(folder.path(), settings, report);
     };
