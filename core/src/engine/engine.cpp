@@ -144,6 +144,7 @@ void Engine::step(const Slot& input, Outputs& out) noexcept {
     // Engine time never runs backward: an input that claims so is taken at the time reached.
     if (input.header.receive_ts_ns > stamp_.now_ns) stamp_.now_ns = input.header.receive_ts_ns;
     out.write_input(input, stamp_.input_sequence);
+    was_disturbed_ = true;
     dispatch(input, out);
 }
 

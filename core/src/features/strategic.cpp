@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 
 #include "gm/base/elementary.hpp"
+#include "gm/base/touch.hpp"
 #include "gm/features/batch_bar.hpp"
 #include "gm/features/snapshot.hpp"
 #include "gm/wire/payload.hpp"
@@ -58,6 +60,14 @@ bool StrategicFeatures::prepare_part() noexcept {
             prepared_ = kAll;
             return false;
     }
+}
+
+void StrategicFeatures::touch() const noexcept {
+    gm::touch(this, offsetof(StrategicFeatures, mlmi_));
+    mlmi_.touch();
+    if (has_profile()) gm::touch(&profile_, sizeof profile_);
+    if (has_mmd()) mmd_.touch();
+    gm::touch(&time_of_day_ns_, sizeof *this - offsetof(StrategicFeatures, time_of_day_ns_));
 }
 
 void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_ns) noexcept {

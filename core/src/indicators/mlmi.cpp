@@ -1,6 +1,10 @@
 // Implements gm/indicators/mlmi.hpp.
 #include "gm/indicators/mlmi.hpp"
 
+#include <cstddef>
+
+#include "gm/base/touch.hpp"
+
 namespace gm {
 
 namespace {
@@ -19,6 +23,12 @@ void Mlmi::prepare() noexcept {
     // The guess: nothing moves, then both RSI stay what they are.
     samples_.prepare({slow_momentum_.value_with(slow_rsi_.value()),
                       fast_momentum_.value_with(fast_rsi_.value())});
+}
+
+void Mlmi::touch() const noexcept {
+    gm::touch(this, offsetof(Mlmi, samples_));
+    samples_.touch();
+    gm::touch(&lean_, sizeof *this - offsetof(Mlmi, lean_));
 }
 
 void Mlmi::update(double heiken_ashi_close, bool is_synthetic) noexcept {

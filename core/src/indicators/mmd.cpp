@@ -9,6 +9,7 @@
 #include <span>
 
 #include "gm/base/elementary.hpp"
+#include "gm/base/touch.hpp"
 #include "gm/indicators/lane_sum.hpp"
 
 namespace gm {
@@ -87,6 +88,17 @@ void Mmd::update(double high, double low, double close, double volume) noexcept 
     elementary::log(logs, logs);
     take_row({{logs[0], std::abs(logs[0]), (high - low) / before, logs[1]}});
     prepared_ = 0;
+}
+
+void Mmd::touch() const noexcept {
+    const Fit& fit = fits_[used_];
+    for (std::int32_t c = 0; c < kMmdCoordinates; ++c) {
+        gm::touch(&raw_[c][raw_rows_], sizeof raw_[c][0]);
+        gm::touch(&fits_[1 - used_].place[c][fits_[1 - used_].rows], sizeof fit.place[c][0]);
+        gm::touch(&fit.place[c][window_], kRows * sizeof fit.place[c][0]);
+    }
+    gm::touch(&fit.within_reference, sizeof fit - offsetof(Fit, within_reference));
+    ranks_.touch();
 }
 
 void Mmd::take_row(const Row& raw) noexcept {

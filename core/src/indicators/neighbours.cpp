@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "gm/base/touch.hpp"
 #include "gm/indicators/lane_sum.hpp"
 
 namespace gm {
@@ -63,6 +64,19 @@ void Neighbours::prepare(const PlanePoint& guess) noexcept {
         measure_spread();
     }
     if (count() >= kNeighbourPointsMin) find_nearest(guess);
+}
+
+void Neighbours::touch() const noexcept {
+    constexpr std::int32_t kAround = 64;
+    if (has_nearest_ == 0) return;
+    const std::int32_t place = place_of(nearest_[0]);
+    const std::int32_t first = std::max(place - kAround, 0);
+    const auto count = static_cast<std::size_t>(std::min(place + kAround, places_) - first);
+    gm::touch(x_ + first, count * sizeof x_[0]);
+    gm::touch(y_ + first, count * sizeof y_[0]);
+    gm::touch(order_ + first, count * sizeof order_[0]);
+    gm::touch(label_ + first, count * sizeof label_[0]);
+    gm::touch(&places_, sizeof *this - offsetof(Neighbours, places_));
 }
 
 void Neighbours::label(std::int32_t label) noexcept {

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "gm/base/touch.hpp"
+
 namespace gm {
 
 namespace {
@@ -26,6 +28,11 @@ void RankWindow::prepare() noexcept {
     double* const oldest = sorted_ + smaller_than(values_[next_]);
     --sorted_count_;
     std::memmove(oldest, oldest + 1, bytes_of(sorted_count_ - static_cast<int>(oldest - sorted_)));
+}
+
+void RankWindow::touch() const noexcept {
+    gm::touch(sorted_, bytes_of(sorted_count_ + 1));
+    gm::touch(&values_[next_], sizeof values_[next_]);
 }
 
 double RankWindow::update(double value) noexcept {

@@ -1,5 +1,7 @@
 #include "gm/orders/order_table.hpp"
 
+#include "gm/base/touch.hpp"
+
 namespace gm {
 namespace {
 
@@ -67,6 +69,14 @@ Failure OrderTable::open(std::size_t instruments) {
     open_by_instrument_.assign(instruments, 0);
     unknown_by_instrument_.assign(instruments, 0);
     return ok();
+}
+
+void OrderTable::touch(std::size_t instrument) const noexcept {
+    gm::touch(&orders_[next_place_], sizeof orders_[next_place_]);
+    gm::touch(&open_[open_count_ % kOpenOrdersMax], sizeof open_[0]);
+    gm::touch(&exposure_[instrument], sizeof exposure_[instrument]);
+    gm::touch(&open_by_instrument_[instrument], sizeof open_by_instrument_[instrument]);
+    gm::touch(&unknown_by_instrument_[instrument], sizeof unknown_by_instrument_[instrument]);
 }
 
 Order* OrderTable::insert(const NewOrder& request) noexcept {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gm/base/checked.hpp"
+#include "gm/base/touch.hpp"
 
 namespace gm {
 
@@ -102,6 +103,11 @@ Failure Gate::open(std::span<const Instrument> instruments, std::span<const Limi
     account_bucket_.open(account.orders_per_second_max, account.orders_burst_max);
     cancel_bucket_.open(account.cancels_per_second_max, account.cancels_burst_max);
     return ok();
+}
+
+void Gate::touch(std::size_t instrument) const noexcept {
+    gm::touch(this, sizeof *this);
+    gm::touch(&desks_[instrument], sizeof desks_[instrument]);
 }
 
 std::optional<RiskToken> Gate::check(const NewOrder& order, const GateContext& context,

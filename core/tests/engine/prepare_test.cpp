@@ -1,5 +1,5 @@
 // Promise: what is prepared while idle changes no decision, also when a kernel rewrites rows that
-// it was prepared for.
+// it was prepared for; what a close reads is brought near again when one is due.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -144,4 +144,54 @@ TEST_CASE("an engine that prepares decides the same when answers come for backfi
     REQUIRE(decisions.size() == 10);
     CHECK(are_same(decisions, decisions_of(script, true)));
     CHECK_FALSE(are_same(decisions, decisions_of({290, kNever, kNever}, false)));
+}
+
+TEST_CASE("each message in the last second before a close is followed by another pass") {
+    constexpr std::int64_t kMillisecond = 1'000'000;
+    Rig rig(test::make_settings());
+    rig.connect();
+    for (std::int64_t i = 0; i < kBars; ++i) {
+        const BarClose bar = bar_of(i);
+        rig.feed(RecordType::kBarOpen, bar.start_ts_ns,
+                 BarOpen{bar.start_ts_ns, kHalfHourNs, bar.open_ticks, 0, 0, {}});
+        rig.feed(RecordType::kBarClose, bar.start_ts_ns + kHalfHourNs, bar);
+    }
+    const std::int64_t due_ts_ns = kStartNs + (kBars + 1) * kHalfHourNs;
+    const auto parts_behind = [&](std::int64_t ts_ns) {
+        rig.feed(RecordType::kHeartbeat, ts_ns, Heartbeat{});
+        std::size_t parts = 0;
+        while (parts < 100 && rig.engine->prepare_part()) ++parts;
+        return parts;
+    };
+    CHECK(parts_behind(due_ts_ns - kHalfHourNs) > 2);  // all of the preparation
+    CHECK(parts_behind(due_ts_ns - 1001 * kMillisecond) == 0);
+    CHECK(parts_behind(due_ts_ns - 1000 * kMillisecond) == 2);  // a network, and the rest
+    CHECK(parts_behind(due_ts_ns - kMillisecond) == 2);
+    CHECK_FALSE(rig.engine->prepare_part());
+    CHECK(parts_behind(due_ts_ns + 59'999 * kMillisecond) == 2);  // it is late
+    CHECK(parts_behind(due_ts_ns + 60'000 * kMillisecond) == 0);  // it does not come
+}
+
+TEST_CASE("an engine that warms its caches before each close decides the same") {
+    const auto decided_by = [](bool prepares) {
+        Rig rig(test::make_settings());
+        rig.connect();
+        for (std::int64_t i = 0; i < kBars; ++i) {
+            const BarClose bar = bar_of(i);
+            const std::int64_t end_ts_ns = bar.start_ts_ns + kHalfHourNs;
+            rig.feed(RecordType::kBarOpen, bar.start_ts_ns,
+                     BarOpen{bar.start_ts_ns, kHalfHourNs, bar.open_ticks, 0, 0, {}});
+            if (prepares) rig.engine->prepare();
+            rig.on_open(bar.open_ticks);
+            for (std::int64_t ns : {2000, 1000, 0}) {
+                rig.feed(RecordType::kHeartbeat, end_ts_ns - ns, Heartbeat{});
+                if (prepares) rig.engine->prepare();
+            }
+            rig.feed(RecordType::kBarClose, end_ts_ns, bar);
+        }
+        return rig.records<Decision>(RecordType::kDecision);
+    };
+    const auto decisions = decided_by(false);
+    REQUIRE(decisions.size() > 20);
+    CHECK(are_same(decisions, decided_by(true)));
 }

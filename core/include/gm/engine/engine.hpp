@@ -78,9 +78,8 @@ enum class PrepareStage : std::uint8_t {
     kShadowTeam = 2,
     kEnsemble = 3,
     kTeam = 4,
-    kWarmEnsemble = 5,  // the live model last: its weights are those that stay in the caches
-    kWarmTeam = 6,
-    kDone = 7,
+    kWarm = 5,  // the live model last: its weights are those that stay in the caches
+    kDone = 6,
 };
 
 // Everything of one instrument.
@@ -113,6 +112,7 @@ struct Desk {
     bool has_wish = false;
     bool must_prepare = false;       // the known part of the next matrix is not computed yet
     bool must_prepare_team = false;  // of the next tactical one
+    bool must_warm = false;          // its close is due, and something else was done since
     PrepareStage prepare_stage = PrepareStage::kFeatures;
     std::size_t prepare_piece = 0;  // of the stage
     bool was_ready = false;
@@ -135,6 +135,7 @@ class Engine {
     // Work that need not wait for the next bar: call while idle. Changes no output. A part takes
     // some microseconds (kPieceProducts, Mmd::prepare_part), so that what comes meanwhile waits no
     // longer; a bar that comes before the last part finds done what is done, and does the rest.
+    // From a second before a close is due on, each step leaves the caches to be warmed once more.
     // True: there was something to do, call again. prepare(): all of it.
     bool prepare_part() noexcept;
     void prepare() noexcept {
@@ -236,10 +237,18 @@ class Engine {
     void conclude(std::uint32_t at, Outputs& out) noexcept;
     void prepare_again(std::uint32_t at) noexcept;
     void prepare_from_start(Desk& desk, bool is_strategic, bool is_tactical) noexcept;
+    [[nodiscard]] bool prepare_desks() noexcept;
+    [[nodiscard]] bool is_close_due(const Desk& desk) const noexcept;
+    [[nodiscard]] bool must_warm_again() noexcept;
+    [[nodiscard]] bool warm_part(Desk& desk, std::uint32_t at) noexcept;
+    void touch(const Desk& desk, std::uint32_t at) const noexcept;
     [[nodiscard]] bool prepare_stage_part(Desk& desk, std::uint32_t at) noexcept;
     [[nodiscard]] bool prepare_ensemble(Desk& desk, std::uint32_t at, std::size_t place,
                                         std::size_t end) noexcept;
     [[nodiscard]] bool prepare_team(Desk& desk, std::size_t place, std::size_t end) noexcept;
+    void prepare_ensemble_piece(Desk& desk, std::uint32_t at, std::size_t place,
+                                std::size_t piece) noexcept;
+    void prepare_team_piece(Desk& desk, std::size_t place, std::size_t piece) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
     void ask_model(std::uint32_t at, DecisionValues& values, Outputs& out) noexcept;
@@ -325,8 +334,9 @@ class Engine {
     std::uint32_t awaiting_queries_ = 0;
     EngineState state_ = EngineState::kRecovering;
     KillLevel level_ = KillLevel::kActive;
-    std::size_t preparing_ = 0;  // desk whose preparation is under way
-    PrepareScratch scratch_{};   // of it
+    std::size_t preparing_ = 0;   // desk whose preparation is under way
+    PrepareScratch scratch_{};    // of it
+    bool was_disturbed_ = false;  // a step came since the caches were warmed
     bool has_two_levels_ = false;
     bool is_gapped_ = false;
     bool has_ended_ = false;       // END was consumed: nothing more comes from this tape

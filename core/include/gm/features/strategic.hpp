@@ -44,6 +44,8 @@ class StrategicFeatures {
     // there is more.
     bool prepare_part() noexcept;
     [[nodiscard]] bool is_prepared() const noexcept { return prepared_ == 1; }
+    // Brings near what update() reads, while there is time. Changes nothing.
+    void touch() const noexcept;
     // Appends the row of one closed 30-minute bar. A bar with the out-of-session flag enters
     // nothing. `local_offset_ns` is exchange-local time minus UTC at the bar's start.
     void update(const ClosedBar& bar, std::int64_t local_offset_ns) noexcept;

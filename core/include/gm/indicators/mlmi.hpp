@@ -26,6 +26,9 @@ class Mlmi {
     // prepare() came before.
     void update(double heiken_ashi_close, bool is_synthetic) noexcept;
 
+    // Brings near what update() reads.
+    void touch() const noexcept;
+
     // (value - 50)/50, in [-1, 1]; 0 while there are fewer than 20 samples.
     [[nodiscard]] double lean() const noexcept { return lean_; }
     [[nodiscard]] double value() const noexcept { return 50.0 + 50.0 * lean_; }

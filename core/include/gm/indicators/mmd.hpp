@@ -37,6 +37,9 @@ class Mmd {
     // A real bar of positive prices; prepare() came before.
     void update(double high, double low, double close, double volume) noexcept;
 
+    // Brings near what update() reads.
+    void touch() const noexcept;
+
     // m of the newest row, 0 before row 600.
     [[nodiscard]] double discrepancy() const noexcept { return discrepancy_; }
     // In [-1, 1]; 0 before it is warm.

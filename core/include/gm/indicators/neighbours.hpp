@@ -38,6 +38,9 @@ class Neighbours {
     // population deviation, ties to the most recent, k = min(5, ⌊√count⌋). At least 20 points.
     [[nodiscard]] double vote(const PlanePoint& point) noexcept;
 
+    // Brings near where vote() will look.
+    void touch() const noexcept;
+
     // Points that count.
     [[nodiscard]] std::int32_t count() const noexcept {
         return static_cast<std::int32_t>(next_order_ - first_order_);

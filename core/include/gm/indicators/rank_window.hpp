@@ -22,6 +22,8 @@ class RankWindow {
     [[nodiscard]] double update(double value) noexcept;
 
     [[nodiscard]] bool is_warm() const noexcept { return count_ >= kRankValuesMin; }
+    // Brings near what update() reads.
+    void touch() const noexcept;
 
  private:
     [[nodiscard]] std::int32_t smaller_than(double value) const noexcept;

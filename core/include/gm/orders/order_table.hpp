@@ -66,6 +66,9 @@ class OrderTable {
     [[nodiscard]] Status apply_fill(Order& order, std::int64_t quantity_lots,
                                     std::int64_t leaves_lots) noexcept;
 
+    // Brings near what the next order of an instrument takes. Changes nothing.
+    void touch(std::size_t instrument) const noexcept;
+
     // Open orders, oldest first: for_each stops nowhere and allocates nothing.
     template <typename Visit>
     void for_each_open(Visit visit) noexcept {

@@ -87,6 +87,9 @@ class Gate {
     [[nodiscard]] std::optional<RiskToken> check(const NewOrder& order, const GateContext& context,
                                                  Verdict& verdict) noexcept;
 
+    // Brings near what check() reads of an instrument. Changes nothing.
+    void touch(std::size_t instrument) const noexcept;
+
     // A cancel skips the exposure checks but has a bucket of its own. True: it may go.
     [[nodiscard]] bool may_cancel(std::int64_t now_ns) noexcept;
 
