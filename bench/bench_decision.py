@@ -10,6 +10,13 @@ prepares, a part at a time, and a part that is under way when a message is due c
 message's. The peer waits as long before each CLOSE. The same with one wait of 500 us. Timed: CLOSE
 due, pushed, popped, stepped and its order read; bytes of the CLOSE to bytes of the order on the
 peer. Orders are filled in between, untimed. Sustained: CLOSEs back to back, with all preparation.
+
+p99/p50 three times. Of all closes. Of quiet ones: the processor was not away for a microsecond in
+the 20 us before and the 20 us behind, and no interrupt came from the beginning of the ones to the
+end of the others; what the host takes within a close without one is still in it. And of the faster
+of two passes: a second engine gets the same records, so what the engine itself is late with (a part
+under way, a bar with more to do, code that is cold each time) is in both, what the machine did to
+one of them is not; nor is what memory happened to be near in one of them alone.
 Seeded networks, once with half of their neurons active and once with all; the core with a float32
 and with a bfloat16 tail, in turns. Weights of large matrices are bfloat16 numbers, so that both
 tails and the peer have the same ones and give the same answers.
@@ -23,6 +30,7 @@ import gc
 import sys
 import tempfile
 import time
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -47,6 +55,8 @@ SLOW_SHARE = 4  # of the waits of 500 us: a block is so much shorter
 DIFFERENCE_MAX = 1e-5
 FLOORS = {"half active": 27.0, "half active, bf16 tail": 40.0, "all active": 17.0}
 FLOOR_SUSTAINED, SPREAD_MAX = 5.0, 1.5
+PASSES = 2  # engines that get the same records
+PAUSE_NS_MAX = 1000.0  # a longer one is the machine's
 DENSITIES, TAILS = ("half active", "all active"), ("", ", bf16 tail")
 SAMPLES_MAX = 500  # of what each network sees
 ROUNDED_SIZE = 16_384  # weights from which on a matrix of the tail is rounded: core, network.cpp
@@ -54,7 +64,8 @@ COLUMNS = ((0, 1, 8, 9), (2, 3, 4, 5), (10, 11, 12))
 TEMPERATURE, STRATEGIC_THRESHOLD = 0.1, 0.4
 SAMPLE = np.dtype(
     [(name, "<f8") for name in ("step", "prepare", "longest_part", "message", "probe", "parts")]
-    + [("reserved", "<f8", (2,)), ("order", layout.NEW_ORDER), ("decision", layout.DECISION)]
+    + [("pause", "<f8"), ("interrupted", "<f8")]
+    + [("order", layout.NEW_ORDER), ("decision", layout.DECISION)]
     + [("tactical", layout.TACTICAL_DECISION), ("refusal", layout.REFUSAL)]
 )
 OUTCOME = np.dtype(
@@ -174,6 +185,17 @@ def sample_inputs(rules: Rules, team: TeamRules, bars: np.ndarray) -> list[np.nd
     return [np.array(kept[:: max(1, len(kept) // SAMPLES_MAX)]) for kept in seen]
 
 
+class Round(NamedTuple):
+    """One round of one tail at one pace: what the engines did, pass by pass, and the peer."""
+
+    passes: list[np.ndarray]
+    theirs: np.ndarray
+
+    @property
+    def ours(self) -> np.ndarray:
+        return self.passes[0]
+
+
 class Native(StrategicNative):
     """The core's engine, on messages that come at a pace."""
 
@@ -233,6 +255,17 @@ def verify(native: np.ndarray, peer: np.ndarray) -> float:
     if not worst <= DIFFERENCE_MAX:
         sys.exit(f"probabilities or scores differ by {worst:.3g}, limit {DIFFERENCE_MAX}")
     return worst
+
+
+def verify_all(found: Round) -> float:
+    """Exit unless each pass did the same as the peer."""
+    return max(verify(each, found.theirs) for each in found.passes)
+
+
+def joined(parts: list[Round]) -> Round:
+    """One round of several parts, one after another."""
+    passes = [np.concatenate(each) for each in zip(*(part.passes for part in parts), strict=True)]
+    return Round(passes, np.concatenate([part.theirs for part in parts]))
 
 
 def two_level_settings() -> Settings:
@@ -307,17 +340,21 @@ def measure(
     slow = block // SLOW_SHARE
     per_round = 2 * block + slow
     blocks, rules, team, onnx, bars = prepare(density, warm_bars, rounds_wanted * per_round)
-    rounds: list[dict[str, list]] = [{name: [] for name in GAPS} for _ in TAILS]
+    rounds: list[dict[str, list[Round]]] = [{name: [] for name in GAPS} for _ in TAILS]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        folders = [tempfile.mkdtemp(dir=folder) for _ in blocks]
-        natives = [Native(library, *each) for each in zip(blocks, folders, strict=True)]
+        natives = [
+            [Native(library, each, tempfile.mkdtemp(dir=folder)) for _ in range(PASSES)]
+            for each in blocks
+        ]
         peer = Peer(PythonTwoLevels(rules, team, onnx, len(bars)))
 
-        def turn(part: np.ndarray, name: str) -> tuple[list[np.ndarray], np.ndarray]:
-            return [each.run_paced(part, name) for each in natives], peer.run_paced(part, name)
+        def turn(part: np.ndarray, name: str) -> list[Round]:
+            """The same records for all, by tail."""
+            ours = [[each.run_paced(part, name) for each in passes] for passes in natives]
+            theirs = peer.run_paced(part, name)
+            return [Round(passes, theirs) for passes in ours]
 
-        ours, theirs = turn(bars[:warm_bars], "sustained")
-        worst = max(verify(each, theirs) for each in ours)
+        worst = max(verify_all(each) for each in turn(bars[:warm_bars], "sustained"))
         gc.collect()
         gc.disable()
         probes, at = [], warm_bars
@@ -326,17 +363,16 @@ def measure(
                 halves = np.split(bars[at : at + size], 2)  # ABAB
                 at += size
                 turns = [turn(part, name) for part in halves]
-                theirs = np.concatenate([each[1] for each in turns])
                 for i in range(len(TAILS)):
-                    mine = np.concatenate([each[0][i] for each in turns])
-                    worst = max(worst, verify(mine, theirs))
-                    rounds[i][name].append((mine, theirs))
+                    found = joined([each[i] for each in turns])
+                    worst = max(worst, verify_all(found))
+                    rounds[i][name].append(found)
             probes.append(rig.probe(library))
         gc.enable()
     noise = rig.noise(probes) | {"worst_difference": worst}
     return {
-        density + tail: {"floor": FLOORS.get(density + tail)} | summarise(found) | noise
-        for tail, found in zip(TAILS, rounds, strict=True)
+        density + tail: {"floor": FLOORS.get(density + tail)} | summarise(by_pace) | noise
+        for tail, by_pace in zip(TAILS, rounds, strict=True)
     }
 
 
@@ -345,10 +381,36 @@ def closes_both(ours: np.ndarray) -> np.ndarray:
     return (ours["decision"]["bar_start_ts_ns"] != 0) & (ours["tactical"]["bar_start_ts_ns"] != 0)
 
 
-def summarise(rounds: dict[str, list]) -> dict[str, object]:
+def is_quiet(ours: np.ndarray) -> np.ndarray:
+    """Closes around which the processor was here."""
+    return (ours["pause"] < PAUSE_NS_MAX) & (ours["interrupted"] == 0)
+
+
+def spreads(rounds: list[Round]) -> dict[str, dict[str, float]]:
+    """p99 over p50 of the closes of both sizes, and how many of them were quiet."""
+
+    def ratio(steps: np.ndarray) -> float:
+        if not len(steps):
+            return float("nan")
+        return float(np.percentile(steps, 99) / np.percentile(steps, 50))
+
+    found: dict[str, list[float]] = {"": [], "_quiet": [], "_of_two": [], "_quiet_share": []}
+    for each in rounds:
+        both = closes_both(each.ours)
+        quiet = is_quiet(each.ours)[both]
+        steps = [ours["step"][both] for ours in each.passes]
+        found[""].append(ratio(steps[0]))
+        found["_quiet"].append(ratio(steps[0][quiet]))
+        found["_of_two"].append(ratio(np.minimum.reduce(steps)))
+        found["_quiet_share"].append(float(quiet.mean()))
+    return {name: rig.spread(values) for name, values in found.items()}
+
+
+def summarise(rounds: dict[str, list[Round]]) -> dict[str, object]:
     def ratio(name: str, percent: float, *, only_orders: bool) -> dict[str, float]:
         found = []
-        for ours, theirs in rounds[name]:
+        for each in rounds[name]:
+            ours, theirs = each.ours, each.theirs
             chosen = closes_both(ours)
             if only_orders:
                 chosen &= ours["order"]["id"]["counter"] != 0
@@ -359,26 +421,19 @@ def summarise(rounds: dict[str, list]) -> dict[str, object]:
                 )
         return rig.spread(found or [float("nan")])
 
-    def spread(name: str) -> dict[str, float]:
-        found = []
-        for ours, _ in rounds[name]:
-            step = ours["step"][closes_both(ours)]
-            found.append(float(np.percentile(step, 99) / np.percentile(step, 50)))
-        return rig.spread(found)
-
     def sustained(*, only_both: bool) -> dict[str, float]:
         found = []
-        for ours, theirs in rounds["sustained"]:
+        for each in rounds["sustained"]:
+            ours, theirs = each.ours, each.theirs
             # Preparation is counted with the CLOSE that it follows.
             cost = ours["step"] + np.concatenate((ours["prepare"][1:], ours["prepare"][:1]))
             chosen = closes_both(ours) if only_both else np.full(len(ours), True)
             found.append(float(theirs["time"][chosen].sum() / cost[chosen].sum()))
         return rig.spread(found)
 
-    all_fast = np.concatenate([ours for ours, _ in rounds["20us"]])
-    peers = np.concatenate([theirs for _, theirs in rounds["20us"]])
-    paid = np.concatenate([ours for ours, _ in rounds["sustained"]])
-    both, slow = closes_both(all_fast), np.concatenate([ours for ours, _ in rounds["500us"]])
+    all_fast, slow, paid = (np.concatenate([each.ours for each in rounds[name]]) for name in GAPS)
+    peers = np.concatenate([each.theirs for each in rounds["20us"]])
+    both = closes_both(all_fast)
     orders = both & (all_fast["order"]["id"]["counter"] != 0)
     rate = 1e9 * len(paid) / float((paid["step"] + paid["prepare"]).sum())
     return {
@@ -391,12 +446,13 @@ def summarise(rounds: dict[str, list]) -> dict[str, object]:
         "score_p99": ratio("20us", 99, only_orders=False),
         "score_p50_with_order": ratio("20us", 50, only_orders=True),
         "score_p50_500us": ratio("500us", 50, only_orders=False),
-        "p99_to_p50_20us": spread("20us"),
-        "p99_to_p50_500us": spread("500us"),
+        **{f"p99_to_p50_20us{name}": of for name, of in spreads(rounds["20us"]).items()},
+        **{f"p99_to_p50_500us{name}": of for name, of in spreads(rounds["500us"]).items()},
         "score_sustained": sustained(only_both=True),
         "score_sustained_all": sustained(only_both=False),
         "closes_per_s": rate,
         "native_ns": rig.percentiles(all_fast["step"][both]),
+        "native_quiet_ns": rig.percentiles(all_fast["step"][both & is_quiet(all_fast)]),
         "native_500us_ns": rig.percentiles(slow["step"][closes_both(slow)]),
         "python_ns": rig.percentiles(peers["time"][both]),
         "native_five_minutes_ns": rig.percentiles(all_fast["step"][~both]),

@@ -26,6 +26,7 @@ using gm::Source;
 using gm::Status;
 
 constexpr std::int64_t kSecondNs = 1'000'000'000;
+constexpr double kBehindNs = 20'000.0;  // of a spin behind a close, which tells of pauses
 
 // One CLOSE. Order and decision are zero where there was none. bench_engine.py repeats the layout.
 struct Sample {
@@ -48,7 +49,9 @@ struct PacedSample {
     double slowest_message_ns;  // of those between, from when it was due
     double probe_ns;
     double parts;
-    double reserved[2];
+    double pause_ns;  // longest that the processor was away in the waits before and behind
+    double
+        interrupted;  // 1: an interrupt came between the beginning of the one and the end of both
     gm::NewOrder order;
     gm::Decision decision;
     gm::TacticalDecision tactical;
@@ -97,13 +100,15 @@ class Bench {
             PacedSample& sample = *samples++;
             sample = {};
             has_more_ = true;
-            for (std::size_t i = 0; i < between; ++i) {
+            for (std::size_t i = between; i > 0; --i) {
                 const double waited = idle_until_due(gap_ns, sample);
                 const std::uint64_t from = bench::ticks_in_order();
+                const auto before_ns = static_cast<std::int64_t>(static_cast<double>(i) * gap_ns);
                 step(gm::make_slot(RecordType::kHeartbeat, Source::kVenueFeed, ++feed_sequence_,
-                                   engine_.now_ns(), gm::Heartbeat{}));
+                                   end_ns(bar) - before_ns, gm::Heartbeat{}));
                 const double took = waited + scale_.to_ns(bench::ticks_in_order() - from);
                 sample.slowest_message_ns = std::max(sample.slowest_message_ns, took);
+                has_more_ = true;  // the driver asks again after each message
             }
             time_paced(bar, gap_ns, sample);
             if (drain(&sample)) fill(sample.order, bar.close_ticks);
@@ -114,10 +119,13 @@ class Bench {
     [[nodiscard]] const gm::TickScale& scale() const { return scale_; }
 
  private:
+    static std::int64_t end_ns(const gm::BarClose& bar) {
+        return bar.start_ts_ns + std::int64_t{bar.duration_s} * kSecondNs;
+    }
+
     void time_one(const gm::BarClose& bar, double gap_ns, Sample& sample) {
-        const Slot close =
-            gm::make_slot(RecordType::kBarClose, Source::kVenueFeed, ++feed_sequence_,
-                          bar.start_ts_ns + std::int64_t{bar.duration_s} * kSecondNs, bar);
+        const Slot close = gm::make_slot(RecordType::kBarClose, Source::kVenueFeed,
+                                         ++feed_sequence_, end_ns(bar), bar);
         const std::uint64_t idle_from = bench::ticks_in_order();
         engine_.prepare();
         const std::uint64_t idle_to = bench::ticks_in_order();
@@ -147,29 +155,37 @@ class Bench {
         const std::uint64_t from = bench::ticks_in_order();
         double elapsed = 0.0;
         while (elapsed < gap_ns || (gap_ns == 0.0 && has_more_)) {
+            const std::uint64_t begin = bench::ticks_in_order();
             if (has_more_) {
-                const std::uint64_t begin = bench::ticks_in_order();
                 has_more_ = engine_.prepare_part();
                 const double took = scale_.to_ns(bench::ticks_in_order() - begin);
                 sample.prepare_ns += took;
                 sample.parts += has_more_ ? 1.0 : 0.0;
                 sample.longest_part_ns = std::max(sample.longest_part_ns, took);
+                elapsed = scale_.to_ns(bench::ticks_in_order() - from);
+                continue;
             }
+            const double before = elapsed;
             elapsed = scale_.to_ns(bench::ticks_in_order() - from);
+            sample.pause_ns = std::max(sample.pause_ns, elapsed - before);
         }
         return gap_ns == 0.0 ? 0.0 : elapsed - gap_ns;
     }
 
     void time_paced(const gm::BarClose& bar, double gap_ns, PacedSample& sample) {
-        const Slot close =
-            gm::make_slot(RecordType::kBarClose, Source::kVenueFeed, ++feed_sequence_,
-                          bar.start_ts_ns + std::int64_t{bar.duration_s} * kSecondNs, bar);
+        const Slot close = gm::make_slot(RecordType::kBarClose, Source::kVenueFeed,
+                                         ++feed_sequence_, end_ns(bar), bar);
+        sample.pause_ns = 0.0;  // of the waits before
+        trap_.arm();
         const double waited = idle_until_due(gap_ns, sample);
         const std::uint64_t probe_from = bench::ticks_in_order();
         const std::uint64_t from = bench::ticks_in_order();
         pass(close, sample.order);
         sample.step_ns = waited + scale_.to_ns(bench::ticks_in_order() - from);
         sample.probe_ns = scale_.to_ns(from - probe_from);
+        const double behind_ns = bench::null_spin(scale_, std::min(gap_ns, kBehindNs)).longest_ns;
+        sample.pause_ns = std::max(sample.pause_ns, behind_ns);
+        sample.interrupted = trap_.is_sprung() ? 1.0 : 0.0;
     }
 
     static void note(const Slot& slot, Sample& sample) {
@@ -237,6 +253,7 @@ class Bench {
     std::uint64_t reply_sequence_ = 0;
     std::uint64_t executions_ = 0;
     bool has_more_ = false;
+    bench::InterruptTrap trap_;
 };
 
 void copy_text(const gm::Failure& failure, char* text, std::size_t size) {
