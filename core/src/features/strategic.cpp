@@ -77,7 +77,7 @@ void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_n
     for (double& value : row_) value = 0.0;
     write_candle_columns(bar);
     write_clock_columns(bar.start_ts_ns + local_offset_ns);
-    write_volume_columns(bar);
+    write_profile_columns(bar);
     const bool is_positive = bar.low_ticks > 0;
     positive_bars_.update(is_positive);
     if (is_positive) {
@@ -85,6 +85,7 @@ void StrategicFeatures::update(const ClosedBar& bar, std::int64_t local_offset_n
     } else {
         forget_returns();
     }
+    write_mmd_column(bar);  // wide work: the processor does it while the chains before it run on
     rows_.append(row_, is_row_warm());
     prepared_ = 0;
 }
@@ -106,16 +107,20 @@ void StrategicFeatures::write_candle_columns(const ClosedBar& bar) noexcept {
     if (kernel_.is_slope_warm()) row_[kNwRqkSlope] = clip(kernel_.change() / atr, 0.5) / 0.5;
 }
 
-// Profile and MMD see real bars only, MMD those whose prices have a logarithm. A synthetic bar
-// shows what they were; the distance is from its own close.
-void StrategicFeatures::write_volume_columns(const ClosedBar& bar) noexcept {
+// Of real bars whose prices have a logarithm.
+void StrategicFeatures::write_mmd_column(const ClosedBar& bar) noexcept {
     const bool is_real = (bar.flags & kBarSynthetic) == 0;
     if (has_mmd() && is_real && bar.low_ticks > 0) {
         mmd_.update(static_cast<double>(bar.high_ticks), static_cast<double>(bar.low_ticks),
                     static_cast<double>(bar.close_ticks), static_cast<double>(bar.volume_lots));
     }
     row_[kMmdScore] = mmd_.score();
+}
+
+// Of real bars. A synthetic one shows what it was; the distance is from its own close.
+void StrategicFeatures::write_profile_columns(const ClosedBar& bar) noexcept {
     if (!has_profile()) return;
+    const bool is_real = (bar.flags & kBarSynthetic) == 0;
     if (is_real) profile_.update(bar.high_ticks, bar.low_ticks, bar.volume_lots);
     row_[kVolumeProfileSkew] = profile_.skew();
     const VolumeNode node = profile_.nearest_node(bar.close_ticks);

@@ -26,32 +26,35 @@ struct Register {
     }
     static Register min(Register a, Register b) { return {a.value < b.value ? a.value : b.value}; }
     [[nodiscard]] Register first(std::int32_t n) const { return {n > 0 ? value : 0.0}; }
-    static Register power(Register x, Register n) {
-        const std::uint64_t exponent = std::bit_cast<std::uint64_t>(n.value) << 52U;
-        return {std::bit_cast<double>(std::bit_cast<std::uint64_t>(x.value) - exponent)};
+    static Register root(Register n) {
+        using gaussian_sum_body::kExponentOfSixteenth;
+        const auto sixteenths = std::bit_cast<std::uint64_t>(n.value);
+        const std::uint64_t bits = gaussian_sum_body::kRootBits.bits[sixteenths % 16];
+        return {std::bit_cast<double>(bits - (sixteenths << kExponentOfSixteenth))};
     }
 };
 
-double sum(const GaussianPoints& points, const double* point) {
-    return gaussian_sum_body::sum<Register>(points, point);
+GaussianSums sums(const GaussianPoints& points, std::int32_t split, const double* point) {
+    return gaussian_sum_body::sums<Register>(points, split, point);
 }
 
-const GaussianSum kWidest = find_gaussian_sum(widest_instruction_set());
+const GaussianSumsFunction kWidest = find_gaussian_sums(widest_instruction_set());
 
 }  // namespace
 
-double gaussian_sum(const GaussianPoints& points, const double* point) noexcept {
-    return kWidest(points, point);
+GaussianSums gaussian_sums(const GaussianPoints& points, std::int32_t split,
+                           const double* point) noexcept {
+    return kWidest(points, split, point);
 }
 
-GaussianSum find_gaussian_sum(InstructionSet set) noexcept {
+GaussianSumsFunction find_gaussian_sums(InstructionSet set) noexcept {
     if (!has_instruction_set(set)) return nullptr;
     switch (set) {
-        case InstructionSet::kAvx512: return avx512_gaussian_sum();
-        case InstructionSet::kAvx2: return avx2_gaussian_sum();
+        case InstructionSet::kAvx512: return avx512_gaussian_sums();
+        case InstructionSet::kAvx2: return avx2_gaussian_sums();
         case InstructionSet::kScalar: break;
     }
-    return sum;
+    return sums;
 }
 
 }  // namespace gm

@@ -45,20 +45,25 @@ struct Register {
         const __m256d is_kept = _mm256_cmp_pd(index, _mm256_set1_pd(n), _CMP_LT_OQ);
         return {_mm256_and_pd(value, is_kept)};
     }
-    static Register power(const Register& x, const Register& n) {
-        const __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(n.value), 52);
-        return {_mm256_castsi256_pd(_mm256_sub_epi64(_mm256_castpd_si256(x.value), exponent))};
+    static Register root(const Register& n) {
+        const __m256i sixteenths = _mm256_castpd_si256(n.value);
+        const __m256i places = _mm256_and_si256(sixteenths, _mm256_set1_epi64x(15));
+        const __m256i bits = _mm256_i64gather_epi64(
+            reinterpret_cast<const long long*>(gaussian_sum_body::kRootBits.bits), places, 8);
+        const __m256i exponent =
+            _mm256_slli_epi64(sixteenths, gaussian_sum_body::kExponentOfSixteenth);
+        return {_mm256_castsi256_pd(_mm256_sub_epi64(bits, exponent))};
     }
 };
 
-double sum(const GaussianPoints& points, const double* point) {
-    return gaussian_sum_body::sum<Register>(points, point);
+GaussianSums sums(const GaussianPoints& points, std::int32_t split, const double* point) {
+    return gaussian_sum_body::sums<Register>(points, split, point);
 }
 
 }  // namespace
 
-GaussianSum avx2_gaussian_sum() noexcept {
-    return sum;
+GaussianSumsFunction avx2_gaussian_sums() noexcept {
+    return sums;
 }
 
 }  // namespace gm
@@ -69,7 +74,7 @@ GaussianSum avx2_gaussian_sum() noexcept {
 
 namespace gm {
 
-GaussianSum avx2_gaussian_sum() noexcept {
+GaussianSumsFunction avx2_gaussian_sums() noexcept {
     return nullptr;
 }
 

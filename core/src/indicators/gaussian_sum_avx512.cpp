@@ -45,20 +45,26 @@ struct Register {
         const std::int32_t kept = n < 0 ? 0 : n < kWidth ? n : kWidth;
         return {_mm512_maskz_mov_pd(static_cast<__mmask8>((1U << kept) - 1U), value)};
     }
-    static Register power(const Register& x, const Register& n) {
-        const __m512i exponent = _mm512_maskz_slli_epi64(0xff, _mm512_castpd_si512(n.value), 52);
-        return {_mm512_castsi512_pd(_mm512_sub_epi64(_mm512_castpd_si512(x.value), exponent))};
+    static Register root(const Register& n) {
+        using gaussian_sum_body::kRootBits;
+        const __m512i sixteenths = _mm512_castpd_si512(n.value);
+        const __m512i bits =
+            _mm512_permutex2var_epi64(_mm512_load_si512(kRootBits.bits), sixteenths,
+                                      _mm512_load_si512(kRootBits.bits + kWidth));
+        const __m512i exponent =
+            _mm512_maskz_slli_epi64(0xff, sixteenths, gaussian_sum_body::kExponentOfSixteenth);
+        return {_mm512_castsi512_pd(_mm512_sub_epi64(bits, exponent))};
     }
 };
 
-double sum(const GaussianPoints& points, const double* point) {
-    return gaussian_sum_body::sum<Register>(points, point);
+GaussianSums sums(const GaussianPoints& points, std::int32_t split, const double* point) {
+    return gaussian_sum_body::sums<Register>(points, split, point);
 }
 
 }  // namespace
 
-GaussianSum avx512_gaussian_sum() noexcept {
-    return sum;
+GaussianSumsFunction avx512_gaussian_sums() noexcept {
+    return sums;
 }
 
 }  // namespace gm
@@ -69,7 +75,7 @@ GaussianSum avx512_gaussian_sum() noexcept {
 
 namespace gm {
 
-GaussianSum avx512_gaussian_sum() noexcept {
+GaussianSumsFunction avx512_gaussian_sums() noexcept {
     return nullptr;
 }
 

@@ -36,6 +36,11 @@ double Mmd::Fit::kernels(const Row& row, std::int32_t first, std::int32_t end) c
     return gaussian_sum({place[0] + first, kPlaces, end - first}, row.value);
 }
 
+GaussianSums Mmd::Fit::kernels(const Row& row, std::int32_t first, std::int32_t split,
+                               std::int32_t end) const noexcept {
+    return gaussian_sums({place[0] + first, kPlaces, end - first}, split - first, row.value);
+}
+
 void Mmd::Fit::append(const Row& raw) noexcept {
     for (std::int32_t c = 0; c < kMmdCoordinates; ++c) {
         place[c][rows] = (raw.value[c] - mean[c]) * factor[c];
@@ -113,8 +118,9 @@ void Mmd::take_row(const Row& raw) noexcept {
     const std::int32_t test = window_ + kMmdReference;
     const std::int32_t newest = window_ + kRows - 1;
     const Row row = fit.at(newest);
-    fit.across += fit.kernels(row, window_, test);
-    fit.within_test += 2.0 * fit.kernels(row, test, newest) + 1.0;
+    const GaussianSums kernels = fit.kernels(row, window_, test, newest);
+    fit.across += kernels.head;
+    fit.within_test += 2.0 * kernels.tail + 1.0;
     const double squared = at_least(fit.within_reference / (kMmdReference * kMmdReference) +
                                         fit.within_test / (kMmdTest * kMmdTest) -
                                         2.0 * fit.across / (kMmdReference * kMmdTest),
@@ -180,8 +186,9 @@ bool Mmd::add_pairs(Fit& fit, std::int32_t share, std::int32_t most) noexcept {
         if (i < kMmdReference) {
             fit.within_reference += 2.0 * fit.kernels(row, 0, i) + 1.0;
         } else {
-            fit.across += fit.kernels(row, 0, kMmdReference);
-            fit.within_test += 2.0 * fit.kernels(row, kMmdReference, i) + 1.0;
+            const GaussianSums kernels = fit.kernels(row, 0, kMmdReference, i);
+            fit.across += kernels.head;
+            fit.within_test += 2.0 * kernels.tail + 1.0;
         }
         ++paired_rows_;
         most -= i;
@@ -197,8 +204,9 @@ void Mmd::slide(Fit& fit) noexcept {
     const Row joins = fit.at(test);
     const double joins_to_reference = fit.kernels(joins, window_ + 1, test);
     const double joins_to_test = fit.kernels(joins, test + 1, end);
-    fit.within_reference += 2.0 * (joins_to_reference - fit.kernels(leaves, window_ + 1, test));
-    fit.across += joins_to_test - joins_to_reference - fit.kernels(leaves, test, end);
+    const GaussianSums of_leaving = fit.kernels(leaves, window_ + 1, test, end);
+    fit.within_reference += 2.0 * (joins_to_reference - of_leaving.head);
+    fit.across += joins_to_test - joins_to_reference - of_leaving.tail;
     fit.within_test -= 2.0 * joins_to_test + 1.0;
     ++window_;
 }

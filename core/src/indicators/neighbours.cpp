@@ -16,8 +16,10 @@ namespace gm {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::int32_t kBlock = 8;        // points looked at together
+constexpr std::int32_t kPlacesAtOnce = 64;
 constexpr std::int32_t kFivePoints = 25;  // k = ⌊√count⌋: 4 from 20 points, 5 from 25
+
+using BitPair = std::uint64_t __attribute__((vector_size(16)));
 
 constexpr int kPlaceBits = 11;
 static_assert(kNeighbourPoints < 1 << kPlaceBits);
@@ -164,53 +166,69 @@ void Neighbours::find_nearest(const PlanePoint& point) noexcept {
     has_nearest_ = 1;
     for (Found& found : nearest_) found = found_at(kInfinity, 0, 0);
     // Outwards, until x alone is too far away. The limit comes closer on the way.
-    for (std::int32_t first = start; first < places_; first += kBlock) {
-        const double across = (x_[first] - point.x) * scale_.x;
-        if (across > 0.0 && across * across > limit_) break;
-        consider_block(point, first);
-    }
-    for (std::int32_t end = start; end > 0; end -= kBlock) {
-        const double across = (x_[end - 1] - point.x) * scale_.x;
-        if (across < 0.0 && across * across > limit_) break;
-        consider_block(point, end - kBlock);
+    scan(point, start / kBlock, 1);
+    scan(point, start / kBlock - 1, -1);
+}
+
+// From a block on to one end. What is near enough is looked up eight blocks at a time, without a
+// jump: which place is near is a coin toss.
+void Neighbours::scan(const PlanePoint& point, std::int32_t block, std::int32_t step) noexcept {
+    const std::int32_t blocks = (places_ + kBlock - 1) / kBlock;
+    const std::int32_t facing = step > 0 ? 0 : kBlock - 1;  // of a block's places, the nearest
+    bool is_within = true;
+    while (is_within) {
+        std::uint64_t near = 0;
+        double found[kPlacesAtOnce];
+        const std::int32_t first = block;
+        for (std::int32_t i = 0; i < kPlacesAtOnce; i += kBlock, block += step) {
+            is_within =
+                block >= 0 && block < blocks && !is_beyond(point, block * kBlock + facing, step);
+            if (!is_within) break;
+            near |= look_at_block(point, block * kBlock, found + i) << i;
+        }
+        consider(near, found, first * kBlock, step * kBlock);
     }
 }
 
-// Places [first, first + 8), those that exist. Mostly none is near enough.
-void Neighbours::consider_block(const PlanePoint& point, std::int32_t first) noexcept {
-    if (first < 0 || first + kBlock > places_) {
-        const std::int32_t end = std::min(first + kBlock, places_);
-        for (std::int32_t place = std::max(first, 0); place < end; ++place) {
-            consider(place, distance(point, place));
-        }
-        return;
-    }
-    double found[kBlock];
-    DoublePair nearest{kInfinity, kInfinity};
+// By x alone. A place that is not in use is in the last block, behind the points in use.
+bool Neighbours::is_beyond(const PlanePoint& point, std::int32_t place,
+                           std::int32_t step) const noexcept {
+    if (place >= places_) return false;
+    const double across = (x_[place] - point.x) * scale_.x;
+    return across * step > 0.0 && across * across > limit_;
+}
+
+// Distances of eight places; a bit for each that is near enough.
+std::uint64_t Neighbours::look_at_block(const PlanePoint& point, std::int32_t first,
+                                        double* found) const noexcept {
+    BitPair bit{1, 2};
+    BitPair near{};
     for (std::int32_t i = 0; i < kBlock; i += 2) {
         const DoublePair across = (load_number<DoublePair>(x_ + first + i) - point.x) * scale_.x;
         const DoublePair along = (load_number<DoublePair>(y_ + first + i) - point.y) * scale_.y;
         const DoublePair pair = across * across + along * along;
         std::memcpy(found + i, &pair, sizeof pair);
-        nearest = pair < nearest ? pair : nearest;
+        near |= reinterpret_cast<BitPair>(pair <= limit_) & bit;
+        bit <<= 2;
     }
-    if (nearest[0] > limit_ && nearest[1] > limit_) return;
-    std::uint32_t near = 0;
-    for (std::uint32_t i = 0; i < kBlock; ++i) near |= (found[i] <= limit_ ? 1U : 0U) << i;
-    for (; near != 0; near &= near - 1) {
-        const auto i = static_cast<std::int32_t>(std::countr_zero(near));
-        consider(first + i, found[i]);
-    }
+    const std::int32_t used = std::min(places_ - first, kBlock);
+    return (near[0] | near[1]) & ((1U << static_cast<std::uint32_t>(used)) - 1U);
 }
 
-// Takes its place among the five, without a jump: which of them it beats is a coin toss.
-void Neighbours::consider(std::int32_t place, double found) noexcept {
-    if (found > limit_ || !counts(place)) return;
-    Found next = found_at(found, order_[place], place);
-    for (Found& better : nearest_) {
-        const Found kept = next < better ? next : better;
-        next = next < better ? better : next;
-        better = kept;
+// Bit i: the place at found[i], in blocks of eight that begin at `first`, `step` apart. Each takes
+// its place among the five.
+void Neighbours::consider(std::uint64_t near, const double* found, std::int32_t first,
+                          std::int32_t step) noexcept {
+    for (; near != 0; near &= near - 1) {
+        const std::int32_t i = std::countr_zero(near);
+        const std::int32_t place = first + i / kBlock * step + i % kBlock;
+        if (!counts(place)) continue;
+        Found next = found_at(found[i], order_[place], place);
+        for (Found& better : nearest_) {
+            const Found kept = next < better ? next : better;
+            next = next < better ? better : next;
+            better = kept;
+        }
     }
     const double last = distance_of(nearest_[nearest_wanted_ - 1]);
     limit_ = last < limit_ ? last : limit_;

@@ -1,8 +1,12 @@
 // Implements gm/indicators/rank_window.hpp.
 #include "gm/indicators/rank_window.hpp"
 
+#include <algorithm>
 #include <cstddef>
-#include <cstring>
+#include <iterator>
+#include <limits>
+
+#include "gm/indicators/lane_sum.hpp"
 
 #include "gm/base/touch.hpp"
 
@@ -10,8 +14,17 @@ namespace gm {
 
 namespace {
 
-std::size_t bytes_of(std::int32_t values) noexcept {
-    return static_cast<std::size_t>(values) * sizeof(double);
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// How many of `count` values, an even number, are smaller.
+template <std::int32_t count>
+std::int32_t smaller_among(const double* values, double than) noexcept {
+    using Counts = std::int64_t __attribute__((vector_size(16)));
+    Counts found{};
+    for (std::int32_t i = 0; i < count; i += 2) {
+        found -= load_number<DoublePair>(values + i) < than;
+    }
+    return static_cast<std::int32_t>(found[0] + found[1]);
 }
 
 }  // namespace
@@ -19,19 +32,34 @@ std::size_t bytes_of(std::int32_t values) noexcept {
 void RankWindow::prepare() noexcept {
     if (is_unsorted_ == 0) return;
     is_unsorted_ = 0;
+    insert_newest();
+    if (count_ == kRankValues) remove_oldest();
+    std::fill(sorted_ + sorted_count_, std::end(sorted_), kInfinity);
+    for (std::int32_t i = 0; i < kMarks; ++i) {
+        const std::int32_t last = i * kBlock + kBlock - 1;
+        marks_[i] = last < sorted_count_ ? sorted_[last] : kInfinity;
+    }
+}
+
+void RankWindow::insert_newest() noexcept {
     const double newest = values_[next_ == 0 ? kRankValues - 1 : next_ - 1];
-    double* const place = sorted_ + smaller_than(newest);
-    std::memmove(place + 1, place, bytes_of(sorted_count_ - static_cast<int>(place - sorted_)));
+    double* const end = sorted_ + sorted_count_;
+    double* const place = std::lower_bound(sorted_, end, newest);
+    std::copy_backward(place, end, end + 1);
     *place = newest;
     ++sorted_count_;
-    if (count_ < kRankValues) return;
-    double* const oldest = sorted_ + smaller_than(values_[next_]);
+}
+
+void RankWindow::remove_oldest() noexcept {
+    double* const end = sorted_ + sorted_count_;
+    double* const oldest = std::lower_bound(sorted_, end, values_[next_]);
+    std::copy(oldest + 1, end, oldest);
     --sorted_count_;
-    std::memmove(oldest, oldest + 1, bytes_of(sorted_count_ - static_cast<int>(oldest - sorted_)));
 }
 
 void RankWindow::touch() const noexcept {
-    gm::touch(sorted_, bytes_of(sorted_count_ + 1));
+    gm::touch(marks_, sizeof marks_);
+    gm::touch(sorted_, static_cast<std::size_t>(sorted_count_ + 1) * sizeof sorted_[0]);
     gm::touch(&values_[next_], sizeof values_[next_]);
 }
 
@@ -49,17 +77,10 @@ double RankWindow::update(double value) noexcept {
     return is_warm() ? 2.0 * ((smaller + 0.5 * equal) / count) - 1.0 : 0.0;
 }
 
-// Of the sorted values. A search of fixed shape: eleven steps at most, none of them a jump.
+// Of the sorted values, without a jump.
 std::int32_t RankWindow::smaller_than(double value) const noexcept {
-    const double* first = sorted_;
-    std::int32_t left = sorted_count_;
-    while (left > 1) {
-        const std::int32_t half = left / 2;
-        first = first[half - 1] < value ? first + half : first;
-        left -= half;
-    }
-    const bool is_last_smaller = left == 1 && *first < value;
-    return static_cast<std::int32_t>(first - sorted_) + (is_last_smaller ? 1 : 0);
+    const std::int32_t blocks = smaller_among<kMarks>(marks_, value);
+    return blocks * kBlock + smaller_among<kBlock>(sorted_ + blocks * kBlock, value);
 }
 
 }  // namespace gm

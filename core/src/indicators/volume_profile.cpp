@@ -1,9 +1,12 @@
 // Implements gm/indicators/volume_profile.hpp.
 #include "gm/indicators/volume_profile.hpp"
 
+#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <limits>
+
+#include "gm/indicators/lane_sum.hpp"
 
 namespace gm {
 
@@ -12,7 +15,9 @@ namespace {
 constexpr double kValueArea = 0.7;
 constexpr double kWithin = 1e-9;  // of the total: what sums of shares may be short by
 constexpr double kLowVolume = 0.3;
-constexpr std::int32_t kNoEdge = std::numeric_limits<std::int32_t>::max();
+constexpr std::int32_t kNoEdge = 1 << 30;
+
+using BitPair = std::uint64_t __attribute__((vector_size(16)));
 
 std::int64_t least(std::int64_t a, std::int64_t b) noexcept {
     return a < b ? a : b;
@@ -20,6 +25,19 @@ std::int64_t least(std::int64_t a, std::int64_t b) noexcept {
 
 std::int64_t most(std::int64_t a, std::int64_t b) noexcept {
     return a > b ? a : b;
+}
+
+// Place of the first of the largest volumes.
+std::int32_t first_largest(const double* volume) noexcept {
+    DoublePair most{0.0, 0.0};
+    for (std::int32_t i = 0; i < VolumeRuns::kEdges; i += 2) {
+        const auto pair = load_number<DoublePair>(volume + i);
+        most = pair > most ? pair : most;
+    }
+    const double largest = most[0] > most[1] ? most[0] : most[1];
+    std::int32_t place = 0;
+    while (volume[place] < largest) ++place;
+    return place;
 }
 
 // Bins to take from a run of `bins` to bring in `missing`, at least one.
@@ -42,6 +60,15 @@ void VolumeRuns::add(std::int32_t first, std::int32_t last, double added) noexce
     const std::int32_t begin = split(first);
     const std::int32_t end = split(last + 1);
     for (std::int32_t i = begin; i < end; ++i) volume[i] += added;
+}
+
+DoublePair VolumeRuns::bins_of_pair(std::int32_t i) const noexcept {
+    using Pair = std::int32_t __attribute__((vector_size(8)));
+    Pair from;
+    Pair to;
+    std::memcpy(&from, edge + i, sizeof from);
+    std::memcpy(&to, edge + i + 1, sizeof to);
+    return __builtin_convertvector(to - from, DoublePair);
 }
 
 // Makes a run begin at `bin` and answers which.
@@ -115,39 +142,73 @@ void VolumeProfile::update(std::int64_t high_ticks, std::int64_t low_ticks,
 }
 
 void VolumeProfile::measure() noexcept {
-    std::int32_t poc = 0;
-    for (std::int32_t i = 1; i < runs_.count(); ++i) {
-        if (runs_.volume[i] > runs_.volume[poc]) poc = i;
-    }
+    const std::int32_t poc = first_largest(runs_.volume);
     poc_volume_ = runs_.volume[poc];
     find_value_area(poc);
     find_nodes();
 }
 
-// Whole runs while they do not reach 70 %, then bins of the one that does.
+// The rest of POC's run, then whole runs while they do not reach 70 %, then bins of the one that
+// does.
 void VolumeProfile::find_value_area(std::int32_t poc) noexcept {
-    const std::int32_t* edge = runs_.edge;
-    const double* volume = runs_.volume;
+    // A run, and one at either end that is never taken.
+    struct Run {
+        std::int64_t
+            volume;    // the bits of a bin's: in the order of the numbers, as none is negative
+        double whole;  // all bins together
+    };
+    constexpr std::int32_t kEnds = 2;
+    Run with_ends[VolumeRuns::kEdges + 2 * kEnds];
+    Run* const run_at = with_ends + kEnds;
+    for (std::int32_t i = 0; i < VolumeRuns::kEdges; i += 2) {
+        const auto of_bin = load_number<DoublePair>(runs_.volume + i);
+        const DoublePair of_run = runs_.bins_of_pair(i) * of_bin;
+        run_at[i] = {std::bit_cast<std::int64_t>(of_bin[0]), of_run[0]};
+        run_at[i + 1] = {std::bit_cast<std::int64_t>(of_bin[1]), of_run[1]};
+    }
     const std::int32_t runs = runs_.count();
+    const Run end{-1, std::numeric_limits<double>::infinity()};
+    run_at[-2] = run_at[-1] = run_at[runs] = run_at[runs + 1] = end;
+
+    const std::int32_t* edge = runs_.edge;
     const double wanted = kValueArea * total_ - kWithin * total_;
-    double inside = volume[poc];
-    std::int32_t lowest = edge[poc];  // bins of the area so far
+    double inside = poc_volume_;
+    const std::int32_t rest = edge[poc + 1] - edge[poc] - 1;
+    const double all_rest = rest * poc_volume_;
+    std::int32_t lowest = edge[poc];
     std::int32_t highest = edge[poc];
-    std::int32_t up = poc + (edge[poc + 1] - edge[poc] == 1 ? 1 : 0);  // run of the bin above
-    std::int32_t down = poc - 1;                                       // and of the bin below
-    while (inside < wanted && (up < runs || down >= 0)) {              // a run a turn
-        const bool must_fall = up == runs;
-        const bool is_up = !must_fall && (down < 0 || volume[up] >= volume[down]);
-        const std::int32_t run = is_up ? up : down;
-        const std::int32_t bins = is_up ? edge[run + 1] - 1 - highest : lowest - edge[run];
-        const double all = bins * volume[run];
-        const std::int32_t taken =
-            inside + all < wanted ? bins : bins_for(wanted - inside, volume[run], bins);
-        inside += taken * volume[run];
-        highest += is_up ? taken : 0;
-        lowest -= is_up ? 0 : taken;
-        up += is_up && taken == bins ? 1 : 0;
-        down -= !is_up && taken == bins ? 1 : 0;
+    if (inside + all_rest < wanted) {
+        inside += all_rest;
+        std::int64_t up = poc + 1;  // run above the area
+        std::int64_t down = poc - 1;
+        std::int64_t above = run_at[up].volume;
+        std::int64_t below = run_at[down].volume;
+        // No jump within, which side has more is a coin toss; and what may come next is loaded
+        // before it is known.
+        for (;;) {
+            const std::int64_t next_above = run_at[up + 1].volume;
+            const std::int64_t next_below = run_at[down - 1].volume;
+            const std::int64_t falls = (above - below) >> 63;  // all bits or none
+            const std::int64_t run = up ^ ((up ^ down) & falls);
+            if (!(inside + run_at[run].whole < wanted)) break;
+            inside += run_at[run].whole;
+            up += 1 + falls;
+            down += falls;
+            above = next_above ^ ((next_above ^ above) & falls);
+            below ^= (below ^ next_below) & falls;
+        }
+        highest = edge[up] - 1;
+        lowest = edge[down + 1];
+        const bool is_up = above >= below;
+        const std::int64_t run = is_up ? up : down;
+        if (inside < wanted && run >= 0 && run < runs) {
+            const std::int32_t taken =
+                bins_for(wanted - inside, runs_.volume[run], edge[run + 1] - edge[run]);
+            highest += is_up ? taken : 0;
+            lowest -= is_up ? 0 : taken;
+        }
+    } else if (inside < wanted) {
+        highest += bins_for(wanted - inside, poc_volume_, rest);
     }
     const std::int32_t span = highest - lowest;
     // In bins: their width cancels. POC lies between both, so the quotient is in [-1, 1].
@@ -157,19 +218,26 @@ void VolumeProfile::find_value_area(std::int32_t poc) noexcept {
 // A bin has less volume than the one under it only where a run begins. No jumps: each condition is
 // a coin toss.
 void VolumeProfile::find_nodes() noexcept {
-    const std::int32_t* edge = runs_.edge;
-    const double* volume = runs_.volume;
     const std::int32_t runs = runs_.count();
+    const double* volume = runs_.volume;
     const double low = kLowVolume * poc_volume_;
-    node_count_ = 0;
-    for (std::int32_t i = 1; i < runs; ++i) {
-        // The last bin has 0 above it, but is none: only a run of more bins may be the last one.
-        const double above = volume[i + (edge[i + 1] - edge[i] == 1 ? 1 : 0)];
-        const bool is_interior = edge[i] + 1 != edge[runs];
-        const bool is_node =
-            is_interior & (volume[i] < volume[i - 1]) & (volume[i] <= above) & (volume[i] < low);
-        nodes_[node_count_] = i;
-        node_count_ += is_node ? 1 : 0;
+    BitPair bit{1U << 1U, 1U << 2U};
+    BitPair is_node{};  // by run
+    for (std::int32_t i = 1; i < VolumeRuns::kEdges - 1; i += 2) {
+        const auto under = load_number<DoublePair>(volume + i - 1);
+        const auto here = load_number<DoublePair>(volume + i);
+        const auto over = load_number<DoublePair>(volume + i + 1);
+        const auto is_low =
+            (here < under) & (here < low) & ((here <= over) | (runs_.bins_of_pair(i) > 1.0));
+        is_node |= reinterpret_cast<BitPair>(is_low) & bit;
+        bit <<= 2;
+    }
+    // The last bin is none.
+    const std::int32_t end = runs - (runs_.edge[runs] - runs_.edge[runs - 1] == 1 ? 1 : 0);
+    std::uint64_t left = (is_node[0] | is_node[1]) & ((std::uint64_t{1} << end) - 1);
+    for (node_count_ = 0; left != 0; left &= left - 1) {
+        nodes_[node_count_] = std::countr_zero(left);
+        ++node_count_;
     }
 }
 

@@ -96,7 +96,8 @@ class StrategicFeatures {
     void write_candle_columns(const ClosedBar& bar) noexcept;
     void prepare_clock(std::int64_t time_of_day_ns) noexcept;
     void write_clock_columns(std::int64_t local_ns) noexcept;
-    void write_volume_columns(const ClosedBar& bar) noexcept;
+    void write_mmd_column(const ClosedBar& bar) noexcept;
+    void write_profile_columns(const ClosedBar& bar) noexcept;
     void write_return_columns(double close) noexcept;
     void forget_returns() noexcept;
     [[nodiscard]] bool is_row_warm() const noexcept;

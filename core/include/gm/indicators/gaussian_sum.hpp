@@ -1,8 +1,9 @@
-// Sum of Gaussian kernels between one point and a run of points of four coordinates.
+// Sums of Gaussian kernels between one point and a run of points of four coordinates, in two parts.
 //
 // Coordinates are scaled so that the kernel is 2^-d, d the squared distance. Sums run in 16 lanes,
-// then a halving tree; every instruction set does the same fused operations in the same order and
-// gives the same bits. A kernel is right to 1e-15, for d beyond 1,000 it is some 1e-301.
+// by the place in the run, then a halving tree; every instruction set does the same fused
+// operations in the same order and gives the same bits. A kernel is right to 1e-15, for d beyond
+// 1,000 it is some 1e-301.
 #pragma once
 
 #include <cstdint>
@@ -22,16 +23,29 @@ struct GaussianPoints {
     std::int32_t count;
 };
 
-using GaussianSum = double (*)(const GaussianPoints& points, const double* point);
+// Over points [0, split) and over [split, count).
+struct GaussianSums {
+    double head;
+    double tail;
+};
+
+using GaussianSumsFunction = GaussianSums (*)(const GaussianPoints& points, std::int32_t split,
+                                              const double* point);
 
 // By the widest instruction set of this machine.
-[[nodiscard]] double gaussian_sum(const GaussianPoints& points, const double* point) noexcept;
+[[nodiscard]] GaussianSums gaussian_sums(const GaussianPoints& points, std::int32_t split,
+                                         const double* point) noexcept;
+
+[[nodiscard]] inline double gaussian_sum(const GaussianPoints& points,
+                                         const double* point) noexcept {
+    return gaussian_sums(points, points.count, point).head;
+}
 
 // By one instruction set; null where the build or the machine does not have it.
-[[nodiscard]] GaussianSum find_gaussian_sum(InstructionSet set) noexcept;
+[[nodiscard]] GaussianSumsFunction find_gaussian_sums(InstructionSet set) noexcept;
 
 // In files of their own; null where not built.
-[[nodiscard]] GaussianSum avx2_gaussian_sum() noexcept;
-[[nodiscard]] GaussianSum avx512_gaussian_sum() noexcept;
+[[nodiscard]] GaussianSumsFunction avx2_gaussian_sums() noexcept;
+[[nodiscard]] GaussianSumsFunction avx512_gaussian_sums() noexcept;
 
 }  // namespace gm

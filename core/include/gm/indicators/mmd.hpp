@@ -70,6 +70,9 @@ class Mmd {
         // Sum of kernels between a row and rows [first, end).
         [[nodiscard]] double kernels(const Row& row, std::int32_t first,
                                      std::int32_t end) const noexcept;
+        // And over [first, split) and [split, end).
+        [[nodiscard]] GaussianSums kernels(const Row& row, std::int32_t first, std::int32_t split,
+                                           std::int32_t end) const noexcept;
         void append(const Row& raw) noexcept;
     };
 

@@ -50,7 +50,9 @@ class Neighbours {
     }
 
  private:
-    static constexpr std::int32_t kPlaces = kNeighbourPoints + 1;  // one awaits its label
+    static constexpr std::int32_t kBlock = 8;  // places looked at together
+    // One awaits its label; whole blocks.
+    static constexpr std::int32_t kPlaces = (kNeighbourPoints / kBlock + 1) * kBlock;
 
     // A point found, as one number, smaller is better: the bits of its squared distance, then how
     // far its order is from the end of all orders, then its place.
@@ -65,8 +67,13 @@ class Neighbours {
     [[nodiscard]] double distance(const PlanePoint& point, std::int32_t place) const noexcept;
     [[nodiscard]] double reach(const PlanePoint& point) const noexcept;
     void find_nearest(const PlanePoint& point) noexcept;
-    void consider_block(const PlanePoint& point, std::int32_t first) noexcept;
-    void consider(std::int32_t place, double found) noexcept;
+    void scan(const PlanePoint& point, std::int32_t block, std::int32_t step) noexcept;
+    [[nodiscard]] bool is_beyond(const PlanePoint& point, std::int32_t place,
+                                 std::int32_t step) const noexcept;
+    [[nodiscard]] std::uint64_t look_at_block(const PlanePoint& point, std::int32_t first,
+                                              double* found) const noexcept;
+    void consider(std::uint64_t near, const double* found, std::int32_t first,
+                  std::int32_t step) noexcept;
 
     // By place, sorted by x. Points that count have orders in [first_order_, next_order_); the one
     // that awaits its label has next_order_, one that is too old stays until the next prepare().

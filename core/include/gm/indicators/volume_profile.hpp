@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "gm/indicators/lane_sum.hpp"
+
 namespace gm {
 
 inline constexpr std::int32_t kProfileBars = 20;
@@ -23,8 +25,10 @@ struct VolumeRuns {
     // Adds `volume` to each bin from first to last.
     void add(std::int32_t first, std::int32_t last, double volume) noexcept;
     [[nodiscard]] std::int32_t count() const noexcept { return edges - 1; }
+    // Bins of runs i and i + 1.
+    [[nodiscard]] DoublePair bins_of_pair(std::int32_t i) const noexcept;
 
-    std::int32_t edge[kEdges];  // kNoEdge behind the last
+    std::int32_t edge[kEdges + 2];  // kNoEdge behind the last
     std::int32_t edges;
     std::int32_t padding;
     double volume[kEdges];  // 0 behind the last run
