@@ -1,7 +1,7 @@
 """Closed 30-minute bar to appended row: the engine beside a NumPy streaming row. Target G9.
 
-Sketch: after prepare() there remain 599 Gaussian kernels of four coordinates, some 27 vector
-operations for eight of them: 75 vectors, 200-250 ns; a dozen logarithms and hyperbolic tangents of
+Sketch: after prepare() there remain 599 Gaussian kernels of four coordinates, some 21 vector
+operations for eight of them: 76 vectors, 350 ns; a dozen logarithms and hyperbolic tangents of
 15 ns; a profile of 39 runs, a strip of some 100 samples, a binary search: 0.6-1 µs in all. The peer
 pays some 120 NumPy calls of 0.3-5 µs, and on one bar in 46 a refit of 360,000 kernels; the engine
 sums that refit ahead, a forty-sixth a bar. Conditions: one core for both, blocks in turns (ABAB),
