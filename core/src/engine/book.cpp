@@ -15,7 +15,7 @@ void Engine::on_quote(const Quote& quote, std::int64_t ts_ns, Outputs& out) noex
 }
 
 void Engine::on_book_level(const Slot& input, Outputs& out) noexcept {
-    const auto level = input.as<BookLevel>();
+    const auto& level = input.view<BookLevel>();
     const std::int64_t ts_ns = input.header.source_ts_ns;
     if (level.instrument >= desks_.size()) return;
     Market& market = desks_[level.instrument].market;

@@ -187,7 +187,7 @@ bool Engine::is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept {
 }
 
 void Engine::on_trade(const Slot& input, Outputs& out) noexcept {
-    const auto trade = input.as<Trade>();
+    const auto& trade = input.view<Trade>();
     const std::int64_t ts_ns = input.header.source_ts_ns;
     if (!is_known(trade.instrument, ts_ns, out)) return;
     const QuarantineReason reason =

@@ -22,30 +22,12 @@ struct Order {
     }
 };
 
-// How many of the kNear levels from first on are worse than wanted: all are looked at, none waits
-// for another, where a search by halves waits for each of its five loads.
-[[nodiscard]] std::size_t count_worse(const PriceLevel* first, Order order,
-                                      std::int64_t wanted) noexcept {
-    using Two = std::int64_t __attribute__((vector_size(16)));
-    Two found{};
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < Book::kNear; i += 2) {
-        const Two prices{first[i].price_ticks, first[i + 1].price_ticks};
-        found -= (prices ^ order.flip) < wanted;
-    }
-    return static_cast<std::size_t>(found[0] + found[1]);
-}
-
-// The first level that is not worse than price, or the end. It is nearly always near the best
-// price; else, which half holds it nobody can foretell, so no step branches on it.
+// The first level that is not worse than price, or the end, among levels of any number. Which half
+// holds it nobody can foretell, so no step branches on it.
 [[nodiscard]] PriceLevel* find_level(PriceLevel* first, std::size_t count, Side side,
                                      std::int64_t price) noexcept {
     const Order order(side);
     const std::int64_t wanted = order(price);
-    PriceLevel* const near = first + count - Book::kNear;  // may begin before first: see open()
-    const std::size_t worse = count_worse(near, order, wanted);
-    if (worse > 0 || count <= Book::kNear) return near + worse;
-    count -= Book::kNear;
     while (count > 0) {
         const std::size_t half = (count + 1) / 2;
         first = order(first[half - 1].price_ticks) < wanted ? first + half : first;
@@ -75,16 +57,21 @@ void Book::reset(BookResetReason reason) noexcept {
     state_ = reason == BookResetReason::kSnapshot ? BookState::kFilling : BookState::kGapped;
 }
 
-void Book::set(Half& half, Side side, const BookLevel& level) noexcept {
+// What is not a new quantity of a level near the best price; `at` is right unless the kNear levels
+// behind the best are all better than this one.
+void Book::set_other(Half& half, Side side, const BookLevel& level, PriceLevel* at) noexcept {
     const std::int64_t price = level.price_ticks;
     if (half.is_cut && !is_better(side, price, half.cut_ticks)) return;
     PriceLevel* const first = half.slots.data() + kNear;
-    PriceLevel* const at = find_level(first, half.count, side, price);
-    const bool is_there = at != first + half.count && at->price_ticks == price;
-    if (is_there && level.quantity_lots != 0) {  // most of all changes
+    PriceLevel* const end = first + half.count;
+    if (at == end - kNear && half.count > kNear) {
+        at = find_level(first, half.count - kNear, side, price);
+    }
+    const bool is_there = at != end && at->price_ticks == price;
+    if (is_there && level.quantity_lots != 0) {
         at->quantity_lots = level.quantity_lots;
     } else if (is_there) {
-        std::copy(at + 1, first + half.count, at);
+        std::copy(at + 1, end, at);
         --half.count;
     } else if (level.quantity_lots != 0) {  // exchanges also take away what was never shown
         insert(half, at, {price, level.quantity_lots});

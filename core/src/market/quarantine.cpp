@@ -220,33 +220,40 @@ QuarantineReason BarCheck::judge_any_trade(const Trade& trade, std::int64_t ts_n
 }
 
 // A side without an order has neither price nor quantity.
-QuarantineReason BarCheck::judge_side(std::int64_t price_ticks, std::int64_t lots) const noexcept {
-    if (lots < 0) return QuarantineReason::kNegativeVolume;
-    if (lots == 0) {
-        return price_ticks == 0 ? QuarantineReason::kNone : QuarantineReason::kContradiction;
+QuarantineReason BarCheck::judge_side(Offer offer) const noexcept {
+    if (offer.lots < 0) return QuarantineReason::kNegativeVolume;
+    if (offer.lots == 0) {
+        return offer.price_ticks == 0 ? QuarantineReason::kNone : QuarantineReason::kContradiction;
     }
-    if (price_ticks <= price_floor_ticks_) return QuarantineReason::kBelowFloor;
-    if (!fits(price_ticks) || lots > kUnitsMax) return QuarantineReason::kOverflow;
+    if (offer.price_ticks <= price_floor_ticks_) return QuarantineReason::kBelowFloor;
+    if (!fits(offer.price_ticks) || offer.lots > kUnitsMax) return QuarantineReason::kOverflow;
     return QuarantineReason::kNone;
 }
 
-QuarantineReason BarCheck::judge_spread(const Quote& top) const noexcept {
-    const bool has_bid = top.bid_lots > 0;
-    const bool has_ask = top.ask_lots > 0;
-    if (has_bid && has_ask && top.bid_ticks > top.ask_ticks) return QuarantineReason::kCrossedBook;
-    if (has_bid && has_ask && top.bid_ticks == top.ask_ticks) return QuarantineReason::kLockedBook;
+QuarantineReason BarCheck::judge_spread(Offer bid, Offer ask) const noexcept {
+    const bool has_bid = bid.lots > 0;
+    const bool has_ask = ask.lots > 0;
+    if (has_bid && has_ask && bid.price_ticks > ask.price_ticks) {
+        return QuarantineReason::kCrossedBook;
+    }
+    if (has_bid && has_ask && bid.price_ticks == ask.price_ticks) {
+        return QuarantineReason::kLockedBook;
+    }
     if (!has_reference_) return QuarantineReason::kNone;
-    const bool is_far = (has_bid && top.bid_ticks > reference_ticks_ &&
-                         !is_within_band(top.bid_ticks, reference_ticks_)) ||
-                        (has_ask && top.ask_ticks < reference_ticks_ &&
-                         !is_within_band(top.ask_ticks, reference_ticks_));
+    const bool is_far = (has_bid && bid.price_ticks > reference_ticks_ &&
+                         !is_within_band(bid.price_ticks, reference_ticks_)) ||
+                        (has_ask && ask.price_ticks < reference_ticks_ &&
+                         !is_within_band(ask.price_ticks, reference_ticks_));
     return is_far ? QuarantineReason::kJumpBand : QuarantineReason::kNone;
 }
 
-QuarantineReason BarCheck::judge_any_top(Quote top) noexcept {
-    QuarantineReason fault = judge_side(top.bid_ticks, top.bid_lots);
-    if (fault == QuarantineReason::kNone) fault = judge_side(top.ask_ticks, top.ask_lots);
-    if (fault == QuarantineReason::kNone) fault = judge_spread(top);
+QuarantineReason BarCheck::judge_any_top(std::int64_t bid_ticks, std::int64_t ask_ticks,
+                                         std::int64_t bid_lots, std::int64_t ask_lots) noexcept {
+    const Offer bid{bid_ticks, bid_lots};
+    const Offer ask{ask_ticks, ask_lots};
+    QuarantineReason fault = judge_side(bid);
+    if (fault == QuarantineReason::kNone) fault = judge_side(ask);
+    if (fault == QuarantineReason::kNone) fault = judge_spread(bid, ask);
     return count_book_fault(fault);
 }
 
@@ -254,7 +261,7 @@ QuarantineReason BarCheck::judge_any_level(const BookLevel& level) noexcept {
     if (level.side > Side::kSell) return count_book_fault(QuarantineReason::kMalformed);
     // A price that is taken away must be one that could have been there.
     const std::int64_t lots = level.quantity_lots == 0 ? 1 : level.quantity_lots;
-    return count_book_fault(judge_side(level.price_ticks, lots));
+    return count_book_fault(judge_side({level.price_ticks, lots}));
 }
 
 QuarantineReason BarCheck::judge_any_book_time(std::int64_t ts_ns, std::int64_t after_ns,

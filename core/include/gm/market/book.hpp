@@ -45,7 +45,7 @@ class Book {
     // A snapshot begins, or something is missing.
     void reset(BookResetReason reason) noexcept;
     // The caller has checked price, quantity and side. True: the event is complete.
-    bool apply(const BookLevel& level) noexcept {
+    [[gnu::always_inline]] bool apply(const BookLevel& level) noexcept {
         // Changes of a book that was never seen whole do not make one.
         if (state_ == BookState::kSilent) state_ = BookState::kGapped;
         if (state_ == BookState::kGapped) return level.is_last != 0;
@@ -89,7 +89,37 @@ class Book {
         [[nodiscard]] bool is_exhausted() const noexcept { return is_cut && count == 0; }
     };
 
-    static void set(Half& half, Side side, const BookLevel& level) noexcept;
+    // How many of the kNear levels from first on are worse than price: all are looked at, none
+    // waits for another, where a search by halves waits for each of its five loads. Counted are
+    // those above a bound, for either side the same: asks above the price are worse, and bids that
+    // are not below it are not.
+    [[nodiscard]] static std::size_t count_worse(const PriceLevel* first, Side side,
+                                                 std::int64_t price) noexcept {
+        using Two = std::int64_t __attribute__((vector_size(16)));
+        const std::int64_t bid = side == Side::kBuy ? -1 : 0;
+        Two found[2] = {};
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < kNear; i += 2) {
+            const Two prices{first[i].price_ticks, first[i + 1].price_ticks};
+            found[i / 2 % 2] -= prices > price + bid;
+        }
+        const Two both = found[0] + found[1];
+        const std::int64_t above = both[0] + both[1];
+        return static_cast<std::size_t>((above ^ bid) + ((std::int64_t{kNear} + 1) & bid));
+    }
+    [[gnu::always_inline]] static void set(Half& half, Side side, const BookLevel& level) noexcept {
+        PriceLevel* const end = half.slots.data() + kNear + half.count;
+        PriceLevel* const near = end - kNear;  // may begin before the first level: see open()
+        const std::size_t worse = count_worse(near, side, level.price_ticks);
+        PriceLevel* const at = near + worse;
+        const bool is_far = worse == 0 || half.is_cut;
+        if (is_far || at == end || at->price_ticks != level.price_ticks ||
+            level.quantity_lots == 0) {
+            return set_other(half, side, level, at);
+        }
+        at->quantity_lots = level.quantity_lots;  // most of all changes
+    }
+    static void set_other(Half& half, Side side, const BookLevel& level, PriceLevel* at) noexcept;
     static void insert(Half& half, PriceLevel* at, PriceLevel level) noexcept;
 
     std::array<Half, 2> halves_;  // by Side

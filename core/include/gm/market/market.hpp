@@ -53,8 +53,8 @@ class Market {
                                             std::int64_t engine_ts_ns = kNoClock) noexcept;
     // One change of the book, which is looked at when its event is complete. A level that is
     // refused leaves a hole: gapped.
-    [[nodiscard]] QuarantineReason on_book_level(const BookLevel& level, std::int64_t ts_ns,
-                                                 std::int64_t engine_ts_ns = kNoClock) noexcept {
+    [[nodiscard, gnu::always_inline]] QuarantineReason on_book_level(
+        const BookLevel& level, std::int64_t ts_ns, std::int64_t engine_ts_ns = kNoClock) noexcept {
         // Levels are in the order of the exchange, whatever their stamps say.
         QuarantineReason fault = check_.judge_book_time(ts_ns, kNoTime, engine_ts_ns);
         if (fault == QuarantineReason::kNone) fault = check_.judge_level(level);

@@ -87,7 +87,8 @@ class BarCheck {
         const bool is_plain = top.bid_ticks < top.ask_ticks && is_near(top.bid_ticks) &&
                               is_near(top.ask_ticks) && top.bid_lots > 0 && top.ask_lots > 0 &&
                               is_quantity(top.bid_lots) && is_quantity(top.ask_lots);
-        return is_plain ? QuarantineReason::kNone : judge_any_top(top);
+        return is_plain ? QuarantineReason::kNone
+                        : judge_any_top(top.bid_ticks, top.ask_ticks, top.bid_lots, top.ask_lots);
     }
     // One price of the book; counted likewise.
     [[nodiscard]] QuarantineReason judge_level(const BookLevel& level) noexcept {
@@ -122,6 +123,11 @@ class BarCheck {
         bool is_trade;
     };
 
+    struct Offer {
+        std::int64_t price_ticks;
+        std::int64_t lots;
+    };
+
     // Nearly every event is good, and is found to be so by a few comparisons. What any of them
     // does not hold for is judged by the rules themselves.
     [[nodiscard]] bool is_near(std::int64_t price_ticks) const noexcept {
@@ -139,7 +145,10 @@ class BarCheck {
     void move_near() noexcept;
     [[nodiscard]] QuarantineReason judge_any_trade(const Trade& trade, std::int64_t ts_ns,
                                                    std::int64_t clock_ns) noexcept;
-    [[nodiscard]] QuarantineReason judge_any_top(Quote top) noexcept;
+    // One by one: what nearly always stays in registers is not written down to be handed over.
+    [[nodiscard]] QuarantineReason judge_any_top(std::int64_t bid_ticks, std::int64_t ask_ticks,
+                                                 std::int64_t bid_lots,
+                                                 std::int64_t ask_lots) noexcept;
     [[nodiscard]] QuarantineReason judge_any_level(const BookLevel& level) noexcept;
     [[nodiscard]] QuarantineReason judge_any_book_time(std::int64_t ts_ns, std::int64_t after_ns,
                                                        std::int64_t clock_ns) noexcept;
@@ -148,9 +157,8 @@ class BarCheck {
                                       std::int64_t of_ticks) const noexcept;
     [[nodiscard]] bool lies_within(const Prices& row, std::int64_t of_ticks) const noexcept;
     [[nodiscard]] bool agree(const Prices& a, const Prices& b) const noexcept;
-    [[nodiscard]] QuarantineReason judge_side(std::int64_t price_ticks,
-                                              std::int64_t lots) const noexcept;
-    [[nodiscard]] QuarantineReason judge_spread(const Quote& top) const noexcept;
+    [[nodiscard]] QuarantineReason judge_side(Offer offer) const noexcept;
+    [[nodiscard]] QuarantineReason judge_spread(Offer bid, Offer ask) const noexcept;
     QuarantineReason count_book_fault(QuarantineReason fault) noexcept;
     [[nodiscard]] QuarantineReason judge_values(const Prices& row, std::int64_t volume_lots,
                                                 std::int64_t stamp_ns,

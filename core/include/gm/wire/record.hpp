@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <type_traits>
 
 namespace gm {
@@ -114,6 +115,14 @@ struct SlotTrailer {
 };
 static_assert(sizeof(SlotTrailer) == 24);
 
+// A payload where it lies, as the struct that was copied there: a copy of it for the sake of two
+// fields is 64 bytes, written and then waited for. `payload` is aligned to 8.
+template <typename P>
+[[nodiscard]] inline const P& view_payload(const std::uint8_t* payload) noexcept {
+    static_assert(sizeof(P) == kPayloadSize && alignof(P) <= 8 && std::is_trivially_copyable_v<P>);
+    return *std::launder(reinterpret_cast<const P*>(payload));
+}
+
 struct alignas(kCacheLineSize) Slot {
     RecordHeader header;
     std::uint8_t payload[kPayloadSize];
@@ -128,9 +137,14 @@ struct alignas(kCacheLineSize) Slot {
         std::memcpy(&value, payload, sizeof value);
         return value;
     }
+    // While the slot stays as it is.
+    template <typename P>
+    [[nodiscard]] const P& view() const noexcept {
+        return view_payload<P>(payload);
+    }
 };
 static_assert(sizeof(Slot) == 128 && alignof(Slot) == kCacheLineSize);
-static_assert(offsetof(Slot, trailer) == 104);
+static_assert(offsetof(Slot, payload) % 8 == 0 && offsetof(Slot, trailer) == 104);
 static_assert(std::is_trivially_copyable_v<Slot>);
 
 // A slot with header and payload set and an empty trailer.
