@@ -11,8 +11,6 @@ namespace {
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 constexpr std::int64_t kSlippageTicksMax = 1'000'000;
 constexpr std::int64_t kCommissionMicrosMax = 1'000'000'000'000;  // a million a lot
-constexpr std::int64_t kHoleNsMax =
-    std::int64_t{10} * 86'400 * kNsPerSecond;  // as check_file_stamps
 constexpr std::int64_t kLatencyNsMax = std::int64_t{366} * 86'400 * kNsPerSecond;
 
 Failure check_range(const char* key, std::int64_t value, std::int64_t max) {
@@ -54,30 +52,11 @@ bool is_row_type(std::uint32_t type) noexcept {
            type == static_cast<std::uint32_t>(RecordType::kQuarantine) || is_book(type);
 }
 
-// When a row that is no bar comes in; its own stamp where that does not fit.
-std::int64_t arrival_of(const TapeRow& row) noexcept {
-    std::int64_t arrival = 0;
-    const std::int64_t delay_ns = std::int64_t{row.delay_us} * 1000;
-    return add_overflows(row.ts_ns, delay_ns, arrival) ? row.ts_ns : arrival;
-}
-
 // When the bar of a row ends; its start where that does not fit.
 std::int64_t end_of(const BarClose& bar) noexcept {
     std::int64_t end = 0;
     return add_overflows(bar.start_ts_ns, bar.duration_s * kNsPerSecond, end) ? bar.start_ts_ns
                                                                               : end;
-}
-
-std::int64_t first_ts_ns(std::span<const TapeRow> tape) noexcept {
-    for (const TapeRow& row : tape) {
-        if (static_cast<RecordType>(row.type) == RecordType::kTrade || is_book(row.type)) {
-            return arrival_of(row);
-        }
-        if (static_cast<RecordType>(row.type) == RecordType::kBarClose) {
-            return row.as<BarClose>().start_ts_ns;
-        }
-    }
-    return 0;
 }
 
 BarOpen open_of(const BarClose& bar) noexcept {
@@ -88,29 +67,6 @@ BarOpen open_of(const BarClose& bar) noexcept {
     open.instrument = bar.instrument;
     open.flags = bar.flags;
     return open;
-}
-
-struct FeedStamps {
-    std::int64_t source_ts_ns;
-    std::int64_t now_ns;
-};
-
-// Stamped with the venue's time, so that a bar with an absurd start moves nobody's clock; what is
-// no bar has no other place for its own stamp. Written in place, and once: a copy of what was just
-// written piece by piece would wait for the pieces (20 of 75 ns a trade).
-inline void write_feed(std::uint64_t sequence, RecordType type, const void* payload,
-                       const FeedStamps& stamps, Slot& out) noexcept {
-    out.header = {kMagic,
-                  kSchema,
-                  static_cast<std::uint16_t>(type),
-                  1,
-                  static_cast<std::uint16_t>(Source::kVenueFeed),
-                  0,
-                  sequence,
-                  stamps.source_ts_ns,
-                  stamps.now_ns};
-    std::memcpy(out.payload, payload, kPayloadSize);
-    out.trailer = {};
 }
 
 }  // namespace
@@ -159,6 +115,18 @@ Failure Venue::open(const VenueSettings& settings, const Instrument& instrument,
     return ok();
 }
 
+std::int64_t Venue::first_ts_ns(std::span<const TapeRow> tape) noexcept {
+    for (const TapeRow& row : tape) {
+        if (static_cast<RecordType>(row.type) == RecordType::kTrade || is_book(row.type)) {
+            return arrival_of(row);
+        }
+        if (static_cast<RecordType>(row.type) == RecordType::kBarClose) {
+            return row.as<BarClose>().start_ts_ns;
+        }
+    }
+    return 0;
+}
+
 Failure Venue::failure() const {
     switch (status_) {
         case Status::kOk: return ok();
@@ -197,35 +165,21 @@ std::int64_t Venue::next_feed_ts_ns() const noexcept {
 
 // ---- feed
 
-bool Venue::next_feed(Slot& out) noexcept {
-    if (!working_.empty()) {
-        // Each turn fills or expires one order.
-        for (std::size_t turns = 2 * working_.size() + 1; turns > 0 && match_next(); --turns) {
-        }
+void Venue::finish_event() noexcept {
+    // Each turn fills or expires one order.
+    for (std::size_t turns = 2 * working_.size() + 1; turns > 0 && match_next(); --turns) {
     }
-    if (has_ended_ || status_ != Status::kOk) return false;
-    if (!working_.empty()) forget_ended();
-    if (row_ == tape_.size()) {
-        has_ended_ = true;
-        publish(RecordType::kEnd, row_, out);
-        return true;
-    }
-    switch (static_cast<RecordType>(tape_[row_].type)) {
-        case RecordType::kBarClose: publish_bar(out); break;
-        case RecordType::kTrade: publish_trade(out); break;
-        case RecordType::kQuote:
-        case RecordType::kBookLevel:
-        case RecordType::kBookReset:
-            pass_time(arrival_of(tape_[row_]));
-            publish_row(out);
-            break;
-        default:
-            check_.count_refused_row(
-                static_cast<QuarantineReason>(tape_[row_].as<Quarantine>().reason));
-            publish(RecordType::kQuarantine, row_++, out);
-            break;
-    }
-    return true;
+    if (!has_ended_ && status_ == Status::kOk) forget_ended();
+}
+
+void Venue::publish_end(Slot& out) noexcept {
+    has_ended_ = true;
+    publish(RecordType::kEnd, row_, out);
+}
+
+void Venue::publish_refusal(Slot& out) noexcept {
+    check_.count_refused_row(static_cast<QuarantineReason>(tape_[row_].as<Quarantine>().reason));
+    publish(RecordType::kQuarantine, row_++, out);
 }
 
 void Venue::publish_bar(Slot& out) noexcept {
@@ -248,53 +202,21 @@ void Venue::publish_bar(Slot& out) noexcept {
     publish(RecordType::kBarOpen, row_, out);
 }
 
-void Venue::publish_trade(Slot& out) noexcept {
-    const TapeRow& row = tape_[row_];
-    const auto trade = row.as<Trade>();
-    const bool is_good = check_.judge_trade(trade, row.ts_ns) == QuarantineReason::kNone;
-    if (is_good) {
-        event_ = {MarketEventKind::kTrade, trade.price_ticks, trade.price_ticks, trade.price_ticks};
-        begin_event(MarketEventKind::kTrade, arrival_of(row));
-    } else {
-        ++refused_rows_;
-        pass_time(arrival_of(row));
-    }
-    publish_row(out);
-    if (!is_good && can_repeat_) feed_.back().is_refused = true;
+void Venue::publish_refused_trade(const TapeRow& row, Slot& out) noexcept {
+    ++refused_rows_;
+    pass_time(arrival_of(row));
+    publish_row(row, out);
+    if (can_repeat_) feed_.back().is_refused = true;
 }
 
-// The engine holds a row's stamp against this time, so a refused row must move it like any other:
-// else rows beyond the jump band would look like rows from the future. A stamp that a hole of the
-// longest believed size cannot explain moves nothing.
-void Venue::pass_time(std::int64_t ts_ns) noexcept {
-    std::int64_t ahead_ns = 0;
-    if (!sub_overflows(ts_ns, now_ns_, ahead_ns) && ahead_ns > 0 && ahead_ns <= kHoleNsMax) {
-        now_ns_ = ts_ns;
-    }
-}
-
-void Venue::begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept {
-    event_.kind = kind;
-    now_ns_ = std::max(now_ns_, ts_ns);
-    ++events_;
-    pass_ = 0;
-    cursor_ = 0;
-    has_stop_filled_ = false;
+void Venue::remember_row(const TapeRow& row) noexcept {
+    feed_.push_back({now_ns_, static_cast<std::uint32_t>(row_), static_cast<RecordType>(row.type)});
 }
 
 void Venue::publish(RecordType type, std::size_t row, Slot& out) noexcept {
     const FeedMark mark{now_ns_, static_cast<std::uint32_t>(row), type};
     if (can_repeat_) feed_.push_back(mark);
     make_feed(++feed_sequence_, mark, out);
-}
-
-// A row that goes out as it came in: ticks.
-void Venue::publish_row(Slot& out) noexcept {
-    const TapeRow& row = tape_[row_];
-    const auto type = static_cast<RecordType>(row.type);
-    if (can_repeat_) feed_.push_back({now_ns_, static_cast<std::uint32_t>(row_), type});
-    write_feed(++feed_sequence_, type, row.payload, {row.ts_ns, now_ns_}, out);
-    ++row_;
 }
 
 void Venue::make_feed(std::uint64_t sequence, const FeedMark& mark, Slot& out) const noexcept {

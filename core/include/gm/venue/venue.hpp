@@ -14,11 +14,14 @@
 // feed and meets no order. After the last row every open order expires, then END.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
+#include "gm/base/checked.hpp"
 #include "gm/base/status.hpp"
 #include "gm/market/instrument.hpp"
 #include "gm/market/quarantine.hpp"
@@ -63,7 +66,28 @@ class Venue {
 
     // The next feed event, numbered from 1. False after END, and after a failure. What is left of
     // the event before is matched first, if the driver did not ask for it.
-    [[nodiscard]] bool next_feed(Slot& out) noexcept;
+    [[nodiscard]] bool next_feed(Slot& out) noexcept {
+        if (!working_.empty()) finish_event();
+        if (has_ended_ || status_ != Status::kOk) return false;
+        if (row_ == tape_.size()) {
+            publish_end(out);
+            return true;
+        }
+        const TapeRow& row = tape_[row_];
+        __builtin_prefetch(&tape_[std::min(row_ + kRowsAhead, tape_.size() - 1)]);
+        switch (static_cast<RecordType>(row.type)) {
+            case RecordType::kTrade: publish_trade(row, out); break;
+            case RecordType::kQuote:
+            case RecordType::kBookLevel:
+            case RecordType::kBookReset:
+                pass_time(arrival_of(row));
+                publish_row(row, out);
+                break;
+            case RecordType::kBarClose: publish_bar(out); break;
+            default: publish_refusal(out); break;
+        }
+        return true;
+    }
     // The reply after number `after`. Goes on matching the event when all replies were given.
     [[nodiscard]] bool next_reply(std::uint64_t after, Slot& out) noexcept {
         return may_reply(after) && match_reply(after, out);
@@ -124,15 +148,83 @@ class Venue {
         std::uint64_t opens_within;  // it meets a range when at least these have been
         std::int64_t due_ts_ns;      // it meets a trade from then on
     };
-    static constexpr int kPasses = 2;  // stops and market orders, then limits
+    static constexpr int kPasses = 2;              // stops and market orders, then limits
+    static constexpr std::size_t kRowsAhead = 32;  // of the tape: read before they are needed
+    static constexpr std::int64_t kHoleNsMax =
+        std::int64_t{10} * 86'400 * 1'000'000'000;  // as check_file_stamps
 
-    void pass_time(std::int64_t ts_ns) noexcept;
-    void begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept;
+    struct FeedStamps {
+        std::int64_t source_ts_ns;
+        std::int64_t now_ns;
+    };
+
+    // When a row that is no bar comes in; its own stamp where that does not fit.
+    [[nodiscard]] static std::int64_t arrival_of(const TapeRow& row) noexcept {
+        std::int64_t arrival = 0;
+        const std::int64_t delay_ns = std::int64_t{row.delay_us} * 1000;
+        return add_overflows(row.ts_ns, delay_ns, arrival) ? row.ts_ns : arrival;
+    }
+    [[nodiscard]] static std::int64_t first_ts_ns(std::span<const TapeRow> tape) noexcept;
+    // Stamped with the venue's time, so that a bar with an absurd start moves nobody's clock; what
+    // is no bar has no other place for its own stamp. Written in place, and once: a copy of what
+    // was just written piece by piece would wait for the pieces (20 of 75 ns a trade).
+    static void write_feed(std::uint64_t sequence, RecordType type, const void* payload,
+                           const FeedStamps& stamps, Slot& out) noexcept {
+        out.header = {kMagic,
+                      kSchema,
+                      static_cast<std::uint16_t>(type),
+                      1,
+                      static_cast<std::uint16_t>(Source::kVenueFeed),
+                      0,
+                      sequence,
+                      stamps.source_ts_ns,
+                      stamps.now_ns};
+        std::memcpy(out.payload, payload, kPayloadSize);
+        out.trailer = {};
+    }
+    // The engine holds a row's stamp against this time, so a refused row must move it like any
+    // other: else rows beyond the jump band would look like rows from the future. A stamp that a
+    // hole of the longest believed size cannot explain moves nothing.
+    void pass_time(std::int64_t ts_ns) noexcept {
+        std::int64_t ahead_ns = 0;
+        if (!sub_overflows(ts_ns, now_ns_, ahead_ns) && ahead_ns > 0 && ahead_ns <= kHoleNsMax) {
+            now_ns_ = ts_ns;
+        }
+    }
+    void begin_event(MarketEventKind kind, std::int64_t ts_ns) noexcept {
+        event_.kind = kind;
+        now_ns_ = std::max(now_ns_, ts_ns);
+        ++events_;
+        pass_ = 0;
+        cursor_ = 0;
+        has_stop_filled_ = false;
+    }
+    // A row that goes out as it came in: ticks.
+    void publish_row(const TapeRow& row, Slot& out) noexcept {
+        if (can_repeat_) remember_row(row);
+        ++feed_sequence_;
+        ++row_;
+        write_feed(feed_sequence_, static_cast<RecordType>(row.type), row.payload,
+                   {row.ts_ns, now_ns_}, out);
+    }
+    void publish_trade(const TapeRow& row, Slot& out) noexcept {
+        const auto& trade = view_payload<Trade>(row.payload);
+        const std::int64_t price = trade.price_ticks;
+        if (check_.judge_trade(trade, row.ts_ns) != QuarantineReason::kNone) {
+            return publish_refused_trade(row, out);
+        }
+        event_ = {MarketEventKind::kTrade, price, price, price};
+        begin_event(MarketEventKind::kTrade, arrival_of(row));
+        publish_row(row, out);
+    }
+    void publish_refused_trade(const TapeRow& row, Slot& out) noexcept;
+    void remember_row(const TapeRow& row) noexcept;
     void publish(RecordType type, std::size_t row, Slot& out) noexcept;
-    void publish_row(Slot& out) noexcept;
     void make_feed(std::uint64_t sequence, const FeedMark& mark, Slot& out) const noexcept;
     void publish_bar(Slot& out) noexcept;
-    void publish_trade(Slot& out) noexcept;
+    void publish_refusal(Slot& out) noexcept;
+    void publish_end(Slot& out) noexcept;
+    void finish_event() noexcept;
 
     [[nodiscard]] bool match_reply(std::uint64_t after, Slot& out) noexcept;
     [[nodiscard]] bool match_next() noexcept;
