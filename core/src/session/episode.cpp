@@ -70,7 +70,6 @@ void Episode::observe(const ObservationRow& out) const noexcept {
 }
 
 EpisodeRecord Episode::record() {
-    session_.catch_up();
     const auto records = session_.records();
     const Ledger& ledger = session_.venue().ledger();
     EpisodeRecord out;

@@ -190,7 +190,9 @@ inline void Session::step_venue(Slot& input) noexcept {
     now_ns_ = std::max(now_ns_, input.header.receive_ts_ns);
     if (input.header.receive_ts_ns != now_ns_) input.header.receive_ts_ns = now_ns_;
     if (engine_->next_deadline_ns() >= now_ns_) [[likely]] {
+        const std::uint64_t first = ring_.next_sequence();
         engine_->step(input, *outputs_);
+        keep_records(first);
     } else {
         step_behind_timers(input);
     }
@@ -250,19 +252,32 @@ void Session::step_io(RecordType type, const P& payload) noexcept {
 
 void Session::step(const Slot& input) noexcept {
     make_room();
+    const std::uint64_t first = ring_.next_sequence();
     if (static_cast<Source>(input.header.source) == Source::kIo) {
         gm::step_io(*engine_, input, io_sequence_, *outputs_);
     } else {
         engine_->step(input, *outputs_);
+    }
+    keep_records(first);
+}
+
+// What one step has written. Nearly always that is a row of the tape and nothing else, which is
+// seen while it lies in the nearest cache.
+inline void Session::keep_records(std::uint64_t first_sequence) {
+    const bool is_one = ring_.next_sequence() == first_sequence + 1;
+    if (!is_one || !is_data(ring_.record(first_sequence).type())) keep_records_from(first_sequence);
+}
+
+void Session::keep_records_from(std::uint64_t first_sequence) {
+    if (!keeps_records_) return;
+    for (std::uint64_t i = first_sequence; i < ring_.next_sequence(); ++i) {
+        if (!is_data(ring_.record(i).type())) records_.push_back(ring_.record(i));
     }
 }
 
 void Session::drain() {
     for (auto written = ring_.front(); !written.empty(); written = ring_.front()) {
         if (has_segments_ && failure_.is_ok()) failure_ = segments_.append(written);
-        for (const Slot& slot : written) {
-            if (keeps_records_ && !is_data(slot.type())) records_.push_back(slot);
-        }
         ring_.pop(written.size());
     }
 }

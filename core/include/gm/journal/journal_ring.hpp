@@ -72,21 +72,26 @@ class JournalRing {
     void append(const Slot& slot, std::uint64_t input_sequence) noexcept {
         if (!has_room(1)) __builtin_trap();
         Slot& place = slots_[position_ & mask_];
+        const std::uint64_t sequence = position_ + 1;
         if (&place != &slot) std::memcpy(static_cast<void*>(&place), &slot, kRecordSize);
         place.trailer.input_sequence = input_sequence;
-        place.trailer.journal_sequence = position_ + 1;
+        place.trailer.journal_sequence = sequence;
         place.trailer.crc32c = 0;
         // Recovery pairs with this release: it trusts a record only by its commit word.
         std::atomic_ref(place.trailer.commit)
-            .store(commit_word(position_ + 1), std::memory_order_release);
-        position_ += 1;
+            .store(commit_word(sequence), std::memory_order_release);
+        position_ = sequence;
         // Pairs with the acquire in front().
-        std::atomic_ref(header_->published).store(position_, std::memory_order_release);
+        std::atomic_ref(header_->published).store(sequence, std::memory_order_release);
     }
 
     // Engine thread, with room for one: where the next record goes. One that was made there is
     // appended without a copy.
     [[nodiscard]] Slot& next_place() noexcept { return slots_[position_ & mask_]; }
+    // Engine thread: one that was appended and surely not drained since.
+    [[nodiscard]] const Slot& record(std::uint64_t sequence) const noexcept {
+        return slots_[(sequence - 1) & mask_];
+    }
     // Engine thread: how many records surely fit.
     [[nodiscard]] std::size_t free() noexcept {
         // Pairs with the release in pop(): the journal thread has left those slots.

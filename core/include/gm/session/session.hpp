@@ -19,7 +19,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "gm/base/status.hpp"
 #include "gm/engine/engine.hpp"
@@ -30,6 +29,7 @@
 #include "gm/ring/spsc_ring.hpp"
 #include "gm/session/kernel_host.hpp"
 #include "gm/session/kernel_library.hpp"
+#include "gm/session/record_list.hpp"
 #include "gm/venue/venue.hpp"
 
 namespace gm {
@@ -91,9 +91,7 @@ class Session {
     [[nodiscard]] const KernelHost& kernels() const noexcept { return kernels_; }
     // The journal so far without the feed's data: inputs of io and venue, decisions, orders,
     // positions, refusals. Grows with what the run does, not with what it reads.
-    [[nodiscard]] std::span<const Slot> records() const noexcept { return records_; }
-    // records() lag behind until the end of a run, or this.
-    void catch_up() { drain(); }
+    [[nodiscard]] std::span<const Slot> records() const noexcept { return records_.records(); }
     // All records of the journal, kept or not.
     [[nodiscard]] std::uint64_t journal_records() const noexcept { return ring_.drained(); }
 
@@ -114,6 +112,8 @@ class Session {
     [[nodiscard]] inline bool play_event() noexcept;
     void play_replies() noexcept;
     inline void make_room() noexcept;
+    inline void keep_records(std::uint64_t first_sequence);
+    void keep_records_from(std::uint64_t first_sequence);
     void drain();
     void end_if_over();
     Failure finish();
@@ -134,7 +134,7 @@ class Session {
     bool is_over_ = false;
     bool has_waiting_ = false;
     Slot waiting_{};  // the input before which a timer has asked
-    std::vector<Slot> records_;
+    RecordList records_;
     SessionEvent connection_{};
     std::uint64_t io_sequence_ = 0;
     std::int64_t now_ns_ = 0;  // simulated: the latest stamp that the venue has given
