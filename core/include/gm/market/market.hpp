@@ -36,8 +36,8 @@ class Market {
     [[nodiscard]] QuarantineReason on_close(const BarClose& bar,
                                             std::int64_t engine_ts_ns = kNoClock) noexcept;
     // ts_ns: when the exchange says that it happened.
-    [[nodiscard]] QuarantineReason on_trade(const Trade& trade, std::int64_t ts_ns,
-                                            std::int64_t engine_ts_ns = kNoClock) noexcept {
+    [[nodiscard, gnu::always_inline]] QuarantineReason on_trade(
+        const Trade& trade, std::int64_t ts_ns, std::int64_t engine_ts_ns = kNoClock) noexcept {
         const QuarantineReason fault = check_.judge_trade(trade, ts_ns, engine_ts_ns);
         if (fault != QuarantineReason::kNone) return fault;
         is_tick_feed_ = true;

@@ -74,7 +74,9 @@ class Venue {
             return true;
         }
         const TapeRow& row = tape_[row_];
-        __builtin_prefetch(&tape_[std::min(row_ + kRowsAhead, tape_.size() - 1)]);
+        const TapeRow& later = tape_[std::min(row_ + kRowsAhead, tape_.size() - 1)];
+        __builtin_prefetch(&later.payload);
+        __builtin_prefetch(&later.type);
         switch (static_cast<RecordType>(row.type)) {
             case RecordType::kTrade: publish_trade(row, out); break;
             case RecordType::kQuote:
