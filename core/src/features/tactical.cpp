@@ -32,10 +32,10 @@ void TacticalFeatures::update(const ClosedBar& bar) noexcept {
     const bool is_positive = bar.low_ticks > 0;
     const bool is_momentum_warm = closes_.is_full();
     for (double& value : row_) value = 0.0;
-    write_gap_columns(bar);
+    const Gap* const nearest = write_gap_columns(bar);
     write_volume_ratio(bar);
     if (is_positive) {
-        write_price_columns(static_cast<double>(bar.close_ticks));
+        write_price_columns(static_cast<double>(bar.close_ticks), nearest);
     } else {
         closes_.clear();
     }
@@ -43,7 +43,7 @@ void TacticalFeatures::update(const ClosedBar& bar) noexcept {
     rows_.append(row_, atr_.is_warm() && fvg_.is_warm() && is_momentum_warm);
 }
 
-void TacticalFeatures::write_gap_columns(const ClosedBar& bar) noexcept {
+const Gap* TacticalFeatures::write_gap_columns(const ClosedBar& bar) noexcept {
     const double high = static_cast<double>(bar.high_ticks);
     const double low = static_cast<double>(bar.low_ticks);
     const double close = static_cast<double>(bar.close_ticks);
@@ -54,14 +54,16 @@ void TacticalFeatures::write_gap_columns(const ClosedBar& bar) noexcept {
     row_[kFvgBullishActive] = fvg_.has_live(1) ? 1.0 : 0.0;
     row_[kFvgBearishActive] = fvg_.has_live(-1) ? 1.0 : 0.0;
     row_[kFvgMitigationSignal] = fvg_.signal();
-    if (const Gap* gap = fvg_.nearest(close)) row_[kFvgAge] = elementary::exp(-0.1 * gap->age);
+    const Gap* const nearest = fvg_.nearest(close);
+    if (nearest != nullptr) row_[kFvgAge] = elementary::exp(-0.1 * nearest->age);
+    return nearest;
 }
 
 // What is measured in parts of a price: only where it is positive.
-void TacticalFeatures::write_price_columns(double close) noexcept {
+void TacticalFeatures::write_price_columns(double close, const Gap* nearest) noexcept {
     signal_size_ = fvg_.mitigated_ticks() / close;
-    if (const Gap* gap = fvg_.nearest(close)) {
-        const double level = (gap->low_ticks + gap->high_ticks) / 2.0;
+    if (nearest != nullptr) {
+        const double level = (nearest->low_ticks + nearest->high_ticks) / 2.0;
         row_[kFvgNearestLevel] = std::clamp(100.0 * (level - close) / close, -2.0, 2.0) / 2.0;
     }
     if (closes_.is_full()) {

@@ -60,9 +60,10 @@ class TacticalFeatures {
  private:
     static constexpr std::int32_t kMomentumBars = 5;
 
-    void write_gap_columns(const ClosedBar& bar) noexcept;
+    // The gap that is nearest to the close, or null.
+    const Gap* write_gap_columns(const ClosedBar& bar) noexcept;
     void write_volume_ratio(const ClosedBar& bar) noexcept;
-    void write_price_columns(double close) noexcept;
+    void write_price_columns(double close, const Gap* nearest) noexcept;
 
     Atr atr_{};
     Fvg fvg_{};

@@ -112,9 +112,14 @@ class Fvg {
 
     void detect(double high, double low, double atr) noexcept {
         const double* bodies = bodies_.last(kFvgBodies + 1);
-        double sum = 0.0;  // of whole ticks: exact in any order
-        for (std::int32_t i = 0; i < kFvgBodies; ++i) sum += bodies[i];
-        if (!(bodies[kFvgBodies] > kFvgBodyRatio * (sum / kFvgBodies))) return;
+        double even = 0.0;  // of whole ticks: exact in any order
+        double odd = 0.0;
+        static_assert(kFvgBodies % 2 == 0);
+        for (std::int32_t i = 0; i < kFvgBodies; i += 2) {
+            even += bodies[i];
+            odd += bodies[i + 1];
+        }
+        if (!(bodies[kFvgBodies] > kFvgBodyRatio * ((even + odd) / kFvgBodies))) return;
         const double scaled = kFvgAtrRatio * atr;
         const double width_min = scaled > kFvgTicksMin ? scaled : kFvgTicksMin;
         if (low - high_2_ >= width_min) {
