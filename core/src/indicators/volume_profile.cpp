@@ -101,7 +101,7 @@ void VolumeProfile::add(const Bar& bar, const Grid& grid, VolumeRuns& runs) noex
 void VolumeProfile::prepare() noexcept {
     if (is_prepared_ != 0) return;
     is_prepared_ = 1;
-    known_.clear();
+    runs_.clear();
     known_total_ = 0.0;
     if (count_ < kProfileBars - 1) return;
     const auto known = [this](std::int32_t i) -> const Bar& {
@@ -111,7 +111,7 @@ void VolumeProfile::prepare() noexcept {
     for (std::int32_t i = 0; i < kProfileBars - 1; ++i) known_grid_ = known_grid_.with(known(i));
     for (std::int32_t i = 0; i < kProfileBars - 1; ++i) {
         known_total_ += known(i).volume_lots;
-        add(known(i), known_grid_, known_);
+        add(known(i), known_grid_, runs_);
     }
 }
 
@@ -130,7 +130,6 @@ void VolumeProfile::update(std::int64_t high_ticks, std::int64_t low_ticks,
                                (grid_.width_ticks == 1 || grid_.low_ticks == known_grid_.low_ticks);
     if (has_same_bins) {
         grid_.low_ticks = known_grid_.low_ticks;
-        runs_ = known_;
         add(bar, grid_, runs_);
     } else {
         runs_.clear();
@@ -236,26 +235,25 @@ void VolumeProfile::find_nodes() noexcept {
     const std::int32_t end = runs - (runs_.edge[runs] - runs_.edge[runs - 1] == 1 ? 1 : 0);
     std::uint64_t left = (is_node[0] | is_node[1]) & ((std::uint64_t{1} << end) - 1);
     for (node_count_ = 0; left != 0; left &= left - 1) {
-        nodes_[node_count_] = std::countr_zero(left);
+        const std::int32_t run = std::countr_zero(left);
+        nodes_[node_count_] = {grid_.low_ticks + runs_.edge[run] * grid_.width_ticks, volume[run]};
         ++node_count_;
     }
 }
 
 VolumeNode VolumeProfile::nearest_node(std::int64_t price_ticks) const noexcept {
     std::int64_t nearest_ticks = std::numeric_limits<std::int64_t>::max();
-    std::int32_t nearest = -1;
-    std::int64_t nearest_price = 0;
+    Node nearest{};
     for (std::int32_t i = 0; i < node_count_; ++i) {
-        const std::int64_t price = grid_.low_ticks + runs_.edge[nodes_[i]] * grid_.width_ticks;
-        const std::int64_t above = price - price_ticks;
+        const std::int64_t above = nodes_[i].price_ticks - price_ticks;
         const std::int64_t ticks = above < 0 ? -above : above;
         const bool is_nearer = ticks < nearest_ticks;
-        nearest = is_nearer ? nodes_[i] : nearest;
-        nearest_price = is_nearer ? price : nearest_price;
+        nearest.price_ticks = is_nearer ? nodes_[i].price_ticks : nearest.price_ticks;
+        nearest.volume_lots = is_nearer ? nodes_[i].volume_lots : nearest.volume_lots;
         nearest_ticks = is_nearer ? ticks : nearest_ticks;
     }
-    if (nearest < 0) return {0, 0.0};
-    return {nearest_price, 1.0 - runs_.volume[nearest] / poc_volume_};
+    if (node_count_ == 0) return {0, 0.0};
+    return {nearest.price_ticks, 1.0 - nearest.volume_lots / poc_volume_};
 }
 
 }  // namespace gm

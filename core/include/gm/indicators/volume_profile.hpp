@@ -63,6 +63,10 @@ class VolumeProfile {
         std::int64_t low_ticks;
         double volume_lots;
     };
+    struct Node {
+        std::int64_t price_ticks;
+        double volume_lots;
+    };
     // Where bins lie.
     struct Grid {
         std::int64_t low_ticks;   // lowest price of the bars
@@ -87,13 +91,12 @@ class VolumeProfile {
     std::int32_t count_ = 0;       // at most kProfileBars
     double known_total_ = 0.0;     // volume of the known bars that stay
     Grid known_grid_{};
-    VolumeRuns known_{};
 
     double total_ = 0.0;
     Grid grid_{};
-    VolumeRuns runs_{};
+    VolumeRuns runs_{};  // after prepare() of the known bars alone
     double skew_ = 0.0;
-    std::int32_t nodes_[VolumeRuns::kEdges] = {};  // runs that begin with one, ascending
+    Node nodes_[VolumeRuns::kEdges] = {};  // ascending
     double poc_volume_ = 0.0;
     std::int32_t node_count_ = 0;
     std::int32_t is_prepared_ = 0;
