@@ -28,12 +28,13 @@ INSTALLED := .venv/.installed
 
 .PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
         mappo-btc \
-        fuzz fuzz-campaign lint format bench bench-peers bench-smoke wheel lock clean
+        fuzz fuzz-campaign model model-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
 	@echo "  also: setup native test-core test-data test-train mutants kill-campaign format"
-	@echo "        fuzz fuzz-campaign bench bench-peers bench-smoke wheel lock clean"
+	@echo "        fuzz fuzz-campaign model model-campaign bench bench-peers bench-smoke"
+	@echo "        wheel lock clean"
 
 setup: $(INSTALLED)
 
@@ -120,6 +121,17 @@ fuzz: native
 fuzz-campaign: native
 	@.ci/setup fuzz
 	$(BIN)/python -m tests.fuzz --executions 10000000 $(TARGETS)
+
+# The order protocol under Spin: right versions hold, each wrong one is refuted; or within bounds
+# that want hours and 6 GB. SEARCHES="life crash" runs those whose names have these words.
+SEARCHES ?=
+model: $(INSTALLED)
+	@.ci/setup model
+	$(BIN)/python core/tests/model/check.py $(SEARCHES)
+
+model-campaign: $(INSTALLED)
+	@.ci/setup model
+	$(BIN)/python core/tests/model/check.py --campaign $(SEARCHES)
 
 lint: native
 	@.ci/lint
