@@ -12,8 +12,9 @@ due, pushed, popped, stepped and its order read; bytes of the CLOSE to bytes of 
 peer. Orders are filled in between, untimed. Sustained: CLOSEs back to back, with all preparation.
 
 p99/p50 three times. Of all closes. Of quiet ones: the processor was not away for a microsecond in
-the 20 us before and the 20 us behind, and no interrupt came from the beginning of the ones to the
-end of the others; what the host takes within a close without one is still in it. And of the faster
+what is left idle of the wait before and in the 20 us behind, and no interrupt came from the
+beginning of the one to the end of the other; what the host takes within a close or a part without
+one is still in it. And of the faster
 of two passes: a second engine gets the same records, so what the engine itself is late with (a part
 under way, a bar with more to do, code that is cold each time) is in both, what the machine did to
 one of them is not; nor is what memory happened to be near in one of them alone.

@@ -49,9 +49,8 @@ struct PacedSample {
     double slowest_message_ns;  // of those between, from when it was due
     double probe_ns;
     double parts;
-    double pause_ns;  // longest that the processor was away in the waits before and behind
-    double
-        interrupted;  // 1: an interrupt came between the beginning of the one and the end of both
+    double pause_ns;     // longest that the processor was away in the waits before and behind
+    double interrupted;  // 1: from the beginning of the one to the end of the other
     gm::NewOrder order;
     gm::Decision decision;
     gm::TacticalDecision tactical;

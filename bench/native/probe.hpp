@@ -39,7 +39,7 @@ class InterruptTrap {
         asm volatile("mov %%es, %0" : "=r"(found) : : "memory");
         return found != kArmed;
 #else
-        return false;
+        return true;  // nothing is known to have been quiet
 #endif
     }
 

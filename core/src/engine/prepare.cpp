@@ -10,6 +10,10 @@ namespace {
 constexpr std::int64_t kDueBeforeNs = 1'000'000'000;
 constexpr std::int64_t kDueBehindNs = 60'000'000'000;  // no bar came: the session is over
 
+TacticalRows rows_of(const Desk& desk) noexcept {
+    return {desk.tactical.matrix(), desk.tactical.bars()};
+}
+
 }  // namespace
 
 void Engine::prepare_from_start(Desk& desk, bool is_strategic, bool is_tactical) noexcept {
@@ -66,29 +70,18 @@ bool Engine::prepare_desks() noexcept {
 
 // False: nothing is left of this stage.
 bool Engine::prepare_stage_part(Desk& desk, std::uint32_t at) noexcept {
-    const Model& live = models_.live();
-    const std::size_t live_place = models_.live_place();
-    const Model* const shadow = models_.shadow();
-    const std::size_t pieces = live.ensemble.prepare_pieces();
-    const std::size_t team_pieces = live.team.prepare_pieces();
     switch (desk.prepare_stage) {
         case PrepareStage::kFeatures:
             if (!desk.must_prepare || desk.features.is_prepared()) return false;
             desk.features.prepare_part();
             return true;
         case PrepareStage::kShadowEnsemble:
-            return shadow != nullptr && desk.must_prepare &&
-                   prepare_ensemble(desk, at, models_.shadow_place(),
-                                    shadow->ensemble.prepare_pieces());
+            return models_.shadow() != nullptr &&
+                   prepare_ensemble(desk, at, models_.shadow_place());
         case PrepareStage::kShadowTeam:
-            return shadow != nullptr && desk.must_prepare_team &&
-                   prepare_team(desk, models_.shadow_place(), shadow->team.prepare_pieces());
-        case PrepareStage::kEnsemble:
-            return desk.must_prepare &&
-                   prepare_ensemble(desk, at, live_place, pieces - live.ensemble.agent_count());
-        case PrepareStage::kTeam:
-            return desk.must_prepare_team &&
-                   prepare_team(desk, live_place, team_pieces - kTacticalAgents);
+            return models_.shadow() != nullptr && prepare_team(desk, models_.shadow_place());
+        case PrepareStage::kEnsemble: return prepare_ensemble(desk, at, models_.live_place());
+        case PrepareStage::kTeam: return prepare_team(desk, models_.live_place());
         case PrepareStage::kWarm: return warm_part(desk, at);
         case PrepareStage::kDone: break;
     }
@@ -104,10 +97,9 @@ bool Engine::warm_part(Desk& desk, std::uint32_t at) noexcept {
     const std::size_t agents = live.ensemble.agent_count();
     const std::size_t turn = desk.prepare_piece++;
     if (turn < team_agents) {
-        prepare_team_piece(desk, place, live.team.prepare_pieces() - 1 - turn);
+        live.team.warm(team_agents - 1 - turn, rows_of(desk), desk.team[place]);
     } else if (turn < team_agents + agents) {
-        prepare_ensemble_piece(desk, at, place,
-                               live.ensemble.prepare_pieces() - 1 - (turn - team_agents));
+        live.ensemble.warm(agents - 1 - (turn - team_agents), desk.policy[place]);
     } else if (turn == team_agents + agents) {
         touch(desk, at);
     } else {
@@ -126,32 +118,21 @@ void Engine::touch(const Desk& desk, std::uint32_t at) const noexcept {
     orders_.touch(at);
 }
 
-bool Engine::prepare_ensemble(Desk& desk, std::uint32_t at, std::size_t place,
-                              std::size_t end) noexcept {
-    if (desk.prepare_piece >= end) return false;
-    prepare_ensemble_piece(desk, at, place, desk.prepare_piece++);
-    return true;
-}
-
-void Engine::prepare_ensemble_piece(Desk& desk, std::uint32_t at, std::size_t place,
-                                    std::size_t piece) noexcept {
+bool Engine::prepare_ensemble(Desk& desk, std::uint32_t at, std::size_t place) noexcept {
     const Model& model = place == models_.live_place() ? models_.live() : *models_.shadow();
+    if (!desk.must_prepare || desk.prepare_piece >= model.ensemble.prepare_pieces()) return false;
     const float* added = kernels_.matrix(at);
     const MatrixRows known{desk.features.matrix() + kStrategicColumns,
                            added == nullptr ? nullptr : added + kKernelColumnsMax};
-    model.ensemble.prepare_piece(piece, known, scratch_, desk.policy[place]);
-}
-
-bool Engine::prepare_team(Desk& desk, std::size_t place, std::size_t end) noexcept {
-    if (desk.prepare_piece >= end) return false;
-    prepare_team_piece(desk, place, desk.prepare_piece++);
+    model.ensemble.prepare_piece(desk.prepare_piece++, known, scratch_, desk.policy[place]);
     return true;
 }
 
-void Engine::prepare_team_piece(Desk& desk, std::size_t place, std::size_t piece) noexcept {
+bool Engine::prepare_team(Desk& desk, std::size_t place) noexcept {
     const Model& model = place == models_.live_place() ? models_.live() : *models_.shadow();
-    model.team.prepare_piece(piece, {desk.tactical.matrix(), desk.tactical.bars()}, scratch_,
-                             desk.team[place]);
+    if (!desk.must_prepare_team || desk.prepare_piece >= model.team.prepare_pieces()) return false;
+    model.team.prepare_piece(desk.prepare_piece++, rows_of(desk), scratch_, desk.team[place]);
+    return true;
 }
 
 }  // namespace gm

@@ -30,9 +30,9 @@ std::int32_t smaller_among(const double* values, double than) noexcept {
 }  // namespace
 
 void RankWindow::prepare() noexcept {
-    if (is_unsorted_ == 0) return;
+    if (is_unsorted_ == 0 && count_ > 0) return;
+    if (is_unsorted_ != 0) insert_newest();
     is_unsorted_ = 0;
-    insert_newest();
     if (count_ == kRankValues) remove_oldest();
     std::fill(sorted_ + sorted_count_, std::end(sorted_), kInfinity);
     for (std::int32_t i = 0; i < kMarks; ++i) {

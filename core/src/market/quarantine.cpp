@@ -220,17 +220,17 @@ QuarantineReason BarCheck::judge_any_trade(const Trade& trade, std::int64_t ts_n
 }
 
 // A side without an order has neither price nor quantity.
-QuarantineReason BarCheck::judge_side(Offer offer) const noexcept {
-    if (offer.lots < 0) return QuarantineReason::kNegativeVolume;
-    if (offer.lots == 0) {
-        return offer.price_ticks == 0 ? QuarantineReason::kNone : QuarantineReason::kContradiction;
+QuarantineReason BarCheck::judge_side(BookSide side) const noexcept {
+    if (side.lots < 0) return QuarantineReason::kNegativeVolume;
+    if (side.lots == 0) {
+        return side.price_ticks == 0 ? QuarantineReason::kNone : QuarantineReason::kContradiction;
     }
-    if (offer.price_ticks <= price_floor_ticks_) return QuarantineReason::kBelowFloor;
-    if (!fits(offer.price_ticks) || offer.lots > kUnitsMax) return QuarantineReason::kOverflow;
+    if (side.price_ticks <= price_floor_ticks_) return QuarantineReason::kBelowFloor;
+    if (!fits(side.price_ticks) || side.lots > kUnitsMax) return QuarantineReason::kOverflow;
     return QuarantineReason::kNone;
 }
 
-QuarantineReason BarCheck::judge_spread(Offer bid, Offer ask) const noexcept {
+QuarantineReason BarCheck::judge_spread(BookSide bid, BookSide ask) const noexcept {
     const bool has_bid = bid.lots > 0;
     const bool has_ask = ask.lots > 0;
     if (has_bid && has_ask && bid.price_ticks > ask.price_ticks) {
@@ -249,8 +249,8 @@ QuarantineReason BarCheck::judge_spread(Offer bid, Offer ask) const noexcept {
 
 QuarantineReason BarCheck::judge_any_top(std::int64_t bid_ticks, std::int64_t ask_ticks,
                                          std::int64_t bid_lots, std::int64_t ask_lots) noexcept {
-    const Offer bid{bid_ticks, bid_lots};
-    const Offer ask{ask_ticks, ask_lots};
+    const BookSide bid{bid_ticks, bid_lots};
+    const BookSide ask{ask_ticks, ask_lots};
     QuarantineReason fault = judge_side(bid);
     if (fault == QuarantineReason::kNone) fault = judge_side(ask);
     if (fault == QuarantineReason::kNone) fault = judge_spread(bid, ask);

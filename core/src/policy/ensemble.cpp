@@ -89,7 +89,7 @@ Failure Ensemble::load(std::span<const AgentOptions> agents, double threshold) {
             return failure;
         }
     }
-    for (const Agent& agent : agents_) pieces_ += agent.network.pieces() + 1;  // and one to warm up
+    for (const Agent& agent : agents_) pieces_ += agent.network.pieces();
     for (std::size_t mask = 1; mask < std::size_t{1} << agents.size(); ++mask) {
         double weights[kAgentsMax];
         double shares[kAgentsMax];
@@ -149,9 +149,11 @@ void Ensemble::prepare_piece(std::size_t piece, MatrixRows known, PrepareScratch
         if (piece + 1 == pieces) state.prepared_agents |= static_cast<std::uint8_t>(1U << a);
         return;
     }
-    if (piece >= agents_.size()) return;
+}
+
+void Ensemble::warm(std::size_t agent, const EnsembleState& state) const noexcept {
     double probability[kActions];
-    (void)ask(piece, state.newest_known, PolicyContext{}, state, probability);
+    (void)ask(agent, state.newest_known, PolicyContext{}, state, probability);
 }
 
 void Ensemble::prepare(MatrixRows known, EnsembleState& state) const noexcept {
@@ -159,6 +161,7 @@ void Ensemble::prepare(MatrixRows known, EnsembleState& state) const noexcept {
     for (std::size_t piece = 0; piece < pieces_; ++piece) {
         prepare_piece(piece, known, scratch, state);
     }
+    for (std::size_t agent = 0; agent < agents_.size(); ++agent) warm(agent, state);
 }
 
 void Ensemble::run_agent(std::size_t index, const float* newest, const PolicyContext& context,

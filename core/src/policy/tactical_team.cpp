@@ -108,7 +108,7 @@ Failure TacticalTeam::load(std::span<const AgentOptions> agents, const TacticalR
         return failure;
     }
     rules_ = rules;
-    for (const Agent& agent : agents_) pieces_ += agent.network.pieces() + 1;  // and one to warm up
+    for (const Agent& agent : agents_) pieces_ += agent.network.pieces();
     return ok();
 }
 
@@ -156,10 +156,12 @@ void TacticalTeam::prepare_piece(std::size_t piece, TacticalRows rows, PrepareSc
         if (piece + 1 == pieces) state.prepared_agents |= static_cast<std::uint8_t>(1U << a);
         return;
     }
-    if (piece >= agents_.size()) return;
+}
+
+void TacticalTeam::warm(std::size_t agent, TacticalRows rows,
+                        const TacticalState& state) const noexcept {
     double probability[kActions];
-    const float* const newest = rows.matrix + kKnownRows * kTacticalColumns;
-    (void)ask(piece, newest, state, probability);
+    (void)ask(agent, rows.matrix + kKnownRows * kTacticalColumns, state, probability);
 }
 
 bool TacticalTeam::ask(std::size_t index, const float* newest, const TacticalState& state,

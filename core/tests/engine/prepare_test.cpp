@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/rig.hpp"
+#include "engine/two_levels.hpp"
 
 namespace {
 
@@ -121,6 +122,16 @@ bool are_same(const std::vector<Decision>& left, const std::vector<Decision>& ri
            std::memcmp(left.data(), right.data(), left.size() * sizeof(Decision)) == 0;
 }
 
+// How many parts there are behind a heartbeat at that time.
+std::size_t parts_behind(Rig& rig, std::int64_t ts_ns) {
+    rig.feed(RecordType::kHeartbeat, ts_ns, Heartbeat{});
+    std::size_t parts = 0;
+    while (parts < 1000 && rig.engine->prepare_part()) ++parts;
+    return parts;
+}
+
+constexpr std::int64_t kMillisecond = 1'000'000;
+
 }  // namespace
 
 TEST_CASE("an engine that prepares decides the same when a quarantine empties a column") {
@@ -147,7 +158,6 @@ TEST_CASE("an engine that prepares decides the same when answers come for backfi
 }
 
 TEST_CASE("each message in the last second before a close is followed by another pass") {
-    constexpr std::int64_t kMillisecond = 1'000'000;
     Rig rig(test::make_settings());
     rig.connect();
     for (std::int64_t i = 0; i < kBars; ++i) {
@@ -157,19 +167,41 @@ TEST_CASE("each message in the last second before a close is followed by another
         rig.feed(RecordType::kBarClose, bar.start_ts_ns + kHalfHourNs, bar);
     }
     const std::int64_t due_ts_ns = kStartNs + (kBars + 1) * kHalfHourNs;
-    const auto parts_behind = [&](std::int64_t ts_ns) {
-        rig.feed(RecordType::kHeartbeat, ts_ns, Heartbeat{});
-        std::size_t parts = 0;
-        while (parts < 100 && rig.engine->prepare_part()) ++parts;
-        return parts;
-    };
-    CHECK(parts_behind(due_ts_ns - kHalfHourNs) > 2);  // all of the preparation
-    CHECK(parts_behind(due_ts_ns - 1001 * kMillisecond) == 0);
-    CHECK(parts_behind(due_ts_ns - 1000 * kMillisecond) == 2);  // a network, and the rest
-    CHECK(parts_behind(due_ts_ns - kMillisecond) == 2);
+    CHECK(parts_behind(rig, due_ts_ns - kHalfHourNs) > 2);  // all of the preparation
+    CHECK(parts_behind(rig, due_ts_ns - 1001 * kMillisecond) == 0);
+    CHECK(parts_behind(rig, due_ts_ns - 1000 * kMillisecond) == 2);  // a network, and the rest
+    CHECK(parts_behind(rig, due_ts_ns - kMillisecond) == 2);
     CHECK_FALSE(rig.engine->prepare_part());
-    CHECK(parts_behind(due_ts_ns + 59'999 * kMillisecond) == 2);  // it is late
-    CHECK(parts_behind(due_ts_ns + 60'000 * kMillisecond) == 0);  // it does not come
+    CHECK(parts_behind(rig, due_ts_ns + 59'999 * kMillisecond) == 2);  // it is late
+    CHECK(parts_behind(rig, due_ts_ns + 60'000 * kMillisecond) == 0);  // it does not come
+}
+
+TEST_CASE("of two levels a pass is due with each 5-minute close, of each instrument") {
+    constexpr std::size_t kPass = 1 + kAgentsMax + 1;  // the networks of both levels, and the rest
+    Settings settings = test::two_level_settings(test::kSaysWait);
+    settings.instruments.push_back(settings.instruments[0]);
+    std::strcpy(settings.instruments[1].symbol, "OTHER");
+    settings.limits.push_back(settings.limits[0]);
+    settings.sizing.push_back(settings.sizing[0]);
+    test::TwoLevelRig rig(settings);
+    for (int i = 0; i < 12 * 6 + 2; ++i) rig.five();  // no half hour ends here
+    const std::int64_t due_ts_ns = kStartNs + (rig.count + 1) * test::kFiveMinutesNs;
+    CHECK(parts_behind(rig, due_ts_ns - test::kFiveMinutesNs) > kPass);
+    CHECK(parts_behind(rig, due_ts_ns - 1001 * kMillisecond) == 0);
+    CHECK(parts_behind(rig, due_ts_ns - 1000 * kMillisecond) == kPass);  // the other has no bar yet
+    const std::int64_t start = kStartNs + rig.count * test::kFiveMinutesNs;
+    const auto other = [&](std::int64_t end_ts_ns) {
+        BarClose bar = bar_of(0);
+        bar.start_ts_ns = end_ts_ns - test::kFiveMinutesNs;
+        bar.instrument = 1;
+        bar.duration_s = 300;
+        rig.feed(RecordType::kBarClose, end_ts_ns, bar);
+    };
+    rig.five();
+    other(start + test::kFiveMinutesNs);
+    const std::int64_t next_ts_ns = due_ts_ns + test::kFiveMinutesNs;
+    CHECK(parts_behind(rig, next_ts_ns - test::kFiveMinutesNs) > 2 * kPass);
+    CHECK(parts_behind(rig, next_ts_ns - 500 * kMillisecond) == 2 * kPass);
 }
 
 TEST_CASE("an engine that warms its caches before each close decides the same") {

@@ -135,7 +135,8 @@ class Engine {
     // Work that need not wait for the next bar: call while idle. Changes no output. A part takes
     // some microseconds (kPieceProducts, Mmd::prepare_part), so that what comes meanwhile waits no
     // longer; a bar that comes before the last part finds done what is done, and does the rest.
-    // From a second before a close is due on, each step leaves the caches to be warmed once more.
+    // From a second before a close is due until a minute behind, each step leaves the caches to be
+    // warmed once more.
     // True: there was something to do, call again. prepare(): all of it.
     bool prepare_part() noexcept;
     void prepare() noexcept {
@@ -243,12 +244,8 @@ class Engine {
     [[nodiscard]] bool warm_part(Desk& desk, std::uint32_t at) noexcept;
     void touch(const Desk& desk, std::uint32_t at) const noexcept;
     [[nodiscard]] bool prepare_stage_part(Desk& desk, std::uint32_t at) noexcept;
-    [[nodiscard]] bool prepare_ensemble(Desk& desk, std::uint32_t at, std::size_t place,
-                                        std::size_t end) noexcept;
-    [[nodiscard]] bool prepare_team(Desk& desk, std::size_t place, std::size_t end) noexcept;
-    void prepare_ensemble_piece(Desk& desk, std::uint32_t at, std::size_t place,
-                                std::size_t piece) noexcept;
-    void prepare_team_piece(Desk& desk, std::size_t place, std::size_t piece) noexcept;
+    [[nodiscard]] bool prepare_ensemble(Desk& desk, std::uint32_t at, std::size_t place) noexcept;
+    [[nodiscard]] bool prepare_team(Desk& desk, std::size_t place) noexcept;
     void on_kernel_result(const KernelResult& result, Outputs& out) noexcept;
     void ask_rule(std::uint32_t at, DecisionValues& out) const noexcept;
     void ask_model(std::uint32_t at, DecisionValues& values, Outputs& out) noexcept;

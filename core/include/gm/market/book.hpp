@@ -112,9 +112,8 @@ class Book {
         PriceLevel* const near = end - kNear;  // may begin before the first level: see open()
         const std::size_t worse = count_worse(near, side, level.price_ticks);
         PriceLevel* const at = near + worse;
-        const bool is_far = worse == 0 || half.is_cut;
-        if (is_far || at == end || at->price_ticks != level.price_ticks ||
-            level.quantity_lots == 0) {
+        // What was cut off is not there, and padding before the first level has no price.
+        if (at == end || at->price_ticks != level.price_ticks || level.quantity_lots == 0) {
             return set_other(half, side, level, at);
         }
         at->quantity_lots = level.quantity_lots;  // most of all changes

@@ -123,7 +123,7 @@ class BarCheck {
         bool is_trade;
     };
 
-    struct Offer {
+    struct BookSide {
         std::int64_t price_ticks;
         std::int64_t lots;
     };
@@ -157,8 +157,8 @@ class BarCheck {
                                       std::int64_t of_ticks) const noexcept;
     [[nodiscard]] bool lies_within(const Prices& row, std::int64_t of_ticks) const noexcept;
     [[nodiscard]] bool agree(const Prices& a, const Prices& b) const noexcept;
-    [[nodiscard]] QuarantineReason judge_side(Offer offer) const noexcept;
-    [[nodiscard]] QuarantineReason judge_spread(Offer bid, Offer ask) const noexcept;
+    [[nodiscard]] QuarantineReason judge_side(BookSide side) const noexcept;
+    [[nodiscard]] QuarantineReason judge_spread(BookSide bid, BookSide ask) const noexcept;
     QuarantineReason count_book_fault(QuarantineReason fault) noexcept;
     [[nodiscard]] QuarantineReason judge_values(const Prices& row, std::int64_t volume_lots,
                                                 std::int64_t stamp_ns,

@@ -90,6 +90,8 @@ class Ensemble {
     [[nodiscard]] std::size_t prepare_pieces() const noexcept { return pieces_; }
     void prepare_piece(std::size_t piece, MatrixRows known, PrepareScratch& scratch,
                        EnsembleState& state) const noexcept;
+    // A decision of one agent for nobody, of what is prepared.
+    void warm(std::size_t agent, const EnsembleState& state) const noexcept;
 
     // matrix: kStrategicRows x kStrategicColumns, the newest row last. If the state was prepared
     // for other rows, or for none, the whole of it is computed here, to the same bits.

@@ -82,10 +82,12 @@ class TacticalTeam {
 
     // Off the critical path, once a row was appended: everything that the rows before the next one
     // decide. In pieces of some microseconds, numbers 0 to prepare_pieces() - 1 in order, nothing
-    // else with that scratch between; the last warm the caches.
+    // else with that scratch between.
     [[nodiscard]] std::size_t prepare_pieces() const noexcept { return pieces_; }
     void prepare_piece(std::size_t piece, TacticalRows rows, PrepareScratch& scratch,
                        TacticalState& state) const noexcept;
+    // A decision of one agent for nobody, of what is prepared.
+    void warm(std::size_t agent, TacticalRows rows, const TacticalState& state) const noexcept;
 
     // What was not prepared for these rows is computed here, to the same bits.
     void decide(TacticalRows rows, std::uint8_t synergy_type, TacticalState& state,

@@ -20,7 +20,7 @@ class RecordList {
     RecordList(const RecordList&) = delete;
     RecordList& operator=(const RecordList&) = delete;
 
-    // Without memory for it the program ends, as with any other container.
+    // None of its own. Without memory for it the program ends, as with any other container.
     void push_back(const Slot& slot) noexcept {
         if (size_ == capacity_) grow();
         slots_[size_++] = slot;
