@@ -64,7 +64,9 @@ Found read_ahead(const std::string& folder) {
 
 void check_same(const Found& a, const Found& b) {
     REQUIRE(a.records.size() == b.records.size());
-    CHECK(std::memcmp(a.records.data(), b.records.data(), a.records.size() * sizeof(Slot)) == 0);
+    const bool is_empty = a.records.empty();  // then there is no address to compare
+    CHECK((is_empty ||
+           std::memcmp(a.records.data(), b.records.data(), a.records.size() * sizeof(Slot)) == 0));
     CHECK(a.blocks == b.blocks);
     CHECK(a.failure.status == b.failure.status);
     CHECK(a.failure.text == b.failure.text);
