@@ -1,4 +1,5 @@
-// The book of levels against a plain map of prices, with so little room that levels are dropped.
+// The book of levels against a plain map of prices, with so little room that levels are dropped, or
+// with more levels than are searched at once.
 //
 // Input: one byte for the room, then three bytes an event.
 #include <map>
@@ -46,7 +47,8 @@ void check(const Book& book, const Half& half, Side side, bool had_room) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     Input input({data, size});
-    const std::size_t room = 1 + input.byte() % 8;
+    const std::uint8_t first = input.byte();
+    const std::size_t room = first < 0x80 ? 1 + first % 8 : 2 * Book::kNear;
     Book book;
     book.open(room);
     std::array<Half, 2> halves;
@@ -65,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         BookLevel level{};
         level.side = (form & 1) != 0 ? Side::kSell : Side::kBuy;
         level.is_last = (form >> 1) & 1;
-        level.price_ticks = 100 + input.byte() % 32;
+        level.price_ticks = 100 + input.byte() % 64;
         level.quantity_lots = input.byte() % 4;
         const bool takes = book.state() == BookState::kFilling || book.state() == BookState::kWhole;
         const bool is_complete = book.apply(level);
