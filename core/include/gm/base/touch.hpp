@@ -1,4 +1,4 @@
-// Asks for memory to be brought near before it is needed. Changes nothing, and any address will do.
+// Asks for memory to be brought near before it is needed. Changes nothing.
 #pragma once
 
 #include <cstddef>
