@@ -19,8 +19,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int32_t kPlacesAtOnce = 64;
 constexpr std::int32_t kFivePoints = 25;  // k = ⌊√count⌋: 4 from 20 points, 5 from 25
 
-using BitPair = std::uint64_t __attribute__((vector_size(16)));
-
 constexpr int kPlaceBits = 11;
 static_assert(kNeighbourPoints < 1 << kPlaceBits);
 

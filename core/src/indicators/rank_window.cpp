@@ -6,9 +6,8 @@
 #include <iterator>
 #include <limits>
 
-#include "gm/indicators/lane_sum.hpp"
-
 #include "gm/base/touch.hpp"
+#include "gm/indicators/lane_sum.hpp"
 
 namespace gm {
 

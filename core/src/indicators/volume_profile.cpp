@@ -17,8 +17,6 @@ constexpr double kWithin = 1e-9;  // of the total: what sums of shares may be sh
 constexpr double kLowVolume = 0.3;
 constexpr std::int32_t kNoEdge = 1 << 30;
 
-using BitPair = std::uint64_t __attribute__((vector_size(16)));
-
 std::int64_t least(std::int64_t a, std::int64_t b) noexcept {
     return a < b ? a : b;
 }
@@ -152,8 +150,8 @@ void VolumeProfile::measure() noexcept {
 void VolumeProfile::find_value_area(std::int32_t poc) noexcept {
     // A run, and one at either end that is never taken.
     struct Run {
-        std::int64_t
-            volume;    // the bits of a bin's: in the order of the numbers, as none is negative
+        // The bits of a bin's volume: in the order of the numbers, as none is negative.
+        std::int64_t volume;
         double whole;  // all bins together
     };
     constexpr std::int32_t kEnds = 2;

@@ -12,7 +12,8 @@ namespace gm {
 
 inline constexpr std::int32_t kSumLanes = 16;
 inline constexpr std::int32_t kSumPairs = kSumLanes / 2;
-using DoublePair = double __attribute__((vector_size(16)));  // in every x86-64 and aarch64
+using DoublePair = double __attribute__((vector_size(16)));      // in every x86-64 and aarch64
+using BitPair = std::uint64_t __attribute__((vector_size(16)));  // all bits or none: compared
 
 template <typename Number>
 [[nodiscard]] inline Number load_number(const double* from) noexcept {
