@@ -180,7 +180,11 @@ void IoLoop::submit_event(RecordType type, std::uint32_t reason) {
 void IoLoop::submit(const Slot& input) {
     if (parts_.runner->is_halted()) return;
     parts_.runner->submit(input);
-    if (parts_.runner->submitted() == settings_.die_after_inputs) _exit(kKilledExit);
+    if (parts_.runner->submitted() != settings_.die_after_inputs) return;
+    while (!parts_.runner->is_caught_up() && !parts_.runner->is_halted()) {
+        // Else a life whose engine thread had no turn yet would leave nothing.
+    }
+    _exit(kKilledExit);
 }
 
 void IoLoop::submit_frame(const Frame& frame, std::size_t first_new) {

@@ -47,7 +47,7 @@ struct IoSettings {
     bool has_ended = false;       // END is in the journal
     bool is_threaded = false;
     std::int64_t stop_within_ns = 2'000'000'000;
-    // Kill campaigns: _exit(137) once so many inputs were submitted, before their orders leave.
+    // Kill campaigns: _exit(137) once so many inputs were stepped, before their orders leave.
     std::uint64_t die_after_inputs = 0;
 };
 
