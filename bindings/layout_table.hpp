@@ -106,17 +106,22 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(Done, feed_sequence, reply_sequence, orders_sent, reserved) \
     X(NewOrder, \
       id, decision_bar_start_ts_ns, price_ticks, quantity_lots, valid_until_ns, \
-      instrument, connection, side, type, reason, strategy, reserved) \
+      instrument, connection, side, type, reason, strategy, time_in_force, reserved) \
     X(CancelOrder, id, instrument, connection, reserved) \
-    X(QueryOrder, id, instrument, connection, reserved) \
+    X(ReplaceOrder, \
+      id, replace_id, price_ticks, quantity_lots, valid_until_ns, instrument, connection) \
+    X(QueryOrder, id, instrument, connection, replace_id, reserved) \
     X(Welcome, last_feed_sequence, last_reply_sequence, tape_id, lockstep, refused, symbol_hash) \
-    X(Ack, id, venue_order, instrument, reserved) \
-    X(Reject, id, instrument, reason, reserved) \
+    X(Ack, id, venue_order, instrument, side, reserved_bytes, quantity_lots, reserved) \
+    X(Reject, id, instrument, reason, replace_id, reserved) \
+    X(Replaced, \
+      id, replace_id, price_ticks, quantity_lots, filled_lots, instrument, reserved) \
     X(Fill, \
       id, execution_id, price_ticks, quantity_lots, leaves_lots, commission_micros, \
       instrument, side, reserved) \
     X(OrderEnded, id, filled_lots, instrument, reserved) \
-    X(OrderStateReport, id, filled_lots, leaves_lots, instrument, state, reserved) \
+    X(OrderStateReport, \
+      id, filled_lots, leaves_lots, instrument, state, side, is_replace_absent, reserved) \
     X(FeedReplay, \
       request, cursor, after_ts_ns, before_ts_ns, minutes_max, instrument, connection, \
       reserved) \
@@ -192,13 +197,13 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(LedgerOrder, \
       id, venue_order, decision_bar_start_ts_ns, received_ts_ns, ended_ts_ns, price_ticks, \
       quantity_lots, filled_lots, commission_micros, instrument, connection, \
-      reject_reason, fill_count, side, type, reason, state, reserved) \
+      reject_reason, fill_count, side, type, reason, state, time_in_force, reserved) \
     X(Execution, \
       order_id, execution_id, venue_order, price_ticks, quantity_lots, commission_micros, \
       ts_ns, instrument, side, reserved) \
     X(LedgerTotals, \
       orders, accepted, rejected, filled, cancelled, expired, executions, tombstones, \
-      repeated_ids, stale_messages, late_cancels, bought_lots, sold_lots, position_lots, \
+      repeated_ids, stale_messages, late_cancels, replaces, refused_replaces, bought_lots, sold_lots, position_lots, \
       commission_micros, cash_micros_low, cash_micros_high)
 
 #define GM_ENUMS(X) \
@@ -212,8 +217,8 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(RecordType, \
       kNone, kBarOpen, kBarClose, kTrade, kQuarantine, kHeartbeat, kEnd, kQuote, kBookLevel, \
       kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, \
-      kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
-      kReplayEnd, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
+      kReplaceOrder, kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
+      kReplayEnd, kReplaced, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
       kKernelResult, kBackfillEnd, kModelCommand, kDecision, kIntent, kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
       kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kBlockDigest) \
@@ -230,13 +235,14 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(Profile, kStrategicOnly, kRule, kTwoLevel) \
     X(Side, kBuy, kSell) \
     X(OrderType, kMarket, kLimit, kStop) \
+    X(TimeInForce, kGoodTillCancel, kImmediateOrCancel, kFillOrKill) \
     X(OrderState, \
       kAbsent, kNew, kIntent, kSent, kLive, kPartial, kUnknown, kPendingCancel, kFilled, \
-      kCancelled, kExpired, kRejected, kNever, kDenied) \
+      kCancelled, kExpired, kRejected, kNever, kDenied, kPendingReplace, kOrphan) \
     X(OrderReason, kDecision, kMaxHold, kSessionEnd, kStop, kEntry) \
     X(RejectReason, \
       kNone, kRandom, kOldEpoch, kOldConnection, kPastValidity, kDuplicateId, kTombstoned, \
-      kMalformed, kMarketClosed, kForeignTape) \
+      kMalformed, kMarketClosed, kForeignTape, kTooLate) \
     X(Action, kLong, kNeutral, kShort) \
     X(EntryVote, kWait, kExecute, kAggressive) \
     X(EngineState, kRecovering, kReady, kStopping, kEnded, kHalted) \

@@ -108,6 +108,9 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t reader_refusals
         uint64_t unknown_symbols
         uint64_t bad_transitions
+        uint64_t repeated_fills
+        uint64_t late_fills
+        uint64_t orphans
         uint64_t shadow_decisions
         uint64_t roll_backs
         uint64_t refusals[32]

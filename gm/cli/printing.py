@@ -46,7 +46,9 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         ),
         ("memory", status["memory"]),
         ("refused by the reader", f"{engine['reader_refusals']:,} rows of the feed"),
-        ("impossible messages", f"{engine['bad_transitions']:,} that no order's state allowed"),
+        ("impossible messages", f"{engine['bad_transitions']:,} that no order's state allowed, "
+                                f"{engine['late_fills']:,} late fills, "
+                                f"{engine['orphans']:,} orders that were not ours"),
         ("kernels", [_kernel(row) for row in engine["kernels"]]),
         ("failure", status["failure"] or "none"),
     ):

@@ -34,8 +34,24 @@ from gm.layout.enums import (
     RejectReason as RejectReason,
     Side as Side,
     Source as Source,
+    TimeInForce as TimeInForce,
 )
 from gm.layout.models import MODEL_HEADER as MODEL_HEADER, MODEL_MAGIC as MODEL_MAGIC
+from gm.layout.orders import (
+    ACK as ACK,
+    CANCEL_ORDER as CANCEL_ORDER,
+    FILL as FILL,
+    NEW_ORDER as NEW_ORDER,
+    ORDER_ENDED as ORDER_ENDED,
+    ORDER_ID as ORDER_ID,
+    ORDER_STATE_REPORT as ORDER_STATE_REPORT,
+    ORDER_UPDATE as ORDER_UPDATE,
+    QUERY_ORDER as QUERY_ORDER,
+    REFUSAL as REFUSAL,
+    REJECT as REJECT,
+    REPLACE_ORDER as REPLACE_ORDER,
+    REPLACED as REPLACED,
+)
 from gm.layout.struct import struct as _struct
 from gm.layout.tactical import (
     TACTICAL_DECISION as TACTICAL_DECISION,
@@ -67,7 +83,6 @@ RECORD_HEADER = _struct(
 )
 SLOT_TRAILER = _struct(input_sequence="u8", journal_sequence="u8", crc32c="u4", commit="u4")
 SLOT = _struct(header=RECORD_HEADER, payload="64u1", trailer=SLOT_TRAILER)
-ORDER_ID = _struct(installation="u4", epoch="u4", counter="u8")
 BAR_OPEN = _struct(
     start_ts_ns="i8",
     duration_ns="i8",
@@ -125,22 +140,6 @@ HELLO = _struct(
 )
 READY = _struct(last_feed_sequence="u8", last_reply_sequence="u8", reserved="48u1")
 DONE = _struct(feed_sequence="u8", reply_sequence="u8", orders_sent="u8", reserved="40u1")
-NEW_ORDER = _struct(
-    id=ORDER_ID,
-    decision_bar_start_ts_ns="i8",
-    price_ticks="i8",
-    quantity_lots="i8",
-    valid_until_ns="i8",
-    instrument="u4",
-    connection="u4",
-    side="u1",
-    type="u1",
-    reason="u1",
-    strategy="u1",
-    reserved="u4",
-)
-CANCEL_ORDER = _struct(id=ORDER_ID, instrument="u4", connection="u4", reserved="40u1")
-QUERY_ORDER = _struct(id=ORDER_ID, instrument="u4", connection="u4", reserved="40u1")
 WELCOME = _struct(
     last_feed_sequence="u8",
     last_reply_sequence="u8",
@@ -148,23 +147,6 @@ WELCOME = _struct(
     lockstep="u4",
     refused="u4",
     symbol_hash="u8",
-)
-ACK = _struct(id=ORDER_ID, venue_order="u8", instrument="u4", reserved="36u1")
-REJECT = _struct(id=ORDER_ID, instrument="u4", reason="u4", reserved="40u1")
-FILL = _struct(
-    id=ORDER_ID,
-    execution_id="u8",
-    price_ticks="i8",
-    quantity_lots="i8",
-    leaves_lots="i8",
-    commission_micros="i8",
-    instrument="u4",
-    side="u1",
-    reserved="3u1",
-)
-ORDER_ENDED = _struct(id=ORDER_ID, filled_lots="i8", instrument="u4", reserved="36u1")
-ORDER_STATE_REPORT = _struct(
-    id=ORDER_ID, filled_lots="i8", leaves_lots="i8", instrument="u4", state="u1", reserved="27u1"
 )
 FEED_REPLAY = _struct(
     request="u8",
@@ -207,32 +189,6 @@ DECISION = _struct(
     agents="u1",
     agent_probability="(3,3)f4",
     probability="3f4",
-)
-REFUSAL = _struct(
-    id=ORDER_ID,
-    decision_bar_start_ts_ns="i8",
-    quantity_lots="i8",
-    price_ticks="i8",
-    value="i8",
-    limit="i8",
-    mask="u4",
-    instrument="u2",
-    side="u1",
-    code="u1",
-)
-ORDER_UPDATE = _struct(
-    id=ORDER_ID,
-    filled_lots="i8",
-    leaves_lots="i8",
-    quantity_lots="i8",
-    instrument="u4",
-    state="u1",
-    previous="u1",
-    side="u1",
-    reason="u1",
-    reject_reason="u4",
-    tombstoned="u4",
-    reserved="8u1",
 )
 POSITION_UPDATE = _struct(
     position_lots="i8",
@@ -412,7 +368,8 @@ LEDGER_ORDER = _struct(
     type="u1",
     reason="u1",
     state="u1",
-    reserved="28u1",
+    time_in_force="u1",
+    reserved="27u1",
 )
 EXECUTION = _struct(
     order_id=ORDER_ID,
@@ -438,6 +395,8 @@ LEDGER_TOTALS = _struct(
     repeated_ids="u8",
     stale_messages="u8",
     late_cancels="u8",
+    replaces="u8",
+    refused_replaces="u8",
     bought_lots="i8",
     sold_lots="i8",
     position_lots="i8",
@@ -471,6 +430,8 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.EXPIRED: ORDER_ENDED,
         RecordType.ORDER_STATE: ORDER_STATE_REPORT,
         RecordType.FEED_REPLAY: FEED_REPLAY,
+        RecordType.REPLACE_ORDER: REPLACE_ORDER,
+        RecordType.REPLACED: REPLACED,
         RecordType.REPLAYED_BAR: BAR_CLOSE,
         RecordType.REPLAY_END: REPLAY_END,
         RecordType.BACKFILL: BAR_CLOSE,

@@ -23,6 +23,7 @@ class RecordType(IntEnum):
     CANCEL_ORDER = 34
     QUERY_ORDER = 35
     FEED_REPLAY = 36
+    REPLACE_ORDER = 37
     WELCOME = 40
     ACK = 41
     REJECT = 42
@@ -32,6 +33,7 @@ class RecordType(IntEnum):
     ORDER_STATE = 46
     REPLAYED_BAR = 47
     REPLAY_END = 48
+    REPLACED = 49
     TIMER = 50
     EPOCH = 51
     STOP = 52
@@ -168,6 +170,14 @@ class OrderType(IntEnum):
     STOP = 2
 
 
+class TimeInForce(IntEnum):
+    """How long an order may trade."""
+
+    GOOD_TILL_CANCEL = 0
+    IMMEDIATE_OR_CANCEL = 1
+    FILL_OR_KILL = 2
+
+
 class OrderState(IntEnum):
     """One word for the life of an order in engine, venue, journal and store."""
 
@@ -185,6 +195,8 @@ class OrderState(IntEnum):
     REJECTED = 11
     NEVER = 12
     DENIED = 13
+    PENDING_REPLACE = 14
+    ORPHAN = 15
 
 
 class OrderReason(IntEnum):
@@ -210,6 +222,7 @@ class RejectReason(IntEnum):
     MALFORMED = 7
     MARKET_CLOSED = 8
     FOREIGN_TAPE = 9
+    TOO_LATE = 10
 
 
 class Action(IntEnum):

@@ -75,6 +75,9 @@ def _engine(engine: Status) -> Iterator[Metric]:
         ("venue_rejects", "Orders that the venue refused."),
         ("duplicates", "Inputs dropped because they had been consumed before."),
         ("bad_transitions", "Messages that an order's state did not allow."),
+        ("repeated_fills", "Fills that the venue reported again: dropped."),
+        ("late_fills", "Fills of orders that were dead to the engine: booked, symbol halted."),
+        ("orphans", "Orders of the venue that the engine did not know."),
         ("unknown_symbols", "Feed records about no instrument of the configuration."),
     ):
         yield CounterMetricFamily(f"gm_{name}", text, value=totals[name])

@@ -142,8 +142,8 @@ void Engine::order_toward_target(std::uint32_t at, const OrderCause& cause, Outp
     }
     ++totals_.orders;
     out.send(stamp_, std::move(*token));
-    placed->deadline_ns = stamp_.now_ns + settings_.header.order_timeout_ns;
-    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) desk.level = KillLevel::kHalted;
+    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) return halt(at);
+    await(*placed);
 }
 
 }  // namespace gm

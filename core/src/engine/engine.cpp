@@ -271,9 +271,10 @@ void Engine::on_timer(Outputs& out) noexcept {
     }
     orders_.for_each_open([&](Order& order) {
         if (order.deadline_ns > stamp_.now_ns) return;
+        order.deadline_ns = INT64_MAX;  // of the answer to the query, the connection is judged
         const OrderState previous = order.state;
         if (orders_.apply(order, OrderEvent::kTimeout) != Status::kOk) return;
-        write_order_update(order, previous, out);
+        if (order.state != previous) write_order_update(order, previous, out);
         query(order, out);
     });
     if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);

@@ -15,19 +15,19 @@ OrderEvent ended_event(RecordType type) noexcept {
 }  // namespace
 
 void Engine::on_reply(const Slot& input, Outputs& out) noexcept {
+    Order* order = orders_.find(input.view<OrderEnded>().id);  // all of them name it first
+    if (order == nullptr) return on_stranger(input, out);
     switch (input.type()) {
         case RecordType::kAck:
-            return on_order_event(input.as<Ack>().id, OrderEvent::kAck, RejectReason::kNone, out);
-        case RecordType::kReject: {
-            const auto reject = input.as<Reject>();
-            return on_order_event(reject.id, OrderEvent::kReject, reject.reason, out);
-        }
-        case RecordType::kFill: return on_fill(input.as<Fill>(), out);
+            return on_order_event(*order, OrderEvent::kAck, RejectReason::kNone, out);
+        case RecordType::kReject: return on_reject(*order, input.as<Reject>(), out);
+        case RecordType::kReplaced: return on_replaced(*order, input.as<Replaced>(), out);
+        case RecordType::kFill: return on_fill(*order, input.as<Fill>(), out);
         case RecordType::kCancelled:
         case RecordType::kExpired:
-            return on_order_event(input.as<OrderEnded>().id, ended_event(input.type()),
-                                  RejectReason::kNone, out);
-        case RecordType::kOrderState: return on_state_report(input.as<OrderStateReport>(), out);
+            return on_order_event(*order, ended_event(input.type()), RejectReason::kNone, out);
+        case RecordType::kOrderState:
+            return on_state_report(*order, input.as<OrderStateReport>(), out);
         default: return;
     }
 }
@@ -48,54 +48,63 @@ void Engine::on_session(const Slot& input, Outputs& out) noexcept {
     }
 }
 
-void Engine::on_order_event(const OrderId& id, OrderEvent event, RejectReason reason,
+void Engine::on_order_event(Order& order, OrderEvent event, RejectReason reason,
                             Outputs& out) noexcept {
-    Order* order = orders_.find(id);
-    if (order == nullptr) {  // not ours: an order of a life before this journal
-        ++totals_.bad_transitions;
-        return;
-    }
-    const std::uint32_t at = order->request.instrument;
-    const OrderState previous = order->state;
-    if (orders_.apply(*order, event) != Status::kOk) {
-        ++totals_.bad_transitions;
-        desks_[at].level = KillLevel::kHalted;
-        return;
-    }
+    const std::uint32_t at = order.request.instrument;
+    const OrderState previous = order.state;
+    if (orders_.apply(order, event) != Status::kOk) return halt(at);
     if (event == OrderEvent::kReject) {
-        order->reject_reason = reason;
+        order.reject_reason = reason;
         ++totals_.venue_rejects;
     }
-    write_order_update(*order, previous, out);
-    if (is_terminal(order->state)) {
+    write_order_update(order, previous, out);
+    if (is_terminal(order.state)) {
         desks_[at].target_lots = desks_[at].position.lots;  // what did not trade is not kept
-        settle_query(*order);
+        settle_query(order);
         become_ready_if_known(out);
         follow_wish(at, out);
     } else if (state_ == EngineState::kStopping) {
         cancel_all(out);
     } else if (event == OrderEvent::kAck) {
-        take_back_late(*order, out);
+        take_back_late(order, out);
     }
 }
 
-void Engine::on_fill(const Fill& fill, Outputs& out) noexcept {
-    Order* order = orders_.find(fill.id);
-    if (order == nullptr) {
-        ++totals_.bad_transitions;
+void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
+    if (!executions_.insert(fill.execution_id)) {
+        ++totals_.repeated_fills;
         return;
     }
-    const std::uint32_t at = order->request.instrument;
+    const std::uint32_t at = order.request.instrument;
+    const OrderState previous = order.state;
+    const bool is_late = is_terminal(previous);
+    const Status taken = is_late ? orders_.apply_late_fill(order, fill.quantity_lots)
+                                 : orders_.apply_fill(order, fill.quantity_lots, fill.leaves_lots);
+    if (taken != Status::kOk || !book(at, order.request.side, fill)) return halt(at);
+    if (is_late) {
+        ++totals_.late_fills;
+        halt(at);
+    }
+    write_order_update(order, previous, out);
+    write_position(at, out);
+    if (is_late) return;
+    if (is_terminal(order.state)) {
+        settle_query(order);
+        become_ready_if_known(out);
+        follow_wish(at, out);
+    } else {
+        take_back_late(order, out);
+    }
+}
+
+// What traded has traded, whoever's order it was.
+bool Engine::book(std::uint32_t at, Side side, const Fill& fill) noexcept {
     Desk& desk = desks_[at];
-    const OrderState previous = order->state;
     const std::int64_t before = desk.position.lots;
-    if (orders_.apply_fill(*order, fill.quantity_lots, fill.leaves_lots) != Status::kOk ||
-        apply_fill(desk.position, order->request.side, fill.price_ticks, fill.quantity_lots,
+    if (apply_fill(desk.position, side, fill.price_ticks, fill.quantity_lots,
                    fill.commission_micros,
                    settings_.instruments[at].tick_value_micros) != Status::kOk) {
-        ++totals_.bad_transitions;
-        desk.level = KillLevel::kHalted;
-        return;
+        return false;
     }
     ++totals_.fills;
     orders_.set_position(at, desk.position.lots);
@@ -104,51 +113,87 @@ void Engine::on_fill(const Fill& fill, Outputs& out) noexcept {
         desk.held_bars = 0;
         desk.must_leave = false;
     }
-    write_order_update(*order, previous, out);
-    write_position(at, out);
-    if (is_terminal(order->state)) {
-        settle_query(*order);
-        become_ready_if_known(out);
-        follow_wish(at, out);
-    } else {
-        take_back_late(*order, out);
+    return true;
+}
+
+// Something happened that must not: nothing is opened on this instrument any more.
+void Engine::halt(std::uint32_t at) noexcept {
+    ++totals_.bad_transitions;
+    desks_[at].level = KillLevel::kHalted;
+}
+
+void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcept {
+    if (reject.replace_id == OrderId{}) {
+        return on_order_event(order, OrderEvent::kReject, reject.reason, out);
     }
+    if (is_terminal(order.state)) return;  // it ended before the replace came
+    const OrderState previous = order.state;
+    if (!(reject.replace_id == order.replace_id) ||
+        orders_.apply(order, OrderEvent::kReplaceRefused) != Status::kOk) {
+        return halt(order.request.instrument);
+    }
+    go_on_after_replace(order, previous, out);
+}
+
+void Engine::on_replaced(Order& order, const Replaced& answer, Outputs& out) noexcept {
+    const OrderState previous = order.state;
+    if (orders_.apply_replaced(order, answer) != Status::kOk) {
+        return halt(order.request.instrument);
+    }
+    go_on_after_replace(order, previous, out);
+}
+
+// It rests again, and what had to wait for that follows.
+void Engine::go_on_after_replace(Order& order, OrderState previous, Outputs& out) noexcept {
+    write_order_update(order, previous, out);
+    if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
+    take_back_late(order, out);
 }
 
 // Replies come numbered and without gaps, so by the time a query is answered the engine knows all
 // that the venue did: the report can only confirm, or say that it never saw the order.
-void Engine::on_state_report(const OrderStateReport& report, Outputs& out) noexcept {
-    Order* order = orders_.find(report.id);
-    if (order == nullptr) {
-        ++totals_.bad_transitions;
-        return;
-    }
-    settle_query(*order);
-    Desk& desk = desks_[order->request.instrument];
-    const OrderState previous = order->state;
-    const bool absent = report.state == OrderState::kAbsent;
-    if (absent && !is_terminal(previous)) {
-        if (orders_.apply(*order, OrderEvent::kReportAbsent) == Status::kOk) {
-            order->is_tombstoned = true;
-            desk.target_lots = desk.position.lots;
-            write_order_update(*order, previous, out);
-        } else {
-            ++totals_.bad_transitions;
-            desk.level = KillLevel::kHalted;
-        }
-    } else if (!absent && !is_terminal(report.state) && !is_terminal(previous) &&
-               report.filled_lots == order->filled_lots) {
-        if (orders_.apply(*order, OrderEvent::kReportLive) == Status::kOk &&
-            order->state != previous) {
-            write_order_update(*order, previous, out);
-        }
-        if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
-    } else if (report.state != previous || report.filled_lots != order->filled_lots) {
-        ++totals_.bad_transitions;
-        desk.level = KillLevel::kHalted;
+void Engine::on_state_report(Order& order, const OrderStateReport& report, Outputs& out) noexcept {
+    const std::uint32_t at = order.request.instrument;
+    settle_query(order);
+    if (report.state == OrderState::kAbsent) {
+        take_absence(order, out);
+    } else if (!is_terminal(order.state) && !is_terminal(report.state)) {
+        take_presence(order, report, out);
+    } else if (report.state != order.state || report.filled_lots != order.filled_lots) {
+        halt(at);
     }
     become_ready_if_known(out);
-    follow_wish(order->request.instrument, out);
+    follow_wish(at, out);
+}
+
+// Again, when an older connection had asked too.
+void Engine::take_absence(Order& order, Outputs& out) noexcept {
+    const std::uint32_t at = order.request.instrument;
+    const OrderState previous = order.state;
+    if (is_terminal(previous)) return;
+    if (orders_.apply(order, OrderEvent::kReportAbsent) != Status::kOk) return halt(at);
+    order.is_tombstoned = true;
+    desks_[at].target_lots = desks_[at].position.lots;
+    write_order_update(order, previous, out);
+}
+
+void Engine::take_presence(Order& order, const OrderStateReport& report, Outputs& out) noexcept {
+    const OrderState previous = order.state;
+    const bool is_ours = previous != OrderState::kOrphan;
+    if (is_ours &&
+        (report.filled_lots != order.filled_lots || report.leaves_lots != order.leaves_lots())) {
+        return halt(order.request.instrument);
+    }
+    const bool is_back = previous == OrderState::kPendingReplace && report.is_replace_absent != 0;
+    const OrderEvent event = is_back ? OrderEvent::kReplaceRefused : OrderEvent::kReportLive;
+    if (orders_.apply(order, event) != Status::kOk) return halt(order.request.instrument);
+    if (order.state != previous) {
+        write_order_update(order, previous, out);
+    } else {
+        await(order);
+    }
+    if (order.state == OrderState::kOrphan) cancel(order, out);
+    if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
 }
 
 // A new life: ids restart within a higher epoch, and what was under way is not known any more.
@@ -217,6 +262,7 @@ void Engine::query(Order& order, Outputs& out) noexcept {
     question.id = order.request.id;
     question.instrument = order.request.instrument;
     question.connection = connection_;
+    if (order.state == OrderState::kPendingReplace) question.replace_id = order.replace_id;
     out.send(stamp_, question);
 }
 
@@ -228,16 +274,26 @@ void Engine::settle_query(Order& order) noexcept {
 
 // If it rests at the venue.
 void Engine::cancel(Order& order, Outputs& out) noexcept {
-    const bool rests = order.state == OrderState::kLive || order.state == OrderState::kPartial;
+    const bool rests = order.state == OrderState::kLive || order.state == OrderState::kPartial ||
+                       order.state == OrderState::kOrphan;
     if (!rests || !gate_.may_cancel(stamp_.now_ns)) return;
     const OrderState previous = order.state;
     if (orders_.apply(order, OrderEvent::kCancelSent) != Status::kOk) return;
-    write_order_update(order, previous, out);
+    if (order.state != previous) write_order_update(order, previous, out);
+    await(order);
     CancelOrder cancel{};
     cancel.id = order.request.id;
     cancel.instrument = order.request.instrument;
     cancel.connection = connection_;
     out.send(stamp_, cancel);
+}
+
+// An answer in time; else on_timer() asks.
+void Engine::await(Order& order) noexcept {
+    const bool is_awaited =
+        order.state == OrderState::kSent || order.state == OrderState::kOrphan ||
+        order.state == OrderState::kPendingCancel || order.state == OrderState::kPendingReplace;
+    order.deadline_ns = is_awaited ? stamp_.now_ns + settings_.header.order_timeout_ns : INT64_MAX;
 }
 
 void Engine::cancel_all(Outputs& out) noexcept {

@@ -1,5 +1,6 @@
 #include "gm/orders/order_table.hpp"
 
+#include "gm/base/checked.hpp"
 #include "gm/base/touch.hpp"
 
 namespace gm {
@@ -7,9 +8,14 @@ namespace {
 
 constexpr OrderState kRefused = OrderState::kAbsent;
 
+bool stays_when_filled(OrderState state) noexcept {
+    return state == OrderState::kPendingCancel || state == OrderState::kPendingReplace ||
+           state == OrderState::kOrphan;
+}
+
 OrderState after_fill(OrderState state, bool is_complete) noexcept {
     if (is_complete) return OrderState::kFilled;
-    return state == OrderState::kPendingCancel ? state : OrderState::kPartial;
+    return stays_when_filled(state) ? state : OrderState::kPartial;
 }
 
 // What the venue says of an order that it has: any order that may still trade takes it.
@@ -36,10 +42,41 @@ OrderState from_waiting(OrderState state, OrderEvent event, bool is_complete) no
 OrderState from_resting(OrderState state, OrderEvent event, bool is_complete) noexcept {
     switch (event) {
         case OrderEvent::kCancelSent: return OrderState::kPendingCancel;
-        // A cancel that came too late is over: the order may be cancelled again.
+        case OrderEvent::kReplaceSent: return OrderState::kPendingReplace;
         case OrderEvent::kReportLive:
-            return state == OrderState::kPendingCancel ? OrderState::kLive : state;
         case OrderEvent::kTimeout: return state;  // it was acknowledged: silence proves nothing
+        default: return from_venue(state, event, is_complete);
+    }
+}
+
+OrderState from_pending_cancel(OrderState state, OrderEvent event, bool is_complete) noexcept {
+    switch (event) {
+        case OrderEvent::kCancelSent:
+        case OrderEvent::kTimeout: return state;
+        // A cancel that came too late is over: the order may be cancelled again.
+        case OrderEvent::kReportLive: return OrderState::kLive;
+        default: return from_venue(state, event, is_complete);
+    }
+}
+
+OrderState from_pending_replace(OrderState state, OrderEvent event, bool is_complete) noexcept {
+    switch (event) {
+        // The report may have been written before the replace came.
+        case OrderEvent::kReportLive:
+        case OrderEvent::kTimeout: return state;
+        case OrderEvent::kReplaced:
+        case OrderEvent::kReplaceRefused: return OrderState::kLive;
+        default: return from_venue(state, event, is_complete);
+    }
+}
+
+// It is cancelled, again and again, and is nothing else.
+OrderState from_orphan(OrderState state, OrderEvent event, bool is_complete) noexcept {
+    switch (event) {
+        case OrderEvent::kAck:
+        case OrderEvent::kCancelSent:
+        case OrderEvent::kReportLive:
+        case OrderEvent::kTimeout: return state;
         default: return from_venue(state, event, is_complete);
     }
 }
@@ -54,8 +91,10 @@ OrderState next_state(OrderState state, OrderEvent event, bool is_complete) noex
         case OrderState::kSent:
         case OrderState::kUnknown: return from_waiting(state, event, is_complete);
         case OrderState::kLive:
-        case OrderState::kPartial:
-        case OrderState::kPendingCancel: return from_resting(state, event, is_complete);
+        case OrderState::kPartial: return from_resting(state, event, is_complete);
+        case OrderState::kPendingCancel: return from_pending_cancel(state, event, is_complete);
+        case OrderState::kPendingReplace: return from_pending_replace(state, event, is_complete);
+        case OrderState::kOrphan: return from_orphan(state, event, is_complete);
         default: return kRefused;
     }
 }
@@ -79,7 +118,7 @@ void OrderTable::touch(std::size_t instrument) const noexcept {
     gm::touch(&unknown_by_instrument_[instrument], sizeof unknown_by_instrument_[instrument]);
 }
 
-Order* OrderTable::insert(const NewOrder& request) noexcept {
+Order* OrderTable::take_place(const NewOrder& request, OrderState state) noexcept {
     if (open_count_ == kOpenOrdersMax || request.instrument >= exposure_.size()) return nullptr;
     // Half of the places at most are open, so a terminal one is found within kPlaces steps.
     while (orders_[next_place_].request.id.counter != 0 &&
@@ -92,15 +131,24 @@ Order* OrderTable::insert(const NewOrder& request) noexcept {
     Order& order = orders_[next_place_];
     order = Order{};
     order.request = request;
-    order.state = OrderState::kIntent;
+    order.state = state;
     open_[open_count_++] = static_cast<std::uint32_t>(next_place_);
     next_place_ = (next_place_ + 1) % kPlaces;
     ++open_by_instrument_[request.instrument];
     return &order;
 }
 
+Order* OrderTable::insert(const NewOrder& request) noexcept {
+    return take_place(request, OrderState::kIntent);
+}
+
+Order* OrderTable::adopt(const NewOrder& found) noexcept {
+    return take_place(found, OrderState::kOrphan);
+}
+
 // Newest first: the order that a message is about is nearly always the last one.
 Order* OrderTable::find(const OrderId& id) noexcept {
+    if (id.counter == 0) return nullptr;  // as in a place that was never taken
     for (std::size_t i = 1; i <= kPlaces; ++i) {
         Order& order = orders_[(next_place_ + kPlaces - i) % kPlaces];
         if (order.request.id == id) return &order;
@@ -109,11 +157,12 @@ Order* OrderTable::find(const OrderId& id) noexcept {
 }
 
 Status OrderTable::apply(Order& order, OrderEvent event) noexcept {
+    const bool has_data = event == OrderEvent::kFill || event == OrderEvent::kReplaceSent ||
+                          event == OrderEvent::kReplaced;
     const OrderState next = next_state(order.state, event, false);
-    if (next == kRefused || event == OrderEvent::kFill) return Status::kBadTransition;
-    if (is_terminal(next)) release(order, order.leaves_lots());
-    const bool partly = next == OrderState::kLive && order.filled_lots > 0;
-    move_to(order, partly ? OrderState::kPartial : next);
+    if (next == kRefused || has_data) return Status::kBadTransition;
+    if (event == OrderEvent::kReplaceRefused) settle_replace(order);
+    move_to(order, next);
     return Status::kOk;
 }
 
@@ -124,23 +173,68 @@ Status OrderTable::apply_fill(Order& order, std::int64_t quantity_lots,
                         quantity_lots <= order.leaves_lots() &&
                         order.leaves_lots() - quantity_lots == leaves_lots;
     if (next == kRefused || !counts) return Status::kBadTransition;
-    release(order, quantity_lots);
+    const std::int64_t reserved_lots = order.reserved_lots();
     order.filled_lots += quantity_lots;
+    open_lots(order) -= reserved_lots - order.reserved_lots();
     move_to(order, next);
     return Status::kOk;
 }
 
-void OrderTable::release(const Order& order, std::int64_t lots) noexcept {
-    Exposure& exposure = exposure_[order.request.instrument];
-    (order.request.side == Side::kBuy ? exposure.open_buy_lots : exposure.open_sell_lots) -= lots;
+Status OrderTable::apply_late_fill(Order& order, std::int64_t quantity_lots) noexcept {
+    std::int64_t filled_lots = 0;
+    if (!is_terminal(order.state) || quantity_lots <= 0) return Status::kBadTransition;
+    if (add_overflows(order.filled_lots, quantity_lots, filled_lots)) return Status::kOverflow;
+    order.filled_lots = filled_lots;
+    return Status::kOk;
+}
+
+Status OrderTable::send_replace(Order& order, const ReplaceOrder& replace) noexcept {
+    const OrderState next = next_state(order.state, OrderEvent::kReplaceSent, false);
+    if (next == kRefused) return Status::kBadTransition;
+    if (replace.quantity_lots <= order.filled_lots) return Status::kBadArgument;
+    const std::int64_t more = replace.quantity_lots - order.request.quantity_lots;
+    std::int64_t open = open_lots(order);
+    if (more > 0 && add_overflows(open, more, open)) return Status::kOverflow;
+    open_lots(order) = open;
+    order.wanted_lots = replace.quantity_lots;
+    order.wanted_price_ticks = replace.price_ticks;
+    order.replace_id = replace.replace_id;
+    move_to(order, next);
+    return Status::kOk;
+}
+
+Status OrderTable::apply_replaced(Order& order, const Replaced& answer) noexcept {
+    const OrderState next = next_state(order.state, OrderEvent::kReplaced, false);
+    const bool answers =
+        answer.replace_id == order.replace_id && answer.quantity_lots == order.wanted_lots &&
+        answer.price_ticks == order.wanted_price_ticks && answer.filled_lots == order.filled_lots;
+    if (next == kRefused || !answers) return Status::kBadTransition;
+    const std::int64_t reserved_lots = order.reserved_lots();
+    order.request.quantity_lots = order.wanted_lots;
+    order.request.price_ticks = order.wanted_price_ticks;
+    open_lots(order) -= reserved_lots - order.leaves_lots();
+    order.wanted_lots = 0;
+    move_to(order, next);
+    return Status::kOk;
+}
+
+// Without it: what was reserved for its sake is free again.
+void OrderTable::settle_replace(Order& order) noexcept {
+    open_lots(order) -= order.reserved_lots() - order.leaves_lots();
+    order.wanted_lots = 0;
 }
 
 void OrderTable::move_to(Order& order, OrderState next) noexcept {
     const std::uint32_t instrument = order.request.instrument;
+    if (next == OrderState::kLive && order.filled_lots > 0) next = OrderState::kPartial;
     unknown_by_instrument_[instrument] += next == OrderState::kUnknown;
     unknown_by_instrument_[instrument] -= order.state == OrderState::kUnknown;
+    if (next != order.state) order.deadline_ns = INT64_MAX;  // who awaits an answer sets it anew
+    if (is_terminal(next)) {
+        open_lots(order) -= order.reserved_lots();
+        order.wanted_lots = 0;
+    }
     order.state = next;
-    if (next != OrderState::kSent) order.deadline_ns = INT64_MAX;
     if (!is_terminal(next)) return;
     --open_by_instrument_[instrument];
     const auto place = static_cast<std::uint32_t>(&order - orders_.data());

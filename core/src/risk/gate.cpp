@@ -58,7 +58,8 @@ std::int64_t notional_micros(const Instrument& instrument, std::int64_t price_ti
 
 bool is_known(const NewOrder& order) noexcept {
     return (order.side == Side::kBuy || order.side == Side::kSell) &&
-           order.type <= OrderType::kStop && order.id.counter != 0;
+           order.type <= OrderType::kStop && order.time_in_force <= TimeInForce::kFillOrKill &&
+           order.id.counter != 0;
 }
 
 }  // namespace

@@ -47,6 +47,9 @@ void copy_totals(const EngineTotals& totals, EngineStatus& status) noexcept {
     status.reader_refusals = totals.reader_refusals;
     status.unknown_symbols = totals.unknown_symbols;
     status.bad_transitions = totals.bad_transitions;
+    status.repeated_fills = totals.repeated_fills;
+    status.late_fills = totals.late_fills;
+    status.orphans = totals.orphans;
     status.shadow_decisions = totals.shadow_decisions;
     status.roll_backs = totals.roll_backs;
     static_assert(sizeof status.refusals == sizeof totals.refusals);

@@ -23,6 +23,7 @@ bool is_allowed(RecordType type, FrameRole role) noexcept {
         case RecordType::kNewOrder:
         case RecordType::kCancelOrder:
         case RecordType::kQueryOrder:
+        case RecordType::kReplaceOrder:
         case RecordType::kFeedReplay: return role == FrameRole::kToVenue;
         case RecordType::kWelcome:
         case RecordType::kAck:
@@ -31,6 +32,7 @@ bool is_allowed(RecordType type, FrameRole role) noexcept {
         case RecordType::kCancelled:
         case RecordType::kExpired:
         case RecordType::kOrderState:
+        case RecordType::kReplaced:
         case RecordType::kReplayedBar:
         case RecordType::kReplayEnd: return role == FrameRole::kFromVenue;
         default: return false;

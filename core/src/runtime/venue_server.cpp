@@ -399,6 +399,11 @@ void VenueServer::take_order(bool is_current, const Slot& slot) noexcept {
             sender.connection = cancel.connection;
             return venue_->on_cancel(cancel, sender);
         }
+        case RecordType::kReplaceOrder: {
+            const auto replace = slot.as<ReplaceOrder>();
+            sender.connection = replace.connection;
+            return venue_->on_replace(replace, sender);
+        }
         case RecordType::kQueryOrder: {
             const auto query = slot.as<QueryOrder>();
             sender.connection = query.connection;

@@ -310,12 +310,15 @@ bool VenueSession::send(const Slot& slot) noexcept {
     switch (slot.type()) {
         case RecordType::kNewOrder: connection = slot.as<NewOrder>().connection; break;
         case RecordType::kCancelOrder: connection = slot.as<CancelOrder>().connection; break;
+        case RecordType::kReplaceOrder: connection = slot.as<ReplaceOrder>().connection; break;
         case RecordType::kQueryOrder: connection = slot.as<QueryOrder>().connection; break;
         default: break;
     }
     // Of a connection that is no more. The engine has been told, or will be with the next record:
     // it does not know such an order's fate, and the queries of the new connection will tell.
-    const bool may_trade = phase_ == SessionPhase::kReady || slot.type() != RecordType::kNewOrder;
+    const bool trades =
+        slot.type() == RecordType::kNewOrder || slot.type() == RecordType::kReplaceOrder;
+    const bool may_trade = phase_ == SessionPhase::kReady || !trades;
     if (connection != connection_ || !is_announced() || !may_trade) {
         ++counters_.orders_dropped;
         return true;

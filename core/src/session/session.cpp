@@ -108,6 +108,9 @@ void Session::take_orders() noexcept {
         switch (slot->type()) {
             case RecordType::kNewOrder: venue_.on_order(slot->as<NewOrder>(), sender); break;
             case RecordType::kCancelOrder: venue_.on_cancel(slot->as<CancelOrder>(), sender); break;
+            case RecordType::kReplaceOrder:
+                venue_.on_replace(slot->as<ReplaceOrder>(), sender);
+                break;
             case RecordType::kQueryOrder: venue_.on_query(slot->as<QueryOrder>(), sender); break;
             default: break;  // READY: the venue has waited for nobody
         }

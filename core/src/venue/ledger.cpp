@@ -24,14 +24,16 @@ Failure Ledger::open(std::size_t orders_max) {
                                               std::to_string(orders_max));
     }
     orders_max_ = orders_max;
-    index_.assign(std::bit_ceil(4 * orders_max), 0);  // orders_max orders and as many tombstones
+    index_.assign(std::bit_ceil(4 * orders_max), 0);  // orders_max orders, and as many of the rest
     mask_ = index_.size() - 1;
     orders_.clear();
     executions_.clear();
     tombstones_.clear();
+    replaces_.clear();
     orders_.reserve(orders_max);
     executions_.reserve(kExecutionsPerOrder * orders_max);
     tombstones_.reserve(orders_max);
+    replaces_.reserve(orders_max);
     cash_micros_ = 0;
     totals_ = {};
     return ok();
@@ -39,8 +41,9 @@ Failure Ledger::open(std::size_t orders_max) {
 
 const OrderId& Ledger::id_at(std::size_t place) const noexcept {
     const std::uint32_t entry = index_[place];
-    const std::size_t row = entry / 2 - 1;
-    return (entry & 1U) != 0 ? tombstones_[row] : orders_[row].id;
+    const std::size_t row = entry / kKinds - 1;
+    if (is_of(entry, kTombstone)) return tombstones_[row];
+    return is_of(entry, kReplace) ? replaces_[row] : orders_[row].id;
 }
 
 std::size_t Ledger::place_of(const OrderId& id) const noexcept {
@@ -54,7 +57,7 @@ LedgerOrder* Ledger::insert(const LedgerOrder& order) noexcept {
     const std::size_t place = place_of(order.id);
     if (index_[place] != 0) return nullptr;
     orders_.push_back(order);
-    index_[place] = static_cast<std::uint32_t>(2 * orders_.size());
+    index_[place] = entry_of(orders_.size(), kOrder);
     ++totals_.orders;
     ++(order.state == OrderState::kRejected ? totals_.rejected : totals_.accepted);
     return &orders_.back();
@@ -63,22 +66,33 @@ LedgerOrder* Ledger::insert(const LedgerOrder& order) noexcept {
 Status Ledger::bury(const OrderId& id) noexcept {
     const std::size_t place = place_of(id);
     if (index_[place] != 0) {
-        return (index_[place] & 1U) != 0 ? Status::kOk : Status::kBadArgument;
+        return is_of(index_[place], kTombstone) ? Status::kOk : Status::kBadArgument;
     }
-    if (tombstones_.size() == orders_max_) return Status::kOutOfMemory;
+    if (!has_room()) return Status::kOutOfMemory;
     tombstones_.push_back(id);
-    index_[place] = static_cast<std::uint32_t>(2 * tombstones_.size() + 1);
+    index_[place] = entry_of(tombstones_.size(), kTombstone);
     ++totals_.tombstones;
+    return Status::kOk;
+}
+
+Status Ledger::take_replace(const OrderId& id, bool is_refused) noexcept {
+    const std::size_t place = place_of(id);
+    if (index_[place] != 0) return Status::kBadArgument;
+    if (!has_room()) return Status::kOutOfMemory;
+    replaces_.push_back(id);
+    index_[place] = entry_of(replaces_.size(), kReplace);
+    ++totals_.replaces;
+    totals_.refused_replaces += is_refused ? 1 : 0;
     return Status::kOk;
 }
 
 LedgerOrder* Ledger::find(const OrderId& id) noexcept {
     const std::uint32_t entry = index_[place_of(id)];
-    return entry == 0 || (entry & 1U) != 0 ? nullptr : &orders_[entry / 2 - 1];
+    return is_of(entry, kOrder) ? &orders_[entry / kKinds - 1] : nullptr;
 }
 
 bool Ledger::is_buried(const OrderId& id) const noexcept {
-    return (index_[place_of(id)] & 1U) != 0;
+    return is_of(index_[place_of(id)], kTombstone);
 }
 
 Status Ledger::execute(LedgerOrder& order, const Execution& execution,

@@ -282,6 +282,7 @@ bool Venue::match_next() noexcept {
             return status_ == Status::kOk;
         }
     }
+    if (expire_immediate()) return status_ == Status::kOk;
     const bool is_tape_over = row_ == tape_.size() && !has_ended_;
     return is_tape_over && expire_next();
 }
@@ -307,7 +308,8 @@ Match Venue::price_of(const Working& working, std::int64_t& price_ticks) const n
 std::int64_t Venue::lots_of_fill(const LedgerOrder& order) const noexcept {
     const std::int64_t leaves = order.leaves_lots();
     const std::uint64_t number = 1 + 2 * std::uint64_t{order.fill_count};
-    if (leaves < 2 || !dice_.hits(order.venue_order, number, settings_.partial_fill_ppm)) {
+    if (leaves < 2 || order.time_in_force == TimeInForce::kFillOrKill ||
+        !dice_.hits(order.venue_order, number, settings_.partial_fill_ppm)) {
         return leaves;
     }
     return dice_.one_of(order.venue_order, number + 1, leaves - 1);
@@ -345,13 +347,31 @@ void Venue::fill(Working& working, std::int64_t price_ticks) noexcept {
     write_reply(RecordType::kFill, report);
 }
 
+void Venue::expire(LedgerOrder& order) noexcept {
+    ledger_.end(order, OrderState::kExpired, now_ns_);
+    write_ended(RecordType::kExpired, order);
+}
+
+// Once per order: what has met its one event and is still open. A bar's range is no event for an
+// order at market.
+bool Venue::expire_immediate() noexcept {
+    for (const Working& working : working_) {
+        LedgerOrder& order = ledger_.orders()[working.row];
+        if (order.time_in_force == TimeInForce::kGoodTillCancel || !order.is_open()) continue;
+        const bool is_range = event_.kind == MarketEventKind::kClose;
+        if (!may_meet(working) || (is_range && order.type == OrderType::kMarket)) continue;
+        expire(order);
+        return true;
+    }
+    return false;
+}
+
 // Once per order: what is open when the tape is over.
 bool Venue::expire_next() noexcept {
     for (const Working& working : working_) {
         LedgerOrder& order = ledger_.orders()[working.row];
         if (!order.is_open()) continue;
-        ledger_.end(order, OrderState::kExpired, now_ns_);
-        write_ended(RecordType::kExpired, order);
+        expire(order);
         return status_ == Status::kOk;
     }
     return false;

@@ -10,6 +10,10 @@ bool is_known_type(OrderType type) noexcept {
     return type == OrderType::kMarket || type == OrderType::kLimit || type == OrderType::kStop;
 }
 
+bool is_known_time(TimeInForce time) noexcept {
+    return time <= TimeInForce::kFillOrKill;
+}
+
 bool is_known_side(Side side) noexcept {
     return side == Side::kBuy || side == Side::kSell;
 }
@@ -55,6 +59,7 @@ void Venue::on_order(const NewOrder& order, const Sender& sender) noexcept {
     entry.side = order.side;
     entry.type = order.type;
     entry.reason = order.reason;
+    entry.time_in_force = order.time_in_force;
     entry.state = OrderState::kLive;
     entry.reject_reason = check(order, sender);
     if (entry.reject_reason == RejectReason::kNone) {
@@ -75,6 +80,8 @@ void Venue::on_order(const NewOrder& order, const Sender& sender) noexcept {
     ack.id = taken->id;
     ack.venue_order = taken->venue_order;
     ack.instrument = taken->instrument;
+    ack.side = taken->side;
+    ack.quantity_lots = taken->quantity_lots;
     write_reply(RecordType::kAck, ack, ack_delay_ns_);
 }
 
@@ -88,6 +95,7 @@ RejectReason Venue::check(const NewOrder& order, const Sender& sender) const noe
     std::int64_t value_micros = 0;
     if (order.id.epoch > sender.epoch || order.instrument != settings_.instrument ||
         order.quantity_lots <= 0 || !is_known_type(order.type) || !is_known_side(order.side) ||
+        !is_known_time(order.time_in_force) ||
         (has_price && order.price_ticks % instrument_.order_tick_ticks != 0) ||
         mul_overflows(order.quantity_lots, instrument_.tick_value_micros, value_micros)) {
         return RejectReason::kMalformed;
@@ -97,16 +105,21 @@ RejectReason Venue::check(const NewOrder& order, const Sender& sender) const noe
 }
 
 void Venue::start_working(const LedgerOrder& order) noexcept {
-    const auto latency = static_cast<std::uint64_t>(latency_opens_);
     Working working{};
     working.row = static_cast<std::uint32_t>(&order - ledger_.orders().data());
+    wait_anew(working);
+    working_.push_back(working);
+}
+
+// From now on, and behind the latency.
+void Venue::wait_anew(Working& working) const noexcept {
+    const auto latency = static_cast<std::uint64_t>(latency_opens_);
     working.event = events_;
     working.opens_before = opens_ + latency;
     working.opens_within = opens_ + latency + (is_in_bar_ ? 0 : 1);
     if (add_overflows(now_ns_, settings_.latency_ns, working.due_ts_ns)) {
         working.due_ts_ns = INT64_MAX;
     }
-    working_.push_back(working);
 }
 
 // An unknown id is buried: the cancel may have overtaken an order that must now never be taken.
@@ -121,9 +134,69 @@ void Venue::on_cancel(const CancelOrder& cancel, const Sender& sender) noexcept 
     write_ended(RecordType::kCancelled, *order);
 }
 
+// The id of a replace is taken once, whatever becomes of it; of an order that does nothing more it
+// is refused. One that a query has buried, or that came before, is dropped: its sender knows.
+void Venue::on_replace(const ReplaceOrder& replace, const Sender& sender) noexcept {
+    if (is_stale(sender.epoch, sender.connection)) return ledger_.count_stale_message();
+    LedgerOrder* order = ledger_.find(replace.id);
+    const RejectReason reason = check_replace(order, replace, sender);
+    const Status taken = ledger_.take_replace(replace.replace_id, reason != RejectReason::kNone);
+    if (taken == Status::kBadArgument) return ledger_.count_repeated_id();
+    if (taken != Status::kOk) return stop(taken);
+    if (reason != RejectReason::kNone) {
+        Reject reject{};
+        reject.id = replace.id;
+        reject.instrument = settings_.instrument;
+        reject.reason = reason;
+        reject.replace_id = replace.replace_id;
+        return write_reply(RecordType::kReject, reject);
+    }
+    const bool keeps_turn =
+        replace.price_ticks == order->price_ticks && replace.quantity_lots <= order->quantity_lots;
+    order->price_ticks = replace.price_ticks;
+    order->quantity_lots = replace.quantity_lots;
+    for (Working& working : working_) {
+        if (!keeps_turn && &ledger_.orders()[working.row] == order) wait_anew(working);
+    }
+    Replaced answer{};
+    answer.id = order->id;
+    answer.replace_id = replace.replace_id;
+    answer.price_ticks = order->price_ticks;
+    answer.quantity_lots = order->quantity_lots;
+    answer.filled_lots = order->filled_lots;
+    answer.instrument = order->instrument;
+    write_reply(RecordType::kReplaced, answer, ack_delay_ns_);
+}
+
+RejectReason Venue::check_replace(const LedgerOrder* order, const ReplaceOrder& replace,
+                                  const Sender& sender) const noexcept {
+    if (order == nullptr || !order->is_open() || is_being_filled(*order)) {
+        return RejectReason::kTooLate;
+    }
+    const bool has_price = order->type != OrderType::kMarket;
+    std::int64_t value_micros = 0;
+    if (replace.replace_id.counter == 0 || replace.instrument != order->instrument ||
+        (has_price ? replace.price_ticks % instrument_.order_tick_ticks != 0
+                   : replace.price_ticks != 0) ||
+        mul_overflows(replace.quantity_lots, instrument_.tick_value_micros, value_micros)) {
+        return RejectReason::kMalformed;
+    }
+    if (replace.quantity_lots <= order->filled_lots) return RejectReason::kTooLate;
+    return sender.received_ts_ns > replace.valid_until_ns ? RejectReason::kPastValidity
+                                                          : RejectReason::kNone;
+}
+
+// A replace that it names and that has not come is buried, so that the answer stays true.
 void Venue::on_query(const QueryOrder& query, const Sender& sender) noexcept {
     if (is_stale(sender.epoch, sender.connection)) return ledger_.count_stale_message();
-    write_state(query.id, ledger_.find(query.id));
+    const LedgerOrder* order = ledger_.find(query.id);
+    bool is_absent = false;
+    if (order != nullptr && order->is_open() && query.replace_id.counter != 0) {
+        const Status buried = ledger_.bury(query.replace_id);
+        if (buried == Status::kOutOfMemory) return stop(buried);
+        is_absent = buried == Status::kOk;
+    }
+    write_state(query.id, order, is_absent);
 }
 
 // ---- replies
@@ -159,7 +232,8 @@ void Venue::write_ended(RecordType type, const LedgerOrder& order) noexcept {
 }
 
 // kAbsent is said only after the tombstone is in the ledger.
-void Venue::write_state(const OrderId& id, const LedgerOrder* order) noexcept {
+void Venue::write_state(const OrderId& id, const LedgerOrder* order,
+                        bool is_replace_absent) noexcept {
     OrderStateReport report{};
     report.id = id;
     report.instrument = settings_.instrument;
@@ -168,6 +242,8 @@ void Venue::write_state(const OrderId& id, const LedgerOrder* order) noexcept {
         report.leaves_lots = order->is_open() ? order->leaves_lots() : 0;
         report.instrument = order->instrument;
         report.state = order->state;
+        report.side = order->side;
+        report.is_replace_absent = is_replace_absent ? 1 : 0;
     } else if (const Status buried = ledger_.bury(id); buried != Status::kOk) {
         return stop(buried);
     }

@@ -31,53 +31,49 @@ OrderTable make_table() {
 }  // namespace
 
 TEST_CASE("the whole transition table, cell by cell") {
+    const std::map<E, S> waiting = {{E::kAck, S::kLive},        {E::kReject, S::kRejected},
+                                    {E::kTimeout, S::kUnknown}, {E::kReportAbsent, S::kNever},
+                                    {E::kReportLive, S::kLive}, {E::kCancelled, S::kCancelled},
+                                    {E::kExpired, S::kExpired}};
+    std::map<E, S> intent = waiting;
+    intent[E::kSend] = S::kSent;
+    const auto resting = [](S itself) {
+        return std::map<E, S>{{E::kCancelSent, S::kPendingCancel},
+                              {E::kReplaceSent, S::kPendingReplace},
+                              {E::kReportLive, itself},
+                              {E::kTimeout, itself},
+                              {E::kCancelled, S::kCancelled},
+                              {E::kExpired, S::kExpired}};
+    };
     const std::map<S, std::map<E, S>> allowed = {
-        {S::kIntent,
-         {{E::kSend, S::kSent},
-          {E::kAck, S::kLive},
-          {E::kReject, S::kRejected},
-          {E::kTimeout, S::kUnknown},
-          {E::kReportAbsent, S::kNever},
-          {E::kReportLive, S::kLive},
-          {E::kCancelled, S::kCancelled},
-          {E::kExpired, S::kExpired}}},
-        {S::kSent,
-         {{E::kAck, S::kLive},
-          {E::kReject, S::kRejected},
-          {E::kTimeout, S::kUnknown},
-          {E::kReportAbsent, S::kNever},
-          {E::kReportLive, S::kLive},
-          {E::kCancelled, S::kCancelled},
-          {E::kExpired, S::kExpired}}},
-        {S::kUnknown,
-         {{E::kAck, S::kLive},
-          {E::kReject, S::kRejected},
-          {E::kTimeout, S::kUnknown},
-          {E::kReportAbsent, S::kNever},
-          {E::kReportLive, S::kLive},
-          {E::kCancelled, S::kCancelled},
-          {E::kExpired, S::kExpired}}},
-        {S::kLive,
-         {{E::kCancelSent, S::kPendingCancel},
-          {E::kReportLive, S::kLive},
-          {E::kTimeout, S::kLive},
-          {E::kCancelled, S::kCancelled},
-          {E::kExpired, S::kExpired}}},
-        {S::kPartial,
-         {{E::kCancelSent, S::kPendingCancel},
-          {E::kReportLive, S::kPartial},
-          {E::kTimeout, S::kPartial},
-          {E::kCancelled, S::kCancelled},
-          {E::kExpired, S::kExpired}}},
+        {S::kIntent, intent},
+        {S::kSent, waiting},
+        {S::kUnknown, waiting},
+        {S::kLive, resting(S::kLive)},
+        {S::kPartial, resting(S::kPartial)},
         {S::kPendingCancel,
          {{E::kCancelSent, S::kPendingCancel},
           {E::kReportLive, S::kLive},
           {E::kTimeout, S::kPendingCancel},
           {E::kCancelled, S::kCancelled},
           {E::kExpired, S::kExpired}}},
+        {S::kPendingReplace,
+         {{E::kReplaced, S::kLive},
+          {E::kReplaceRefused, S::kLive},
+          {E::kReportLive, S::kPendingReplace},
+          {E::kTimeout, S::kPendingReplace},
+          {E::kCancelled, S::kCancelled},
+          {E::kExpired, S::kExpired}}},
+        {S::kOrphan,
+         {{E::kAck, S::kOrphan},
+          {E::kCancelSent, S::kOrphan},
+          {E::kReportLive, S::kOrphan},
+          {E::kTimeout, S::kOrphan},
+          {E::kCancelled, S::kCancelled},
+          {E::kExpired, S::kExpired}}},
     };
-    for (int state = 0; state <= static_cast<int>(S::kDenied); ++state) {
-        for (int event = 0; event <= static_cast<int>(E::kReportLive); ++event) {
+    for (int state = 0; state <= static_cast<int>(S::kOrphan); ++state) {
+        for (int event = 0; event <= static_cast<int>(E::kReplaceRefused); ++event) {
             const auto s = static_cast<S>(state);
             const auto e = static_cast<E>(event);
             if (e == E::kFill) continue;  // its own test
@@ -93,8 +89,10 @@ TEST_CASE("a fill is booked in any state that may trade and in no other") {
         CHECK(next_state(state, E::kFill, false) == S::kPartial);
         CHECK(next_state(state, E::kFill, true) == S::kFilled);
     }
-    CHECK(next_state(S::kPendingCancel, E::kFill, false) == S::kPendingCancel);
-    CHECK(next_state(S::kPendingCancel, E::kFill, true) == S::kFilled);
+    for (const S state : {S::kPendingCancel, S::kPendingReplace, S::kOrphan}) {
+        CHECK(next_state(state, E::kFill, false) == state);
+        CHECK(next_state(state, E::kFill, true) == S::kFilled);
+    }
     for (const S state : {S::kFilled, S::kCancelled, S::kExpired, S::kRejected, S::kNever}) {
         CHECK(next_state(state, E::kFill, true) == S::kAbsent);
     }
@@ -140,6 +138,69 @@ TEST_CASE("an order that is known partly filled is partial after a report, not l
     REQUIRE(table.apply_fill(*order, 1, 9) == Status::kOk);
     REQUIRE(table.apply(*order, E::kReportLive) == Status::kOk);
     CHECK(order->state == S::kPartial);
+}
+
+TEST_CASE("until a replace is answered the larger of both sizes is reserved") {
+    const auto replace = [](std::int64_t lots) {
+        ReplaceOrder asked{};
+        asked.replace_id = {1, 1, 50};
+        asked.quantity_lots = lots;
+        asked.price_ticks = 7;
+        return asked;
+    };
+    const auto answer = [](std::int64_t lots, std::int64_t filled) {
+        return Replaced{{1, 1, 1}, {1, 1, 50}, 7, lots, filled, 0, {}};
+    };
+    for (const std::int64_t wanted : {15, 6}) {
+        OrderTable table = make_table();
+        Order* order = table.insert(request(1));
+        CHECK(table.send_replace(*order, replace(wanted)) == Status::kBadTransition);
+        REQUIRE(table.apply(*order, E::kSend) == Status::kOk);
+        REQUIRE(table.apply_fill(*order, 4, 6) == Status::kOk);
+        CHECK(table.send_replace(*order, replace(4)) == Status::kBadArgument);  // it is filled
+        CHECK(table.send_replace(*order, replace(INT64_MAX)) == Status::kOk);
+        REQUIRE(table.apply(*order, E::kReplaceRefused) == Status::kOk);
+        CHECK(order->state == S::kPartial);
+        CHECK(table.exposure(0).open_buy_lots == 6);
+        REQUIRE(table.send_replace(*order, replace(wanted)) == Status::kOk);
+        CHECK(table.exposure(0).open_buy_lots == std::max<std::int64_t>(wanted, 10) - 4);
+        CHECK(table.apply_replaced(*order, answer(wanted + 1, 4)) == Status::kBadTransition);
+        CHECK(table.apply_replaced(*order, answer(wanted, 3)) == Status::kBadTransition);
+        REQUIRE(table.apply_fill(*order, 1, 5) == Status::kOk);  // of the size before
+        CHECK(order->state == S::kPendingReplace);
+        REQUIRE(table.apply_replaced(*order, answer(wanted, 5)) == Status::kOk);
+        CHECK(order->state == S::kPartial);
+        CHECK(order->request.price_ticks == 7);
+        CHECK(table.exposure(0).open_buy_lots == wanted - 5);
+        REQUIRE(table.apply(*order, E::kCancelled) == Status::kOk);
+        CHECK(table.exposure(0).open_buy_lots == 0);
+    }
+}
+
+TEST_CASE("an order that ends before its replace is answered reserves nothing") {
+    OrderTable table = make_table();
+    Order* order = table.insert(request(1));
+    REQUIRE(table.apply(*order, E::kAck) == Status::kOk);
+    ReplaceOrder asked{};
+    asked.replace_id = {1, 1, 50};
+    asked.quantity_lots = 30;
+    REQUIRE(table.send_replace(*order, asked) == Status::kOk);
+    CHECK(table.exposure(0).open_buy_lots == 30);
+    REQUIRE(table.apply_fill(*order, 10, 0) == Status::kOk);
+    CHECK(order->state == S::kFilled);
+    CHECK(table.exposure(0).open_buy_lots == 0);
+}
+
+TEST_CASE("a late fill is booked on a dead order and on no other") {
+    OrderTable table = make_table();
+    Order* order = table.insert(request(1));
+    CHECK(table.apply_late_fill(*order, 3) == Status::kBadTransition);
+    REQUIRE(table.apply(*order, E::kReject) == Status::kOk);
+    CHECK(table.apply_late_fill(*order, 0) == Status::kBadTransition);
+    REQUIRE(table.apply_late_fill(*order, 3) == Status::kOk);
+    CHECK(order->state == S::kRejected);
+    CHECK(order->filled_lots == 3);
+    CHECK(table.exposure(0).open_buy_lots == 0);
 }
 
 TEST_CASE("a full table answers null and takes orders again once one has ended") {

@@ -89,10 +89,21 @@ class Driver {
         cancel.id = {1, 1, counter};
         venue.on_cancel(cancel, sender());
     }
-    void query(std::uint64_t counter) {
+    void query(std::uint64_t counter, std::uint64_t replace = 0) {
         gm::QueryOrder query{};
         query.id = {1, 1, counter};
+        if (replace != 0) query.replace_id = {1, 1, replace};
         venue.on_query(query, sender());
+    }
+    void replace(std::uint64_t counter, std::uint64_t replace, std::int64_t lots,
+                 std::int64_t price) {
+        gm::ReplaceOrder asked{};
+        asked.id = {1, 1, counter};
+        asked.replace_id = {1, 1, replace};
+        asked.quantity_lots = lots;
+        asked.price_ticks = price;
+        asked.valid_until_ns = INT64_MAX;
+        venue.on_replace(asked, sender());
     }
 
     // The next feed event; its type is kNone after END.

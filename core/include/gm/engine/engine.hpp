@@ -34,6 +34,7 @@
 #include "gm/market/market.hpp"
 #include "gm/orders/order_table.hpp"
 #include "gm/orders/portfolio.hpp"
+#include "gm/orders/seen_executions.hpp"
 #include "gm/policy/ensemble.hpp"
 #include "gm/risk/gate.hpp"
 
@@ -56,6 +57,9 @@ struct EngineTotals {
     std::uint64_t reader_refusals = 0;  // QUARANTINE records of the venue
     std::uint64_t unknown_symbols = 0;  // records of the feed about no instrument of ours
     std::uint64_t bad_transitions = 0;
+    std::uint64_t repeated_fills = 0;  // of an execution that was booked: dropped
+    std::uint64_t late_fills = 0;      // of an order that was dead to us: booked, the symbol halted
+    std::uint64_t orphans = 0;         // orders of the venue that we did not know
 };
 
 // Why an order toward the target is sent, how, and the bar that it follows from.
@@ -290,10 +294,20 @@ class Engine {
     [[nodiscard]] GateContext gate_context(std::uint32_t at) const noexcept;
 
     // orders and replies
-    void on_order_event(const OrderId& id, OrderEvent event, RejectReason reason,
-                        Outputs& out) noexcept;
-    void on_fill(const Fill& fill, Outputs& out) noexcept;
-    void on_state_report(const OrderStateReport& report, Outputs& out) noexcept;
+    void on_order_event(Order& order, OrderEvent event, RejectReason reason, Outputs& out) noexcept;
+    void on_fill(Order& order, const Fill& fill, Outputs& out) noexcept;
+    [[nodiscard]] bool book(std::uint32_t at, Side side, const Fill& fill) noexcept;
+    void on_reject(Order& order, const Reject& reject, Outputs& out) noexcept;
+    void on_replaced(Order& order, const Replaced& answer, Outputs& out) noexcept;
+    void go_on_after_replace(Order& order, OrderState previous, Outputs& out) noexcept;
+    void on_state_report(Order& order, const OrderStateReport& report, Outputs& out) noexcept;
+    void take_absence(Order& order, Outputs& out) noexcept;
+    void take_presence(Order& order, const OrderStateReport& report, Outputs& out) noexcept;
+    void on_stranger(const Slot& input, Outputs& out) noexcept;
+    void on_stranger_fill(const Fill& fill, Outputs& out) noexcept;
+    void adopt(const OrderId& id, std::uint32_t at, Side side, std::int64_t lots,
+               Outputs& out) noexcept;
+    void halt(std::uint32_t at) noexcept;
     void on_epoch(const Epoch& epoch, Outputs& out) noexcept;
     void on_stop(const SessionEvent& event, Outputs& out) noexcept;
     void on_end(Outputs& out) noexcept;
@@ -304,6 +318,7 @@ class Engine {
     void query(Order& order, Outputs& out) noexcept;
     void settle_query(Order& order) noexcept;
     void cancel(Order& order, Outputs& out) noexcept;
+    void await(Order& order) noexcept;
     void cancel_all(Outputs& out) noexcept;
     void become_ready_if_known(Outputs& out) noexcept;
 
@@ -318,6 +333,7 @@ class Engine {
     Kernels kernels_;
     Gate gate_;
     OrderTable orders_;
+    SeenExecutions executions_;
     EngineTotals totals_;
     Stamp stamp_{};
     StageTimes* times_ = nullptr;

@@ -2,8 +2,9 @@
 //
 // Open orders live in a fixed table; a terminal order stays until its place is needed, so that a
 // late message finds it. An event that a state does not allow changes nothing and says so: the
-// caller halts the symbol. No timeout makes an order dead: it becomes UNKNOWN. Source: SAFETY,
-// "Order states" (PENDING_REPLACE and ORPHAN come with the orders issue).
+// caller halts the symbol. No timeout makes an order dead: it becomes UNKNOWN, or stays pending and
+// is asked about. Source: SAFETY, "Order states"; core/tests/model/order.pml checks the protocol,
+// tests/order_states.py is the same machine to be read.
 #pragma once
 
 #include <algorithm>
@@ -29,11 +30,17 @@ enum class OrderEvent : std::uint8_t {
     kTimeout,       // no answer in time, or the connection is gone
     kReportAbsent,  // the venue confirmed a tombstone
     kReportLive,    // the venue answered a query: it has the order
+    kReplaceSent,
+    kReplaced,
+    kReplaceRefused,  // or the venue will never take it: the order is as it was
 };
 
 struct Order {
-    NewOrder request{};
+    NewOrder request{};  // price and quantity as the venue last confirmed them
     std::int64_t filled_lots = 0;
+    std::int64_t wanted_lots = 0;  // by an unanswered replace, filled lots included; 0: none
+    std::int64_t wanted_price_ticks = 0;
+    OrderId replace_id{};                  // of that replace
     std::int64_t deadline_ns = INT64_MAX;  // of the answer that is awaited
     OrderState state = OrderState::kNew;
     RejectReason reject_reason = RejectReason::kNone;
@@ -43,10 +50,14 @@ struct Order {
     [[nodiscard]] std::int64_t leaves_lots() const noexcept {
         return request.quantity_lots - filled_lots;
     }
+    // What may still trade, whichever way a replace is answered.
+    [[nodiscard]] std::int64_t reserved_lots() const noexcept {
+        return std::max(request.quantity_lots, wanted_lots) - filled_lots;
+    }
 };
 
 [[nodiscard]] constexpr bool is_terminal(OrderState state) noexcept {
-    return state >= OrderState::kFilled;
+    return state >= OrderState::kFilled && state <= OrderState::kDenied;
 }
 
 // The next state, or kAbsent where the event is not allowed. A fill is judged by its leaves.
@@ -65,6 +76,18 @@ class OrderTable {
     // kBadTransition also when filled + leaves would not equal the quantity.
     [[nodiscard]] Status apply_fill(Order& order, std::int64_t quantity_lots,
                                     std::int64_t leaves_lots) noexcept;
+    // Of an order that is dead to us: what traded has traded. Its state stays.
+    [[nodiscard]] Status apply_late_fill(Order& order, std::int64_t quantity_lots) noexcept;
+
+    // The larger of both sizes is reserved until the answer. kBadArgument: not above what is
+    // filled; kOverflow: it cannot be reserved. Nothing has changed then.
+    [[nodiscard]] Status send_replace(Order& order, const ReplaceOrder& replace) noexcept;
+    // kBadTransition also when it is not the answer to the replace that is out.
+    [[nodiscard]] Status apply_replaced(Order& order, const Replaced& answer) noexcept;
+
+    // An order of the venue that is not in the table, with all that it might still trade. nullptr:
+    // no place, or more than can be reserved.
+    [[nodiscard]] Order* adopt(const NewOrder& found) noexcept;
 
     // Brings near what the next order of an instrument takes. Changes nothing.
     void touch(std::size_t instrument) const noexcept;
@@ -105,7 +128,12 @@ class OrderTable {
  private:
     static constexpr std::size_t kPlaces = 2 * kOpenOrdersMax;
 
-    void release(const Order& order, std::int64_t lots) noexcept;
+    [[nodiscard]] Order* take_place(const NewOrder& request, OrderState state) noexcept;
+    [[nodiscard]] std::int64_t& open_lots(const Order& order) noexcept {
+        Exposure& exposure = exposure_[order.request.instrument];
+        return order.request.side == Side::kBuy ? exposure.open_buy_lots : exposure.open_sell_lots;
+    }
+    void settle_replace(Order& order) noexcept;
     void move_to(Order& order, OrderState next) noexcept;
 
     std::vector<Order> orders_;        // kPlaces, used round and round

@@ -93,6 +93,9 @@ struct EngineStatus {
     std::uint64_t reader_refusals;
     std::uint64_t unknown_symbols;
     std::uint64_t bad_transitions;
+    std::uint64_t repeated_fills;
+    std::uint64_t late_fills;
+    std::uint64_t orphans;
     std::uint64_t shadow_decisions;
     std::uint64_t roll_backs;            // of models, that nobody ordered
     std::uint64_t refusals[kGateCodes];  // by GateCode

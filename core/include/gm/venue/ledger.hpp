@@ -1,8 +1,8 @@
 // The venue's book of record: every client id at most once, every execution, every tombstone.
 //
-// An id is taken for ever by an order, a refused order or a tombstone. Filled lots never exceed an
-// order's quantity, the position is the sum of the executions, and money is added in 128 bits.
-// All memory is set aside at open; a full ledger says so and changes nothing. Rows cross the
+// An id is taken for ever by an order, a refused order, a replace or a tombstone. Filled lots never
+// exceed an order's quantity, the position is the sum of the executions, and money is added in 128
+// bits. All memory is set aside at open; a full ledger says so and changes nothing. Rows cross the
 // Python boundary: gm/layout.py repeats them.
 #pragma once
 
@@ -35,7 +35,8 @@ struct LedgerOrder {
     OrderType type;
     OrderReason reason;
     OrderState state;  // kLive, kPartial, kFilled, kCancelled, kExpired or kRejected
-    std::uint8_t reserved[28];
+    TimeInForce time_in_force;
+    std::uint8_t reserved[27];
 
     [[nodiscard]] std::int64_t leaves_lots() const noexcept { return quantity_lots - filled_lots; }
     [[nodiscard]] bool is_open() const noexcept {
@@ -70,6 +71,8 @@ struct LedgerTotals {
     std::uint64_t repeated_ids;    // orders under an id that was taken: refused
     std::uint64_t stale_messages;  // of an older epoch or connection
     std::uint64_t late_cancels;    // of orders that had ended or were being filled
+    std::uint64_t replaces;        // replace ids that came, refused ones included
+    std::uint64_t refused_replaces;
     std::int64_t bought_lots;
     std::int64_t sold_lots;
     std::int64_t position_lots;
@@ -79,7 +82,7 @@ struct LedgerTotals {
     std::uint64_t cash_micros_low;
     std::int64_t cash_micros_high;
 };
-static_assert(sizeof(LedgerTotals) == 136);
+static_assert(sizeof(LedgerTotals) == 152);
 
 class Ledger {
  public:
@@ -93,6 +96,9 @@ class Ledger {
     [[nodiscard]] LedgerOrder* insert(const LedgerOrder& order) noexcept;
     // Takes the id of an order that never came. kOutOfMemory when there is no room.
     [[nodiscard]] Status bury(const OrderId& id) noexcept;
+
+    // Takes the id of a replace. kBadArgument: it is taken; kOutOfMemory when there is no room.
+    [[nodiscard]] Status take_replace(const OrderId& id, bool is_refused) noexcept;
 
     [[nodiscard]] LedgerOrder* find(const OrderId& id) noexcept;
     [[nodiscard]] bool is_buried(const OrderId& id) const noexcept;
@@ -116,16 +122,28 @@ class Ledger {
     [[nodiscard]] std::size_t orders_max() const noexcept { return orders_max_; }
 
  private:
-    // A place of the index: 0 free, else 2 * (row + 1) for an order, + 1 for a tombstone.
+    // A place of the index: 0 free, else 4 * (row + 1), and what the row is of.
+    enum Kind : std::uint32_t { kOrder = 0, kTombstone = 1, kReplace = 2 };
+    static constexpr std::uint32_t kKinds = 4;
+    [[nodiscard]] static std::uint32_t entry_of(std::size_t count, Kind kind) noexcept {
+        return static_cast<std::uint32_t>(kKinds * count + kind);
+    }
+    [[nodiscard]] bool is_of(std::uint32_t entry, Kind kind) const noexcept {
+        return entry != 0 && entry % kKinds == kind;
+    }
+    [[nodiscard]] bool has_room() const noexcept {
+        return tombstones_.size() + replaces_.size() < orders_max_;
+    }
     [[nodiscard]] std::size_t place_of(const OrderId& id) const noexcept;
     [[nodiscard]] const OrderId& id_at(std::size_t place) const noexcept;
 
     std::size_t orders_max_ = 0;
     std::size_t mask_ = 0;
     std::vector<std::uint32_t> index_;  // open addressing, at most half full
-    std::vector<LedgerOrder> orders_;   // these three never grow past what open() reserved
+    std::vector<LedgerOrder> orders_;   // these four never grow past what open() reserved
     std::vector<Execution> executions_;
     std::vector<OrderId> tombstones_;
+    std::vector<OrderId> replaces_;  // with the tombstones no more than orders_max
     Int128 cash_micros_ = 0;
     LedgerTotals totals_{};
 };

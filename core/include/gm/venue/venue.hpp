@@ -57,7 +57,7 @@ struct Sender {
 
 class Venue {
  public:
-    static constexpr std::size_t kRepliesPerOrder = 12;
+    static constexpr std::size_t kRepliesPerOrder = 14;
 
     // Cold. Checks settings and the kind of every row. The tape must outlive the venue. Without
     // `can_repeat` it forgets each feed event, and feed() has none to give again.
@@ -116,6 +116,7 @@ class Venue {
     [[nodiscard]] bool is_stale(std::uint32_t epoch, std::uint32_t connection) const noexcept;
     void on_order(const NewOrder& order, const Sender& sender) noexcept;
     void on_cancel(const CancelOrder& cancel, const Sender& sender) noexcept;
+    void on_replace(const ReplaceOrder& replace, const Sender& sender) noexcept;
     void on_query(const QueryOrder& query, const Sender& sender) noexcept;
 
     // Simulated time: of the last row, refused ones included unless their stamp is absurd.
@@ -231,6 +232,8 @@ class Venue {
     [[nodiscard]] bool match_reply(std::uint64_t after, Slot& out) noexcept;
     [[nodiscard]] bool match_next() noexcept;
     [[nodiscard]] bool expire_next() noexcept;
+    [[nodiscard]] bool expire_immediate() noexcept;
+    void expire(LedgerOrder& order) noexcept;
     [[nodiscard]] bool may_meet(const Working& working) const noexcept;
     [[nodiscard]] Match price_of(const Working& working, std::int64_t& price_ticks) const noexcept;
     [[nodiscard]] bool is_being_filled(const LedgerOrder& order) const noexcept;
@@ -239,13 +242,17 @@ class Venue {
     void forget_ended() noexcept;
 
     [[nodiscard]] RejectReason check(const NewOrder& order, const Sender& sender) const noexcept;
+    [[nodiscard]] RejectReason check_replace(const LedgerOrder* order, const ReplaceOrder& replace,
+                                             const Sender& sender) const noexcept;
     void start_working(const LedgerOrder& order) noexcept;
+    void wait_anew(Working& working) const noexcept;
 
     template <typename P>
     void write_reply(RecordType type, const P& payload, std::int64_t delay_ns = 0) noexcept;
     void write_reject(const OrderId& id, RejectReason reason) noexcept;
     void write_ended(RecordType type, const LedgerOrder& order) noexcept;
-    void write_state(const OrderId& id, const LedgerOrder* order) noexcept;
+    void write_state(const OrderId& id, const LedgerOrder* order,
+                     bool is_replace_absent = false) noexcept;
     void stop(Status status) noexcept;
 
     VenueSettings settings_{};

@@ -7,62 +7,10 @@
 
 #include "gm/wire/decision_payload.hpp"
 #include "gm/wire/model_payload.hpp"
+#include "gm/wire/order_payload.hpp"
 #include "gm/wire/record.hpp"
 
 namespace gm {
-
-enum class Side : std::uint8_t { kBuy = 0, kSell = 1 };
-enum class OrderType : std::uint8_t { kMarket = 0, kLimit = 1, kStop = 2 };
-
-// One word for the life of an order in engine, venue, journal and store. SAFETY, order states.
-enum class OrderState : std::uint8_t {
-    kAbsent = 0,  // only in the venue's answer: it never saw the id and refuses it from now on
-    kNew = 1,
-    kIntent = 2,
-    kSent = 3,
-    kLive = 4,
-    kPartial = 5,
-    kUnknown = 6,
-    kPendingCancel = 7,
-    kFilled = 8,
-    kCancelled = 9,
-    kExpired = 10,
-    kRejected = 11,
-    kNever = 12,
-    kDenied = 13,
-};
-
-// Why an order exists.
-enum class OrderReason : std::uint8_t {
-    kDecision = 0,
-    kMaxHold = 1,
-    kSessionEnd = 2,
-    kStop = 3,
-    kEntry = 4,  // timed by a TacticalDecision
-};
-
-// Why the venue refused.
-enum class RejectReason : std::uint32_t {
-    kNone = 0,
-    kRandom = 1,  // the simulator's own dice: an exchange rejects for no reason of ours
-    kOldEpoch = 2,
-    kOldConnection = 3,
-    kPastValidity = 4,
-    kDuplicateId = 5,
-    kTombstoned = 6,
-    kMalformed = 7,
-    kMarketClosed = 8,
-    kForeignTape = 9,  // Welcome only: the engine's journal belongs to another tape
-};
-
-struct OrderId {
-    std::uint32_t installation;
-    std::uint32_t epoch;
-    std::uint64_t counter;  // from 1 within the epoch; 0 is no order
-
-    friend bool operator==(const OrderId&, const OrderId&) = default;
-};
-static_assert(sizeof(OrderId) == 16);
 
 struct BarOpen {
     std::int64_t start_ts_ns;
@@ -173,36 +121,6 @@ struct Done {
     std::uint8_t reserved[40];
 };
 
-// Also the payload of kIntent.
-struct NewOrder {
-    OrderId id;
-    std::int64_t decision_bar_start_ts_ns;
-    std::int64_t price_ticks;  // limit or stop price; 0 for market
-    std::int64_t quantity_lots;
-    std::int64_t valid_until_ns;  // checked when the venue receives it
-    std::uint32_t instrument;
-    std::uint32_t connection;
-    Side side;
-    OrderType type;
-    OrderReason reason;
-    std::uint8_t strategy;
-    std::uint32_t reserved;
-};
-
-struct CancelOrder {
-    OrderId id;
-    std::uint32_t instrument;
-    std::uint32_t connection;
-    std::uint8_t reserved[40];
-};
-
-struct QueryOrder {
-    OrderId id;
-    std::uint32_t instrument;
-    std::uint32_t connection;
-    std::uint8_t reserved[40];
-};
-
 // Answer to Hello. Not a numbered reply: it opens the stream of replies.
 struct Welcome {
     std::uint64_t last_feed_sequence;   // published so far
@@ -211,50 +129,6 @@ struct Welcome {
     std::uint32_t lockstep;     // 1: every frame is answered by Done
     std::uint32_t refused;      // RejectReason; not 0: the venue will not talk to this engine
     std::uint64_t symbol_hash;  // of the instrument that has number 0 on this wire
-};
-
-struct Ack {
-    OrderId id;
-    std::uint64_t venue_order;
-    std::uint32_t instrument;
-    std::uint8_t reserved[36];
-};
-
-struct Reject {
-    OrderId id;
-    std::uint32_t instrument;
-    RejectReason reason;
-    std::uint8_t reserved[40];
-};
-
-struct Fill {
-    OrderId id;
-    std::uint64_t execution_id;  // unique at the venue, for ever
-    std::int64_t price_ticks;
-    std::int64_t quantity_lots;
-    std::int64_t leaves_lots;
-    std::int64_t commission_micros;
-    std::uint32_t instrument;
-    Side side;
-    std::uint8_t reserved[3];
-};
-
-// Payload of kCancelled and kExpired.
-struct OrderEnded {
-    OrderId id;
-    std::int64_t filled_lots;
-    std::uint32_t instrument;
-    std::uint8_t reserved[36];
-};
-
-// Answer to QueryOrder. state kAbsent is a tombstone: the venue refuses the id from now on.
-struct OrderStateReport {
-    OrderId id;
-    std::int64_t filled_lots;
-    std::int64_t leaves_lots;
-    std::uint32_t instrument;
-    OrderState state;
-    std::uint8_t reserved[27];
 };
 
 struct Timer {
@@ -329,34 +203,6 @@ struct BackfillEnd {
     std::uint64_t file_bars;
     std::uint32_t connection;
     std::uint8_t reserved[44];
-};
-
-struct Refusal {
-    OrderId id;
-    std::int64_t decision_bar_start_ts_ns;
-    std::int64_t quantity_lots;
-    std::int64_t price_ticks;
-    std::int64_t value;  // what was measured, in the unit of the code
-    std::int64_t limit;  // what it was held against
-    std::uint32_t mask;  // bit n-1: code Rn failed
-    std::uint16_t instrument;
-    Side side;
-    std::uint8_t code;  // the first failure in the fixed order of evaluation
-};
-
-struct OrderUpdate {
-    OrderId id;
-    std::int64_t filled_lots;
-    std::int64_t leaves_lots;
-    std::int64_t quantity_lots;
-    std::uint32_t instrument;
-    OrderState state;
-    OrderState previous;
-    Side side;
-    OrderReason reason;
-    std::uint32_t reject_reason;
-    std::uint32_t tombstoned;  // 1: the venue confirmed that it will never accept this id
-    std::uint8_t reserved[8];
 };
 
 struct PositionUpdate {
@@ -438,15 +284,8 @@ static_assert(sizeof(Quarantine) == 64 && offsetof(Quarantine, reason) == 12);
 static_assert(sizeof(Heartbeat) == 64 && sizeof(End) == 64);
 static_assert(sizeof(Hello) == 64 && offsetof(Hello, tape_id) == 24);
 static_assert(sizeof(Ready) == 64 && sizeof(Done) == 64);
-static_assert(sizeof(NewOrder) == 64 && offsetof(NewOrder, side) == 56);
-static_assert(sizeof(CancelOrder) == 64 && sizeof(QueryOrder) == 64);
 static_assert(sizeof(Welcome) == 64 && offsetof(Welcome, lockstep) == 48);
-static_assert(sizeof(Ack) == 64 && sizeof(Reject) == 64);
-static_assert(sizeof(Fill) == 64 && offsetof(Fill, side) == 60);
-static_assert(sizeof(OrderEnded) == 64 && sizeof(OrderStateReport) == 64);
 static_assert(sizeof(Timer) == 64 && sizeof(Epoch) == 64 && sizeof(SessionEvent) == 64);
-static_assert(sizeof(Refusal) == 64 && offsetof(Refusal, code) == 63);
-static_assert(sizeof(OrderUpdate) == 64 && offsetof(OrderUpdate, state) == 44);
 static_assert(sizeof(PositionUpdate) == 64 && offsetof(PositionUpdate, instrument) == 56);
 static_assert(sizeof(Quote) == 64 && offsetof(Quote, instrument) == 32);
 static_assert(sizeof(BookLevel) == 64 && offsetof(BookLevel, side) == 20);

@@ -41,6 +41,7 @@ enum class RecordType : std::uint16_t {
     kCancelOrder = 34,
     kQueryOrder = 35,
     kFeedReplay = 36,
+    kReplaceOrder = 37,
     // venue -> engine
     kWelcome = 40,
     kAck = 41,
@@ -51,6 +52,7 @@ enum class RecordType : std::uint16_t {
     kOrderState = 46,
     kReplayedBar = 47,
     kReplayEnd = 48,
+    kReplaced = 49,
     // inputs that io or the supervisor makes
     kTimer = 50,
     kEpoch = 51,
