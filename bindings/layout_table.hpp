@@ -179,7 +179,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       feature_schema_sha256, bundle_sha256, synergy_mlmi_min, synergy_slope_min, \
       synergy_window_bars, synergy_cooldown_bars, kernel_count, tactical_agent_count, \
       reserved) \
-    X(Sizing, target_lots, reserved) \
+    X(Sizing, target_lots, stop_atr, target_atr, stop_trails, reserved) \
     X(ModelHeader, \
       magic, schema, agent_count, guard_rows_max, threshold, guard_low, guard_high, \
       guard_columns, guard_columns_max, feature_schema_sha256, bundle_sha256, \
@@ -239,7 +239,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(OrderState, \
       kAbsent, kNew, kIntent, kSent, kLive, kPartial, kUnknown, kPendingCancel, kFilled, \
       kCancelled, kExpired, kRejected, kNever, kDenied, kPendingReplace, kOrphan) \
-    X(OrderReason, kDecision, kMaxHold, kSessionEnd, kStop, kEntry) \
+    X(OrderReason, kDecision, kMaxHold, kSessionEnd, kStop, kEntry, kTarget) \
     X(RejectReason, \
       kNone, kRandom, kOldEpoch, kOldConnection, kPastValidity, kDuplicateId, kTombstoned, \
       kMalformed, kMarketClosed, kForeignTape, kTooLate) \

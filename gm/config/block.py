@@ -115,7 +115,7 @@ def build_block(
         np.concatenate(
             [_limits(s, d.instrument, d.symbol) for s, d in zip(sections, desks, strict=True)]
         ),
-        np.concatenate([_sizing(section) for section in sections]),
+        np.concatenate([_sizing(s, d.symbol) for s, d in zip(sections, desks, strict=True)]),
         np.concatenate([desk.sessions for desk in desks]),
         np.concatenate([desk.offsets for desk in desks]),
         agents.rows,
@@ -265,5 +265,21 @@ def _limits(section: TradingSection, instrument: Rows, symbol: str) -> Rows:
     )
 
 
-def _sizing(section: TradingSection) -> Rows:
-    return _row(layout.SIZING, target_lots=section.target_lots)
+def _sizing(section: TradingSection, symbol: str) -> Rows:
+    bracket = section.bracket
+    key = f"trading.{symbol}.bracket"
+    for leg, atr, kind in (
+        ("stop_atr", bracket.stop_atr, "stop"),
+        ("target_atr", bracket.target_atr, "limit"),
+    ):
+        if atr > 0 and kind not in section.types:
+            raise ConfigError(f"{key}.{leg}: needs {kind!r} in trading.{symbol}.types")
+    if bracket.trailing_stop and bracket.stop_atr == 0:
+        raise ConfigError(f"{key}.trailing_stop: needs a stop, stop_atr is 0")
+    return _row(
+        layout.SIZING,
+        target_lots=section.target_lots,
+        stop_atr=bracket.stop_atr,
+        target_atr=bracket.target_atr,
+        stop_trails=bracket.trailing_stop,
+    )

@@ -92,6 +92,14 @@ class AccountSection(_Section, frozen=True, kw_only=True):
     cancels_burst_max: Annotated[int, msgspec.Meta(ge=256, le=1_000_000_000)]
 
 
+class BracketSection(_Section, frozen=True, kw_only=True):
+    """Stop and target of a position, in ATR 14 of 30-minute bars from the price paid; 0: none."""
+
+    stop_atr: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    target_atr: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    trailing_stop: bool = False
+
+
 class TradingSection(_Section, frozen=True, kw_only=True):
     """One instrument: its size and its limits."""
 
@@ -110,6 +118,8 @@ class TradingSection(_Section, frozen=True, kw_only=True):
     duplicate_window_ms: Milliseconds
     sides: tuple[Literal["buy", "sell"], ...] = ("buy", "sell")
     types: tuple[Literal["market", "limit", "stop"], ...] = ("market",)
+    # Needs "stop" and "limit" among the types; its orders count against every limit, too.
+    bracket: BracketSection = BracketSection()
 
 
 class VenueSection(_Section, frozen=True, kw_only=True):

@@ -313,7 +313,9 @@ SETTINGS_HEADER = _struct(
     tactical_agent_count="u4",
     reserved="24u1",
 )
-SIZING = _struct(target_lots="i8", reserved="56u1")
+SIZING = _struct(
+    target_lots="i8", stop_atr="f8", target_atr="f8", stop_trails="u4", reserved="36u1"
+)
 AGENT_SETTINGS = _struct(
     name="S16",
     weight="f8",

@@ -207,6 +207,7 @@ class OrderReason(IntEnum):
     SESSION_END = 2
     STOP = 3
     ENTRY = 4
+    TARGET = 5
 
 
 class RejectReason(IntEnum):

@@ -47,7 +47,11 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
     bool acts = false;
     bool entries = false;
     std::int64_t wanted = 0;
-    if (has_two_levels_) stand(desk, models_.live_place(), 0);
+    if (has_two_levels_) {
+        stand(desk, models_.live_place(), 0);
+    } else if (!desk.is_closing) {
+        desk.has_wish = false;  // of a close that is past by now
+    }
     if (strategic_reason(at) == NotReadyReason::kNone) {
         DecisionValues values{};
         if (kernels_.has_rule()) {
@@ -101,49 +105,67 @@ GateContext Engine::gate_context(std::uint32_t at) const noexcept {
     return context;
 }
 
-// One order for the whole difference, reversing in one; none while another is unresolved.
+// One order for the whole difference, reversing in one; none while another is unresolved. A bracket
+// gives way: the order follows when both its legs have ended.
 void Engine::order_toward_target(std::uint32_t at, const OrderCause& cause, Outputs& out) noexcept {
     Desk& desk = desks_[at];
     const std::int64_t difference = desk.target_lots - desk.position.lots;
-    if (difference == 0 || orders_.open_orders(at) > 0) return;
+    if (difference == 0) return;
+    if (orders_.open_orders(at) > 0) {
+        if (!only_bracket_open(at)) return;
+        desk.has_wish = true;
+        desk.wish = cause;
+        desk.wish_lots = desk.target_lots;
+        return tend_bracket(at, out);
+    }
 
     NewOrder order{};
-    order.id = {settings_.header.installation, stamp_.epoch, ++order_counter_};
     order.decision_bar_start_ts_ns = cause.bar_start_ts_ns;
     order.quantity_lots = difference > 0 ? difference : -difference;
-    order.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
     order.instrument = at;
-    order.connection = connection_;
     order.side = difference > 0 ? Side::kBuy : Side::kSell;
     order.type = cause.type;
     order.reason = cause.reason;
     if (cause.type == OrderType::kLimit) order.price_ticks = limit_ticks(at, order.side);
+    if (!send_order(order, out)) {
+        desk.target_lots = desk.position.lots;  // a refused wish is not kept for later
+    }
+}
 
+// Numbers it, asks the gate, writes it down and hands it over, or writes down why not.
+bool Engine::send_order(NewOrder& order, Outputs& out) noexcept {
+    order.id = {settings_.header.installation, stamp_.epoch, ++order_counter_};
+    order.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
+    order.connection = connection_;
     Verdict verdict;
-    std::optional<RiskToken> token = gate_.check(order, gate_context(at), verdict);
+    std::optional<RiskToken> token = gate_.check(order, gate_context(order.instrument), verdict);
     Order* placed = token ? orders_.insert(order) : nullptr;
     if (placed == nullptr) {
         if (verdict.code == GateCode::kNone) verdict.code = GateCode::kNotReady;  // table is full
-        ++totals_.refusals[static_cast<std::size_t>(verdict.code)];
-        Refusal refusal{};
-        refusal.id = order.id;
-        refusal.decision_bar_start_ts_ns = order.decision_bar_start_ts_ns;
-        refusal.quantity_lots = order.quantity_lots;
-        refusal.price_ticks = order.price_ticks;
-        refusal.value = verdict.value;
-        refusal.limit = verdict.limit;
-        refusal.mask = verdict.mask;
-        refusal.instrument = static_cast<std::uint16_t>(at);
-        refusal.side = order.side;
-        refusal.code = static_cast<std::uint8_t>(verdict.code);
-        out.write(stamp_, RecordType::kRefusal, refusal);
-        desk.target_lots = desk.position.lots;  // a refused wish is not kept for later
-        return;
+        write_refused(order, verdict, out);
+        return false;
     }
     ++totals_.orders;
     out.send(stamp_, std::move(*token));
-    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) return halt(at);
+    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) halt(order.instrument);
     await(*placed);
+    return true;
+}
+
+void Engine::write_refused(const NewOrder& order, const Verdict& verdict, Outputs& out) noexcept {
+    ++totals_.refusals[static_cast<std::size_t>(verdict.code)];
+    Refusal refusal{};
+    refusal.id = order.id;
+    refusal.decision_bar_start_ts_ns = order.decision_bar_start_ts_ns;
+    refusal.quantity_lots = order.quantity_lots;
+    refusal.price_ticks = order.price_ticks;
+    refusal.value = verdict.value;
+    refusal.limit = verdict.limit;
+    refusal.mask = verdict.mask;
+    refusal.instrument = static_cast<std::uint16_t>(order.instrument);
+    refusal.side = order.side;
+    refusal.code = static_cast<std::uint8_t>(verdict.code);
+    out.write(stamp_, RecordType::kRefusal, refusal);
 }
 
 }  // namespace gm

@@ -245,6 +245,7 @@ void Engine::conclude(std::uint32_t at, Outputs& out) noexcept {
     } else {
         decide(at, out);
     }
+    renew_bracket(at, is_strategic, out);
     if (is_strategic) write_position(at, out);
     end_stage(Stage::kOrder);
     if (is_strategic && strategic_reason(at) == NotReadyReason::kNone) ask_shadow(at, out);

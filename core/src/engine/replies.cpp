@@ -59,7 +59,7 @@ void Engine::on_order_event(Order& order, OrderEvent event, RejectReason reason,
     }
     write_order_update(order, previous, out);
     if (is_terminal(order.state)) {
-        desks_[at].target_lots = desks_[at].position.lots;  // what did not trade is not kept
+        forget_target(order);
         settle_query(order);
         become_ready_if_known(out);
         follow_wish(at, out);
@@ -68,6 +68,13 @@ void Engine::on_order_event(Order& order, OrderEvent event, RejectReason reason,
     } else if (event == OrderEvent::kAck) {
         take_back_late(order, out);
     }
+    tend_bracket(at, out);
+}
+
+// What did not trade is not kept for later; a bracket's leg is no wish of anybody.
+void Engine::forget_target(const Order& order) noexcept {
+    Desk& desk = desks_[order.request.instrument];
+    if (!order.is_bracket_leg()) desk.target_lots = desk.position.lots;
 }
 
 void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
@@ -78,6 +85,7 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     const std::uint32_t at = order.request.instrument;
     const OrderState previous = order.state;
     const bool is_late = is_terminal(previous);
+    const std::int64_t before_lots = desks_[at].position.lots;
     const Status taken = is_late ? orders_.apply_late_fill(order, fill.quantity_lots)
                                  : orders_.apply_fill(order, fill.quantity_lots, fill.leaves_lots);
     if (taken != Status::kOk || !book(at, order.request.side, fill)) return halt(at);
@@ -88,6 +96,7 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     write_order_update(order, previous, out);
     write_position(at, out);
     if (is_late) return;
+    if (order.is_bracket_leg()) after_leg_fill(at, before_lots, out);
     if (is_terminal(order.state)) {
         settle_query(order);
         become_ready_if_known(out);
@@ -95,6 +104,7 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     } else {
         take_back_late(order, out);
     }
+    tend_bracket(at, out);
 }
 
 // What traded has traded, whoever's order it was.
@@ -112,6 +122,7 @@ bool Engine::book(std::uint32_t at, Side side, const Fill& fill) noexcept {
     if (turned) {
         desk.held_bars = 0;
         desk.must_leave = false;
+        if (desk.position.lots != 0) price_bracket(at, fill.price_ticks);
     }
     return true;
 }
@@ -148,6 +159,7 @@ void Engine::go_on_after_replace(Order& order, OrderState previous, Outputs& out
     write_order_update(order, previous, out);
     if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
     take_back_late(order, out);
+    tend_bracket(order.request.instrument, out);
 }
 
 // Replies come numbered and without gaps, so by the time a query is answered the engine knows all
@@ -164,6 +176,7 @@ void Engine::on_state_report(Order& order, const OrderStateReport& report, Outpu
     }
     become_ready_if_known(out);
     follow_wish(at, out);
+    tend_bracket(at, out);
 }
 
 // Again, when an older connection had asked too.
@@ -173,7 +186,7 @@ void Engine::take_absence(Order& order, Outputs& out) noexcept {
     if (is_terminal(previous)) return;
     if (orders_.apply(order, OrderEvent::kReportAbsent) != Status::kOk) return halt(at);
     order.is_tombstoned = true;
-    desks_[at].target_lots = desks_[at].position.lots;
+    forget_target(order);
     write_order_update(order, previous, out);
 }
 
@@ -310,6 +323,7 @@ void Engine::become_ready_if_known(Outputs& out) noexcept {
     ready.last_reply_sequence = last_reply_sequence_;
     out.send(stamp_, ready);
     write_state(kAllInstruments, state_, 0, out);
+    for (std::uint32_t at = 0; at < desks_.size(); ++at) tend_bracket(at, out);
 }
 
 void Engine::write_order_update(const Order& order, OrderState previous, Outputs& out) noexcept {

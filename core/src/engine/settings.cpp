@@ -73,6 +73,31 @@ Failure check_rows(const Settings& settings) {
     return ok();
 }
 
+// Either leg, if there is one, is of a type that the limits allow.
+Failure check_brackets(const Settings& settings) {
+    for (std::size_t i = 0; i < settings.sizing.size(); ++i) {
+        const Sizing& row = settings.sizing[i];
+        const std::uint32_t types = settings.limits[i].types_allowed;
+        const struct {
+            const char* key;
+            double atr;
+            OrderType type;
+        } legs[] = {{"stop_atr", row.stop_atr, OrderType::kStop},
+                    {"target_atr", row.target_atr, OrderType::kLimit}};
+        for (const auto& leg : legs) {
+            const std::string key = std::string(leg.key) + " of " + settings.instruments[i].symbol;
+            if (!(leg.atr >= 0.0 && leg.atr <= kBracketAtrMax)) {
+                return fail(Status::kBadSettings,
+                            key + " must be 0 to 1000: " + std::to_string(leg.atr));
+            }
+            if (leg.atr > 0.0 && (types >> static_cast<unsigned>(leg.type) & 1U) == 0) {
+                return fail(Status::kBadSettings, key + " needs an order type that is not allowed");
+            }
+        }
+    }
+    return ok();
+}
+
 Failure check_kernel(const KernelSettings& row) {
     if (row.name[sizeof row.name - 1] != 0) {
         return fail(Status::kBadSettings, "name of a kernel is not terminated");
@@ -151,6 +176,7 @@ Failure load_settings(std::span<const std::uint8_t> block, Settings& out) {
     }
     if (failure.is_ok()) failure = check_kernels(settings);
     if (failure.is_ok()) failure = check_rows(settings);
+    if (failure.is_ok()) failure = check_brackets(settings);
     if (failure.is_ok()) failure = read_onnx_files(reader, settings.agents, settings.onnx);
     if (failure.is_ok()) {
         failure = read_onnx_files(reader, settings.tactical.agents, settings.tactical.onnx);

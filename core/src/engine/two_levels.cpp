@@ -87,9 +87,12 @@ void Engine::pursue(std::uint32_t at, std::int64_t target_lots, const OrderCause
                     Outputs& out) noexcept {
     Desk& desk = desks_[at];
     if (orders_.open_orders(at) > 0) {
+        const bool is_only_bracket = only_bracket_open(at);
+        if (is_only_bracket && target_lots == desk.position.lots) return;
         desk.has_wish = true;
         desk.wish = cause;
         desk.wish_lots = target_lots;
+        if (is_only_bracket) tend_bracket(at, out);  // it gives way
         return;
     }
     desk.target_lots = target_lots;
@@ -115,7 +118,10 @@ void Engine::take_back_late(Order& order, Outputs& out) noexcept {
     const NewOrder& request = order.request;
     const bool is_old =
         request.decision_bar_start_ts_ns < desks_[request.instrument].tactical_bar_start_ts_ns;
-    if (has_two_levels_ && request.type == OrderType::kLimit && is_old) cancel(order, out);
+    const bool is_entry = request.reason == OrderReason::kEntry;
+    if (has_two_levels_ && is_entry && request.type == OrderType::kLimit && is_old) {
+        cancel(order, out);
+    }
 }
 
 // Another model is live: what the one before it still wants is not sent, nor left to trade. That a
@@ -134,7 +140,10 @@ void Engine::take_back(std::uint32_t at, Outputs& out) noexcept {
     if (orders_.open_orders(at) == 0) return;
     orders_.for_each_open([&](Order& order) {
         const NewOrder& request = order.request;
-        if (request.instrument == at && request.type == OrderType::kLimit) cancel(order, out);
+        if (request.instrument == at && request.reason == OrderReason::kEntry &&
+            request.type == OrderType::kLimit) {
+            cancel(order, out);
+        }
     });
 }
 

@@ -113,12 +113,40 @@ void Gate::touch(std::size_t instrument) const noexcept {
 
 std::optional<RiskToken> Gate::check(const NewOrder& order, const GateContext& context,
                                      Verdict& verdict) noexcept {
+    if (!passes(order, context, verdict)) return std::nullopt;
+    return RiskToken(order);
+}
+
+std::optional<ReplaceToken> Gate::check_replace(const ReplaceOrder& replace, const NewOrder& order,
+                                                std::int64_t filled_lots,
+                                                const GateContext& context,
+                                                Verdict& verdict) noexcept {
+    verdict = {};
+    const bool only_less = replace.quantity_lots <= order.quantity_lots &&
+                           replace.quantity_lots > filled_lots &&
+                           replace.price_ticks == order.price_ticks;
+    if (only_less) {
+        if (may_cancel(context.now_ns)) return ReplaceToken(replace);
+        Findings(verdict).fail(GateCode::kRate, cancel_bucket_.tokens(), cancel_bucket_.burst());
+        return std::nullopt;
+    }
+    NewOrder as_new = order;
+    as_new.id = replace.replace_id;
+    as_new.price_ticks = replace.price_ticks;
+    as_new.quantity_lots = replace.quantity_lots - filled_lots;
+    GateContext without = context;
+    (void)reserve(without.exposure, order.side, filled_lots - order.quantity_lots);
+    if (!passes(as_new, without, verdict)) return std::nullopt;
+    return ReplaceToken(replace);
+}
+
+bool Gate::passes(const NewOrder& order, const GateContext& context, Verdict& verdict) noexcept {
     verdict = {};
     Findings findings(verdict);
     if (order.instrument >= desks_.size()) {
         findings.fail(GateCode::kNotPermitted, order.instrument,
                       static_cast<std::int64_t>(desks_.size()));
-        return std::nullopt;
+        return false;
     }
     Desk& desk = desks_[order.instrument];
     check_permission(order, context, desk, findings);
@@ -126,8 +154,7 @@ std::optional<RiskToken> Gate::check(const NewOrder& order, const GateContext& c
     check_position(order, context, desk, findings);
     check_rate(order, context, desk, findings);
     check_duplicate(order, context, desk, findings);
-    if (verdict.code != GateCode::kNone) return std::nullopt;
-    return RiskToken(order);
+    return verdict.code == GateCode::kNone;
 }
 
 bool Gate::may_cancel(std::int64_t now_ns) noexcept {

@@ -98,7 +98,7 @@ TEST_CASE("an order within every limit gets a token that holds this very order")
     const NewOrder order = market_order(1, Side::kBuy, 1000);
     const auto token = gate.check(order, context(), verdict);
     REQUIRE(token.has_value());
-    CHECK(std::memcmp(&token->order(), &order, sizeof order) == 0);
+    CHECK(std::memcmp(&token->message(), &order, sizeof order) == 0);
     CHECK(verdict.mask == 0);
 }
 

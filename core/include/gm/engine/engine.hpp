@@ -75,6 +75,20 @@ struct StandingDirection {
     std::int32_t direction = 0;
 };
 
+// Stop and target of a position, each sized to it; what one trades, the other gives up. Sizing says
+// whether there is one.
+struct Bracket {
+    struct Leg {
+        OrderId id{};             // the last order sent for it; zero: none yet
+        bool is_refused = false;  // by the gate: not asked again before the next close
+    };
+    std::array<Leg, 2> legs{};  // stop, target
+    std::int64_t stop_ticks = 0;
+    std::int64_t target_ticks = 0;
+    bool has_stop = false;  // not where the ATR was not known when the position was opened
+    bool has_target = false;
+};
+
 // How far the preparation for the next bars has come: Engine::prepare_part().
 enum class PrepareStage : std::uint8_t {
     kFeatures = 0,
@@ -109,6 +123,7 @@ struct Desk {
     OrderCause exit;                            // why the position shall be left, while must_leave
     OrderCause wish;  // what an open order prevents, while has_wish: toward wish_lots
     std::int64_t wish_lots = 0;
+    Bracket bracket;
     KillLevel level = KillLevel::kActive;  // raised when this instrument's orders make no sense
     bool must_decide = false;              // a 30-minute bar closed in this step
     bool must_time = false;                // a 5-minute bar closed in this step; two levels only
@@ -290,12 +305,30 @@ class Engine {
     void leave(Desk& desk, OrderReason reason) const noexcept;
     [[nodiscard]] std::int64_t limit_ticks(std::uint32_t at, Side side) const noexcept;
     void order_toward_target(std::uint32_t at, const OrderCause& cause, Outputs& out) noexcept;
+    [[nodiscard]] bool send_order(NewOrder& order, Outputs& out) noexcept;
+    void write_refused(const NewOrder& order, const Verdict& verdict, Outputs& out) noexcept;
+
+    // brackets
+    [[nodiscard]] bool has_bracket(std::uint32_t at) const noexcept {
+        return settings_.sizing[at].stop_atr > 0.0 || settings_.sizing[at].target_atr > 0.0;
+    }
+    [[nodiscard]] bool only_bracket_open(std::uint32_t at) noexcept;
+    void price_bracket(std::uint32_t at, std::int64_t paid_ticks) noexcept;
+    void trail_stop(std::uint32_t at) noexcept;
+    void renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) noexcept;
+    void tend_bracket(std::uint32_t at, Outputs& out) noexcept;
+    void tend_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outputs& out) noexcept;
+    void send_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outputs& out) noexcept;
+    void replace(Order& order, std::int64_t lots, std::int64_t price_ticks, Bracket::Leg& leg,
+                 Outputs& out) noexcept;
+    void after_leg_fill(std::uint32_t at, std::int64_t before_lots, Outputs& out) noexcept;
     [[nodiscard]] bool is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept;
     [[nodiscard]] GateContext gate_context(std::uint32_t at) const noexcept;
 
     // orders and replies
     void on_order_event(Order& order, OrderEvent event, RejectReason reason, Outputs& out) noexcept;
     void on_fill(Order& order, const Fill& fill, Outputs& out) noexcept;
+    void forget_target(const Order& order) noexcept;
     [[nodiscard]] bool book(std::uint32_t at, Side side, const Fill& fill) noexcept;
     void on_reject(Order& order, const Reject& reject, Outputs& out) noexcept;
     void on_replaced(Order& order, const Replaced& answer, Outputs& out) noexcept;

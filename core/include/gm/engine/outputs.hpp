@@ -1,8 +1,9 @@
 // Where a step writes: the journal first, then the door to the outside.
 //
-// send(RiskToken) is the only way an order reaches the order ring; the other overloads carry
-// messages that cannot open a position. Program order is journal push (release), then order-ring
-// push: what left the process is explained by what is in the journal (ARCHITECTURE, law 3 and 4).
+// send() of a token is the only way an order or a replace reaches the order ring; the other
+// overloads carry messages that cannot open a position. Program order is journal push (release),
+// then order-ring push: what left the process is explained by what is in the journal (ARCHITECTURE,
+// law 3 and 4).
 #pragma once
 
 #include <cstdint>
@@ -44,8 +45,11 @@ class Outputs {
 
     // The one door. The order is written down as an intent, then handed to io.
     void send(Stamp& stamp, RiskToken token) noexcept {
-        write(stamp, RecordType::kIntent, token.order());
-        push(make(stamp, RecordType::kNewOrder, token.order()));
+        write(stamp, RecordType::kIntent, token.message());
+        push(make(stamp, RecordType::kNewOrder, token.message()));
+    }
+    void send(Stamp& stamp, ReplaceToken token) noexcept {
+        announce(stamp, RecordType::kReplaceOrder, token.message());
     }
     void send(Stamp& stamp, const CancelOrder& cancel) noexcept {
         announce(stamp, RecordType::kCancelOrder, cancel);

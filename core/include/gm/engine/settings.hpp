@@ -54,9 +54,13 @@ static_assert(sizeof(SettingsHeader) == 192 && offsetof(SettingsHeader, threshol
 
 struct Sizing {
     std::int64_t target_lots;  // q: act-long +q, act-short -q
-    std::uint8_t reserved[56];
+    double stop_atr;           // the bracket's stop so far from the price paid, in ATR 14 of
+    double target_atr;         // 30-minute bars; its target likewise; 0: there is none
+    std::uint32_t stop_trails;
+    std::uint8_t reserved[36];
 };
-static_assert(sizeof(Sizing) == 64);
+static_assert(sizeof(Sizing) == 64 && offsetof(Sizing, stop_trails) == 24);
+inline constexpr double kBracketAtrMax = 1000.0;
 
 struct AgentSettings {
     char name[16];

@@ -50,6 +50,9 @@ struct Order {
     [[nodiscard]] std::int64_t leaves_lots() const noexcept {
         return request.quantity_lots - filled_lots;
     }
+    [[nodiscard]] bool is_bracket_leg() const noexcept {
+        return request.reason == OrderReason::kStop || request.reason == OrderReason::kTarget;
+    }
     // What may still trade, whichever way a replace is answered.
     [[nodiscard]] std::int64_t reserved_lots() const noexcept {
         return std::max(request.quantity_lots, wanted_lots) - filled_lots;

@@ -39,22 +39,25 @@ enum class GateCode : std::uint8_t {
 // SAFETY, kill switch. Only orders that lower the worst case pass kReducing; none pass above it.
 enum class KillLevel : std::uint8_t { kActive = 0, kReducing = 1, kHalted = 2, kKilled = 3 };
 
-// An order that passed. Move-only: one check, one order.
-class RiskToken {
+// What passed, an order or a replace. Move-only: one check, one message.
+template <typename Message>
+class PassedToken {
  public:
-    RiskToken(RiskToken&& other) noexcept = default;
-    RiskToken& operator=(RiskToken&&) = delete;
-    RiskToken(const RiskToken&) = delete;
-    RiskToken& operator=(const RiskToken&) = delete;
+    PassedToken(PassedToken&& other) noexcept = default;
+    PassedToken& operator=(PassedToken&&) = delete;
+    PassedToken(const PassedToken&) = delete;
+    PassedToken& operator=(const PassedToken&) = delete;
 
-    [[nodiscard]] const NewOrder& order() const noexcept { return order_; }
+    [[nodiscard]] const Message& message() const noexcept { return message_; }
 
  private:
     friend class Gate;
-    explicit RiskToken(const NewOrder& order) noexcept : order_(order) {}
+    explicit PassedToken(const Message& message) noexcept : message_(message) {}
 
-    NewOrder order_;
+    Message message_;
 };
+using RiskToken = PassedToken<NewOrder>;
+using ReplaceToken = PassedToken<ReplaceOrder>;
 
 // What the engine knows at the moment of the question.
 struct GateContext {
@@ -87,6 +90,15 @@ class Gate {
     [[nodiscard]] std::optional<RiskToken> check(const NewOrder& order, const GateContext& context,
                                                  Verdict& verdict) noexcept;
 
+    // The same of an order that rests as `order`: as if it were sent with its new price and what
+    // would be left of its new size, without what it reserves now. Fewer lots at the same price
+    // skip the exposure checks, as a cancel does.
+    [[nodiscard]] std::optional<ReplaceToken> check_replace(const ReplaceOrder& replace,
+                                                            const NewOrder& order,
+                                                            std::int64_t filled_lots,
+                                                            const GateContext& context,
+                                                            Verdict& verdict) noexcept;
+
     // Brings near what check() reads of an instrument. Changes nothing.
     void touch(std::size_t instrument) const noexcept;
 
@@ -111,6 +123,7 @@ class Gate {
     };
     class Findings;
 
+    [[nodiscard]] bool passes(const NewOrder&, const GateContext&, Verdict&) noexcept;
     void check_permission(const NewOrder&, const GateContext&, const Desk&, Findings&) noexcept;
     void check_value(const NewOrder&, const GateContext&, const Desk&, Findings&) noexcept;
     void check_position(const NewOrder&, const GateContext&, const Desk&, Findings&) noexcept;

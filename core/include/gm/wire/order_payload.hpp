@@ -44,6 +44,7 @@ enum class OrderReason : std::uint8_t {
     kSessionEnd = 2,
     kStop = 3,
     kEntry = 4,  // timed by a TacticalDecision
+    kTarget = 5,  // with kStop the bracket of a position
 };
 
 // Why the venue refused.
