@@ -18,6 +18,7 @@ from gm.errors import ConfigError
 
 PADDING = 64
 MICROS = 1_000_000
+BRACKET_ATR_MAX = 1000
 _SIDES = {"buy": 1, "sell": 2}
 _TYPES = {"market": 1, "limit": 2, "stop": 4}
 
@@ -272,6 +273,8 @@ def _sizing(section: TradingSection, symbol: str) -> Rows:
         ("stop_atr", bracket.stop_atr, "stop"),
         ("target_atr", bracket.target_atr, "limit"),
     ):
+        if not 0 <= atr <= BRACKET_ATR_MAX:
+            raise ConfigError(f"{key}.{leg}: must be 0 to {BRACKET_ATR_MAX}: {atr}")
         if atr > 0 and kind not in section.types:
             raise ConfigError(f"{key}.{leg}: needs {kind!r} in trading.{symbol}.types")
     if bracket.trailing_stop and bracket.stop_atr == 0:
@@ -279,7 +282,7 @@ def _sizing(section: TradingSection, symbol: str) -> Rows:
     return _row(
         layout.SIZING,
         target_lots=section.target_lots,
-        stop_atr=bracket.stop_atr,
-        target_atr=bracket.target_atr,
+        stop_atr=float(bracket.stop_atr),
+        target_atr=float(bracket.target_atr),
         stop_trails=bracket.trailing_stop,
     )

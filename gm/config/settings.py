@@ -95,8 +95,8 @@ class AccountSection(_Section, frozen=True, kw_only=True):
 class BracketSection(_Section, frozen=True, kw_only=True):
     """Stop and target of a position, in ATR 14 of 30-minute bars from the price paid; 0: none."""
 
-    stop_atr: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
-    target_atr: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    stop_atr: Decimal = Decimal(0)
+    target_atr: Decimal = Decimal(0)
     trailing_stop: bool = False
 
 

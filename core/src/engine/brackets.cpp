@@ -44,6 +44,17 @@ bool Engine::only_bracket_open(std::uint32_t at) noexcept {
     return is_only;
 }
 
+// An order against the position is under way that is not a leg.
+bool Engine::is_leaving(std::uint32_t at) noexcept {
+    const Side against = desks_[at].position.lots > 0 ? Side::kSell : Side::kBuy;
+    bool leaves = false;
+    orders_.for_each_open([&](Order& order) {
+        leaves = leaves || (order.request.instrument == at && !order.is_bracket_leg() &&
+                            order.request.side == against);
+    });
+    return leaves;
+}
+
 // Of a position that was opened or turned at this price.
 void Engine::price_bracket(std::uint32_t at, std::int64_t paid_ticks) noexcept {
     if (!has_bracket(at)) return;
@@ -90,7 +101,8 @@ void Engine::tend_bracket(std::uint32_t at, Outputs& out) noexcept {
     if (!has_bracket(at) || state_ != EngineState::kReady) return;
     const Desk& desk = desks_[at];
     if (desk.level >= KillLevel::kHalted || level_ >= KillLevel::kHalted) return;
-    const std::int64_t lots = desk.has_wish || desk.is_closing ? 0 : desk.position.lots;
+    const bool gives_way = desk.has_wish || desk.is_closing || is_leaving(at);
+    const std::int64_t lots = gives_way ? 0 : desk.position.lots;
     tend_leg(at, kStopLeg, desk.bracket.has_stop ? lots : 0, out);
     tend_leg(at, kTargetLeg, desk.bracket.has_target ? lots : 0, out);
 }
@@ -104,7 +116,7 @@ void Engine::tend_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outp
         return;
     }
     const bool rests = order->state == OrderState::kLive || order->state == OrderState::kPartial;
-    if (!rests) return;  // its answer comes first
+    if (!rests || order->is_awaited()) return;  // its answer or its fill comes first
     const Side side = lots > 0 ? Side::kSell : Side::kBuy;
     if (lots == 0 || order->request.side != side) return cancel(*order, out);
     const std::int64_t price = leg == kStopLeg ? bracket.stop_ticks : bracket.target_ticks;

@@ -278,7 +278,7 @@ void Engine::on_timer(Outputs& out) noexcept {
         if (order.state != previous) write_order_update(order, previous, out);
         query(order, out);
     });
-    if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
+    cancel_if_stopping(out);
 }
 
 void Engine::write_position(std::uint32_t at, Outputs& out) noexcept {

@@ -63,10 +63,9 @@ void Engine::on_order_event(Order& order, OrderEvent event, RejectReason reason,
         settle_query(order);
         become_ready_if_known(out);
         follow_wish(at, out);
-    } else if (state_ == EngineState::kStopping) {
-        cancel_all(out);
-    } else if (event == OrderEvent::kAck) {
-        take_back_late(order, out);
+    } else {
+        cancel_if_stopping(out);
+        if (event == OrderEvent::kAck) take_back_late(order, out);
     }
     tend_bracket(at, out);
 }
@@ -102,6 +101,8 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
         become_ready_if_known(out);
         follow_wish(at, out);
     } else {
+        await(order);
+        cancel_if_stopping(out);
         take_back_late(order, out);
     }
     tend_bracket(at, out);
@@ -143,6 +144,7 @@ void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcep
         orders_.apply(order, OrderEvent::kReplaceRefused) != Status::kOk) {
         return halt(order.request.instrument);
     }
+    await_fill(order);
     go_on_after_replace(order, previous, out);
 }
 
@@ -157,7 +159,7 @@ void Engine::on_replaced(Order& order, const Replaced& answer, Outputs& out) noe
 // It rests again, and what had to wait for that follows.
 void Engine::go_on_after_replace(Order& order, OrderState previous, Outputs& out) noexcept {
     write_order_update(order, previous, out);
-    if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
+    cancel_if_stopping(out);
     take_back_late(order, out);
     tend_bracket(order.request.instrument, out);
 }
@@ -166,14 +168,18 @@ void Engine::go_on_after_replace(Order& order, OrderState previous, Outputs& out
 // that the venue did: the report can only confirm, or say that it never saw the order.
 void Engine::on_state_report(Order& order, const OrderStateReport& report, Outputs& out) noexcept {
     const std::uint32_t at = order.request.instrument;
+    const bool was_asked = order.is_queried;
     settle_query(order);
     if (report.state == OrderState::kAbsent) {
         take_absence(order, out);
     } else if (!is_terminal(order.state) && !is_terminal(report.state)) {
         take_presence(order, report, out);
+        if (!was_asked) await_fill(order);
     } else if (report.state != order.state || report.filled_lots != order.filled_lots) {
         halt(at);
     }
+    if (order.state == OrderState::kOrphan && was_asked) cancel(order, out);
+    cancel_if_stopping(out);
     become_ready_if_known(out);
     follow_wish(at, out);
     tend_bracket(at, out);
@@ -205,8 +211,12 @@ void Engine::take_presence(Order& order, const OrderStateReport& report, Outputs
     } else {
         await(order);
     }
-    if (order.state == OrderState::kOrphan) cancel(order, out);
-    if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
+}
+
+// A cancel or a replace came too late for it: what it was too late for comes first. If that does
+// not come in time, on_timer() asks. To send it again at once would be answered in the same way.
+void Engine::await_fill(Order& order) noexcept {
+    order.deadline_ns = stamp_.now_ns + settings_.header.order_timeout_ns;
 }
 
 // A new life: ids restart within a higher epoch, and what was under way is not known any more.
@@ -311,6 +321,14 @@ void Engine::await(Order& order) noexcept {
 
 void Engine::cancel_all(Outputs& out) noexcept {
     orders_.for_each_open([&](Order& order) { cancel(order, out); });
+}
+
+// What could not be cancelled before, but for what is being filled.
+void Engine::cancel_if_stopping(Outputs& out) noexcept {
+    if (state_ != EngineState::kStopping && state_ != EngineState::kEnded) return;
+    orders_.for_each_open([&](Order& order) {
+        if (!order.is_awaited()) cancel(order, out);
+    });
 }
 
 // Every order's fate is known: the venue may go on with the feed.

@@ -155,6 +155,9 @@ TEST_CASE("a leg gives way to a decision, and the order follows when both have e
         const bool leaves = sent[0].reason == OrderReason::kMaxHold;
         CHECK(sent[0].quantity_lots == (leaves ? 1000 : 2000));
         CHECK((sent[0].side == Side::kSell) == (held > 0));
+        rig.ack(sent[0]);  // no leg while it is under way
+        rig.fill(sent[0], 40'000, 400, sent[0].quantity_lots - 400);
+        CHECK(rig.take_orders().empty());
     }
     SUBCASE("the target traded meanwhile: what is left to do") {
         rig.fill(legs[1], 40'000, 1000, 0);
@@ -229,23 +232,30 @@ TEST_CASE("a replace that is refused leaves the leg as it was; unanswered it is 
     rig.fill(legs[1], 42'000, 300, 700);
     const auto asked = rig.take<ReplaceOrder>(RecordType::kReplaceOrder);
     REQUIRE(asked.size() == 1);
-    SUBCASE("refused, and asked once more") {
+    SUBCASE("refused: what it was too late for comes first") {
         rig.reply(RecordType::kReject,
                   Reject{asked[0].id, 0, RejectReason::kTooLate, asked[0].replace_id, {}});
+        CHECK(rig.take<ReplaceOrder>(RecordType::kReplaceOrder).empty());
+        rig.fill(legs[0], 40'000, 100, 900);
         const auto again = rig.take<ReplaceOrder>(RecordType::kReplaceOrder);
-        REQUIRE(again.size() == 1);
-        CHECK(again[0].quantity_lots == 700);
+        REQUIRE(again.size() == 2);
+        CHECK(again[0].id == legs[0].id);
+        CHECK(again[0].quantity_lots == 700);  // 100 of it are filled, 600 lots are held
         CHECK(!(again[0].replace_id == asked[0].replace_id));
     }
     SUBCASE("unanswered") {
-        const std::int64_t deadline = rig.engine->next_deadline_ns();
-        rig.step(make_slot(RecordType::kTimer, Source::kIo, 0, deadline, Timer{deadline, {}}));
-        const auto query = rig.take<QueryOrder>(RecordType::kQueryOrder);
-        REQUIRE(query.size() == 1);
-        CHECK(query[0].replace_id == asked[0].replace_id);
+        const auto ask = [&] {
+            const std::int64_t deadline = rig.engine->next_deadline_ns();
+            rig.step(make_slot(RecordType::kTimer, Source::kIo, 0, deadline, Timer{deadline, {}}));
+            const auto query = rig.take<QueryOrder>(RecordType::kQueryOrder);
+            REQUIRE(query.size() == 1);
+            CHECK(query[0].replace_id == asked[0].replace_id);
+        };
+        ask();
         OrderStateReport report{legs[0].id, 0, 1000, 0, OrderState::kLive, legs[0].side, 0, {}};
         rig.reply(RecordType::kOrderState, report);  // of before the replace came
         CHECK(rig.take<ReplaceOrder>(RecordType::kReplaceOrder).empty());
+        ask();
         report.is_replace_absent = 1;
         rig.reply(RecordType::kOrderState, report);
         CHECK(rig.take<ReplaceOrder>(RecordType::kReplaceOrder).size() == 1);

@@ -199,7 +199,24 @@ TEST_CASE("a cancel that came too late may be sent again after the venue has sai
     report.id = order.id;
     report.state = OrderState::kLive;
     report.leaves_lots = 1000;
-    rig.reply(RecordType::kOrderState, report);
+    const auto answered = [&] {
+        rig.messages.clear();
+        rig.reply(RecordType::kOrderState, report);
+        (void)rig.take_orders();
+        return rig.messages;
+    };
+    (void)rig.take_orders();
+    CHECK(answered().empty());  // what it was too late for comes first
+    SUBCASE("a fill in part comes") {
+        rig.fill(order, 41'000, 400, 600);
+    }
+    SUBCASE("nothing comes: it is asked about") {
+        const std::int64_t deadline = rig.engine->next_deadline_ns();
+        rig.step(make_slot(RecordType::kTimer, Source::kIo, 0, deadline, Timer{deadline, {}}));
+        (void)rig.take_orders();
+        CHECK(rig.messages.back().type() == RecordType::kQueryOrder);
+        CHECK(answered().size() == 1);
+    }
     (void)rig.take_orders();
     REQUIRE(!rig.messages.empty());
     CHECK(rig.messages.back().type() == RecordType::kCancelOrder);

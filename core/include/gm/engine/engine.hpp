@@ -313,6 +313,7 @@ class Engine {
         return settings_.sizing[at].stop_atr > 0.0 || settings_.sizing[at].target_atr > 0.0;
     }
     [[nodiscard]] bool only_bracket_open(std::uint32_t at) noexcept;
+    [[nodiscard]] bool is_leaving(std::uint32_t at) noexcept;
     void price_bracket(std::uint32_t at, std::int64_t paid_ticks) noexcept;
     void trail_stop(std::uint32_t at) noexcept;
     void renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) noexcept;
@@ -352,6 +353,8 @@ class Engine {
     void settle_query(Order& order) noexcept;
     void cancel(Order& order, Outputs& out) noexcept;
     void await(Order& order) noexcept;
+    void await_fill(Order& order) noexcept;
+    void cancel_if_stopping(Outputs& out) noexcept;
     void cancel_all(Outputs& out) noexcept;
     void become_ready_if_known(Outputs& out) noexcept;
 

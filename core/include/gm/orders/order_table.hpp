@@ -50,6 +50,10 @@ struct Order {
     [[nodiscard]] std::int64_t leaves_lots() const noexcept {
         return request.quantity_lots - filled_lots;
     }
+    // Something is on its way: an answer, or the fill that a cancel was too late for.
+    [[nodiscard]] bool is_awaited() const noexcept {
+        return is_queried || deadline_ns != INT64_MAX;
+    }
     [[nodiscard]] bool is_bracket_leg() const noexcept {
         return request.reason == OrderReason::kStop || request.reason == OrderReason::kTarget;
     }
