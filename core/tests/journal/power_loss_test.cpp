@@ -46,7 +46,7 @@ class History {
     std::string run() {
         const std::uint64_t lives = 1 + random_() % 6;
         for (std::uint64_t life = 1; life <= lives; ++life) {
-            disk_.fail_at(random_() % 150);
+            disk_.fail_at(random_() % (random_() % 2 == 0 ? 12 : 150));  // often during the start
             live(life);
             if (!failure_.empty()) return failure_;
             counts_.lossy += disk_.restart(run_) ? 1 : 0;
@@ -81,7 +81,7 @@ class History {
 
     void trade(JournalRing& ring, SegmentWriter& writer, std::uint64_t life) {
         JournalDrain drain(ring, writer, 10);
-        std::int64_t now_ns = 100;
+        std::int64_t now_ns = 0;
         const std::uint64_t turns = random_() % 60;
         for (std::uint64_t turn = 0; turn < turns && !drain.has_failed(); ++turn) {
             for (std::uint64_t left = random_() % 20; left > 0 && ring.has_room(1); --left) {
