@@ -310,7 +310,8 @@ void BlockWalker::adopt_header(const SegmentHeader& header) {
     marked_sequence_ = header.first_sequence - 1;  // synced before this segment got its name
     end_.journal_id = header.journal_id;
     expected_ = header.first_sequence;
-    if (end_.segments == 1) place_ = header.first_block - 1;
+    // What a first segment claims, it may be wrong about; one behind it is all there is to go by.
+    if (end_.segments == 1) place_ = header.first_sequence == 1 ? 0 : header.first_block - 1;
     end_.last_sequence = header.first_sequence - 1;
     end_.blocks = header.first_block - 1;
     std::memcpy(end_.digest.data(), header.previous_digest, end_.digest.size());
