@@ -186,3 +186,95 @@ TEST_CASE("every image of a disk that lost its power starts, without loss of wha
     CHECK(counts.torn > images / 10);
     CHECK(counts.holes > images / 20);
 }
+
+namespace {
+
+// What the disk has of the ring's mapping: each sector as it was at some moment.
+void tear_ring(const std::string& path, const std::vector<std::vector<std::uint8_t>>& moments,
+               std::mt19937_64& random) {
+    constexpr std::size_t kSector = 512;
+    std::vector<std::uint8_t> image = moments[random() % moments.size()];
+    const std::size_t spread = 1 + random() % moments.size();  // of the last so many moments
+    for (std::size_t at = 0; random() % 4 > 0 && at < image.size(); at += kSector) {
+        const auto& moment = moments[moments.size() - 1 - random() % spread];
+        std::memcpy(&image[at], &moment[at], std::min(kSector, image.size() - at));
+    }
+    write_bytes(path, image);
+}
+
+struct Start {
+    Failure failure;
+    std::uint64_t records = 0;
+};
+
+Start start_with_ring(const std::string& run, const std::string& ring_path) {
+    JournalRing ring;
+    SegmentWriter writer;
+    DrainReport report;
+    Start start;
+    require_ok(writer.open(small_settings(run)));
+    start.failure = ring.open(ring_path, 64);
+    if (start.failure.is_ok()) start.failure = drain_ring_into_segments(ring, writer, report);
+    if (start.failure.is_ok()) start.failure = writer.close();
+    start.records = writer.last_sequence();
+    CHECK((!start.failure.is_ok() || ring.next_sequence() == start.records + 1));
+    return start;
+}
+
+}  // namespace
+
+// Where $RUN is no tmpfs, the ring is a file that nobody syncs.
+TEST_CASE("a ring that a loss of power left in any state gives what was written, or is refused") {
+    std::uint64_t refused = 0;
+    std::uint64_t drained = 0;
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+        CAPTURE(seed);
+        TemporaryFolder folder;
+        const std::string run = folder / "run";
+        const std::string path = folder / "ring";
+        std::mt19937_64 random(seed);
+        PowerLossDisk disk(seed);
+        std::vector<std::vector<std::uint8_t>> moments;
+        {
+            SegmentWriter writer;
+            JournalRing ring;
+            DrainReport report;
+            SegmentSettings settings = small_settings(run);
+            settings.hook = disk.hook();
+            disk.fail_at(1000);
+            disk.watch(&writer);
+            require_ok(ring.open(path, 64));
+            require_ok(writer.open(settings));
+            require_ok(drain_ring_into_segments(ring, writer, report));
+            JournalDrain drain(ring, writer, 10);
+            for (std::int64_t turn = 1 + static_cast<std::int64_t>(random() % 40); turn > 0;
+                 --turn) {
+                for (std::uint64_t left = random() % 8; left > 0 && ring.has_room(1); --left) {
+                    Slot slot = make_record(ring.next_sequence());
+                    ring.append(slot);
+                }
+                moments.push_back(read_bytes(path));
+                if (random() % 3 > 0) drain.turn(100 - turn);
+                moments.push_back(read_bytes(path));
+            }
+            disk.watch(nullptr);
+        }
+        disk.restart(run);
+        tear_ring(path, moments, random);
+        const std::uint64_t before = count_records(run);
+        Start start = start_with_ring(run, path);
+        if (!start.failure.is_ok()) {
+            CHECK(start.failure.text.find(path) != std::string::npos);
+            refused += 1;
+            std::filesystem::remove(path);
+            start = start_with_ring(run, path);
+        }
+        require_ok(start.failure);
+        drained += start.records - before;
+        CHECK(start.records >= disk.synced_sequence());
+        CHECK(count_records(run) == start.records);
+    }
+    MESSAGE(refused << " of 300 rings refused, " << drained << " records came out of the others");
+    CHECK(refused > 10);
+    CHECK(drained > 100);
+}
