@@ -103,9 +103,10 @@ kill-campaign: native core
 IMAGES ?= 1000000
 PLACES ?= 1000
 SEED ?= 1
-journal-campaign: core
+journal-campaign: native
+	@flock build/native.lock $(BIN)/ninja -C build/core -j $(JOBS) test_journal
 	GM_JOURNAL_IMAGES=$(IMAGES) GM_JOURNAL_PLACES=$(PLACES) GM_JOURNAL_SEED=$(SEED) \
-	    $(CORE)/test_journal --source-file="*power_loss_test.cpp,*tamper_test.cpp"
+	    build/core/test_journal --source-file="*power_loss_test.cpp,*tamper_test.cpp"
 
 test-train: native $(TRAIN_INSTALLED)
 	$(BIN)/pytest -m "train and not data and not slow" $(SPREAD) $(PYTEST)
