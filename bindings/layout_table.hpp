@@ -155,7 +155,8 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(KernelState, sha256, instrument, kernel, status, policy, reserved) \
     X(ModelCommand, sha256, model, action, value, block_sha256_head) \
     X(ModelUpdate, sha256, model, stage, cause, live, value, reserved) \
-    X(BlockDigest, sha256, first_journal_sequence, last_journal_sequence, block, reserved) \
+    X(BlockDigest, sha256, first_journal_sequence, last_journal_sequence, block, \
+      synced_journal_sequence) \
     X(Instrument, \
       symbol, currency, tick_size_e9, volume_lot_e9, order_lot_e9, order_tick_ticks, \
       tick_value_micros, price_floor_ticks, band_ppm, band_ticks_min, session_first, \

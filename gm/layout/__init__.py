@@ -234,7 +234,7 @@ BLOCK_DIGEST = _struct(
     first_journal_sequence="u8",
     last_journal_sequence="u8",
     block="u8",
-    reserved="8u1",
+    synced_journal_sequence="u8",
 )
 INSTRUMENT = _struct(
     symbol="S16",

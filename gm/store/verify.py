@@ -29,8 +29,8 @@ class JournalReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``records`` leaves chain records out. ``open_records`` of them follow the last sealed block.
     ``anchored_sequence`` is how far the anchor beside the journal knows it to reach.
-    ``torn_tail_bytes`` are the remains of a write that a kill ended: no fault. ``faults`` are the
-    first 1,000 of ``fault_count``.
+    ``torn_tail_bytes`` are the remains of a write that a kill ended, or of which a loss of power
+    kept a part: no fault. ``faults`` are the first 1,000 of ``fault_count``.
     """
 
     journal_id: int

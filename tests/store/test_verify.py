@@ -36,15 +36,21 @@ def test_crc32c_here_is_the_published_one() -> None:
 
 def test_segment_is_byte_for_byte_what_the_format_says(tmp_path: Path) -> None:
     write_journal(tmp_path, 3)
-    header = struct.pack("<IHHQQQQ", 0x53304D47, 1, 128, 8192, 7, 1, 1) + bytes(32 + 52)
-    header += struct.pack("<I", crc32c(header))
-    records = b"".join(
-        with_checksum(slot.tobytes()[:120], i) for i, slot in enumerate(make_records(1, 3), 1)
-    )
-    digest = hashlib.sha256(bytes(32) + records).digest()
-    chain = struct.pack("<IHHHHIQqq", layout.MAGIC, 1, 100, 1, 6, 0, 1, 0, 0)
-    chain += digest + struct.pack("<QQQQ", 1, 3, 1, 0) + struct.pack("<QQ", 0, 3)
-    expected = header + records + with_checksum(chain, 3)
+    write_journal(tmp_path, 5)  # the first three are synced by then, and the second block says so
+    expected = struct.pack("<IHHQQQQ", 0x53304D47, 1, 128, 8192, 7, 1, 1) + bytes(32)
+    expected += b"\x01" + bytes(51)
+    expected += struct.pack("<I", crc32c(expected))
+    digest = bytes(32)
+    for block, first, last, synced in ((1, 1, 3, 0), (2, 4, 5, 3)):
+        slots = make_records(first, last - first + 1)
+        records = b"".join(
+            with_checksum(slot.tobytes()[:120], i) for i, slot in enumerate(slots, first)
+        )
+        digest = hashlib.sha256(digest + records).digest()
+        chain = struct.pack("<IHHHHIQqq", layout.MAGIC, 1, 100, 1, 6, 0, block, 0, 0)
+        chain += digest + struct.pack("<QQQQ", first, last, block, synced)
+        chain += struct.pack("<QQ", 0, last)
+        expected += records + with_checksum(chain, last)
     data = segment(tmp_path).read_bytes()
     assert data[: len(expected)] == expected
     assert not any(data[len(expected) :])
@@ -82,6 +88,29 @@ def test_cut_tail_is_evident_from_the_anchor(tmp_path: Path) -> None:
     (fault,) = verify_journal(tmp_path).faults
     assert fault.kind == "anchor"
     assert "the tail was cut" in fault.text
+
+
+def test_records_missing_behind_the_last_sync_are_a_torn_tail_those_before_it_a_fault(
+    tmp_path: Path,
+) -> None:
+    writer = journal.JournalWriter(str(tmp_path), segment_bytes=8192, journal_id=7)
+    writer.append(make_records(1, 10))
+    writer.sync()
+    writer.append(make_records(11, 10))
+    writer.seal()
+    path = segment(tmp_path)
+    sound = path.read_bytes()
+    for slot, is_synced in ((5, True), (11, True), (12, False), (15, False)):  # 11: a chain record
+        data = bytearray(sound)
+        data[slot * 128 : (slot + 1) * 128] = bytes(128)
+        path.write_bytes(data)
+        report = verify_journal(tmp_path)
+        assert report.is_sound is not is_synced
+        if is_synced:
+            assert (report.faults[0].block, report.faults[0].record) == (1, slot)
+        else:
+            assert report.torn_tail_bytes == (23 - slot) * 128
+            assert report.last_sequence == slot - 2
 
 
 def test_missing_journal_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -113,6 +113,10 @@ BlockWalker::Outcome BlockWalker::at_chain_record(const Slot& slot) {
 std::string BlockWalker::chain_complaint(const BlockDigest& payload, const Slot& slot) {
     const std::uint64_t count = cursor_ - block_begin_;
     if (count == 0) return "is a chain record without records";
+    const Slot canonical = make_chain_record(payload);
+    if (std::memcmp(&slot, &canonical, sizeof slot) != 0) {
+        return "has a chain record that no writer makes";
+    }
     if (payload.block != end_.blocks + 1) return "calls itself block " + text_of(payload.block);
     const bool covers = payload.first_journal_sequence == expected_ - count &&
                         payload.last_journal_sequence == expected_ - 1 &&
@@ -121,6 +125,10 @@ std::string BlockWalker::chain_complaint(const BlockDigest& payload, const Slot&
         return "has a chain record of records " + text_of(payload.first_journal_sequence) + " to " +
                text_of(payload.last_journal_sequence) + ", not of " + text_of(expected_ - count) +
                " to " + text_of(expected_ - 1);
+    }
+    if (payload.synced_journal_sequence >= payload.first_journal_sequence) {
+        return "has a chain record that knows record " + text_of(payload.synced_journal_sequence) +
+               " to have been synced before it";
     }
     if (!settings_.checks_chain) return "";
     const Sha256Digest digest = digest_of_block();
@@ -174,11 +182,15 @@ void BlockWalker::hash_blocks(const Slot* first, std::size_t slots) {
 BlockWalker::Outcome BlockWalker::at_invalid() {
     const bool is_last = is_last_segment();
     if (is_last) {
+        if (is_torn_) return at_journal_end();
         if (!searched_ && !find_last_whole()) return Step::kFailed;
         if (end_.slot > last_whole_) return at_journal_end();
-        // Whole records behind it: a fault, unless it was written since we read it.
+        // Whole records behind it: a fault, unless it was written since we read it, or had not
+        // reached the disk yet when they had.
         if (reread()) return {};
         if (!failure_.is_ok()) return Step::kFailed;
+        is_torn_ = !was_synced();
+        if (is_torn_) return at_journal_end();
     } else if (end_.slot + 1 == end_.segment_slots && block_record_ == 0 &&
                is_empty(buffer_[cursor_])) {
         take_slot(false);  // the one slot in which no block could begin
@@ -294,9 +306,12 @@ BlockWalker::Outcome BlockWalker::check_header(const SegmentHeader& header, cons
 }
 
 void BlockWalker::adopt_header(const SegmentHeader& header) {
+    end_.marks = {header.has_synced_marks != 0, 0};
+    marked_sequence_ = header.first_sequence - 1;  // synced before this segment got its name
     end_.journal_id = header.journal_id;
     expected_ = header.first_sequence;
-    if (end_.segments == 1) place_ = header.first_block - 1;
+    // What a first segment claims, it may be wrong about; one behind it is all there is to go by.
+    if (end_.segments == 1) place_ = header.first_sequence == 1 ? 0 : header.first_block - 1;
     end_.last_sequence = header.first_sequence - 1;
     end_.blocks = header.first_block - 1;
     std::memcpy(end_.digest.data(), header.previous_digest, end_.digest.size());
@@ -310,6 +325,8 @@ void BlockWalker::seal(const BlockDigest& payload) noexcept {
     const bool lost_a_chain_record = lost_slots_ && payload.block == end_.blocks + 2;
     place_ += lost_a_chain_record ? 2 : 1;
     end_.blocks = payload.block;
+    end_.marks.synced_sequence = payload.synced_journal_sequence;
+    note_mark(payload);
     std::memcpy(end_.digest.data(), payload.sha256, end_.digest.size());
     if (payload.block == watched_block_) {
         watched_digest_ = end_.digest;
@@ -358,7 +375,21 @@ bool BlockWalker::reread() {
     return fill() && is_whole(buffer_[cursor_]);
 }
 
-// One pass over the rest of the last segment: which slots are whole, and which are used at all.
+// Whether the slot at the cursor was on the disk before the last chain record that is there, or the
+// anchor, was written. A sync ends a block first: with the last record of one also its chain
+// record.
+bool BlockWalker::was_synced() const noexcept {
+    if (!end_.marks.has_marks || settings_.synced_sequence == WalkSettings::kNoAnchor) return true;
+    const std::uint64_t synced = std::max(marked_sequence_, settings_.synced_sequence);
+    return (block_record_ == 0 ? expected_ : expected_ - 1) <= synced;
+}
+
+void BlockWalker::note_mark(const BlockDigest& payload) noexcept {
+    marked_sequence_ = std::max(marked_sequence_, payload.synced_journal_sequence);
+}
+
+// One pass over the rest of the last segment: which slots are whole, which are used at all, and how
+// far the chain records among them know the disk to have been synced.
 bool BlockWalker::find_last_whole() {
     constexpr std::size_t kChunkSlots = 512;
     const auto chunk = std::make_unique_for_overwrite<Slot[]>(kChunkSlots);
@@ -373,7 +404,9 @@ bool BlockWalker::find_last_whole() {
         for (std::size_t i = 0; i < count; ++i) {
             if (is_empty(chunk[i])) continue;
             last_used_ = slot + i;
-            if (is_whole(chunk[i])) last_whole_ = slot + i;
+            if (!is_whole(chunk[i])) continue;
+            last_whole_ = slot + i;
+            if (chunk[i].type() == RecordType::kBlockDigest) note_mark(chunk[i].as<BlockDigest>());
         }
     }
     return true;

@@ -59,8 +59,12 @@ Failure JournalFile::failed(const char* action, int error) const {
     return system_failure(action, path_, error);
 }
 
-std::size_t JournalFile::allowed(FileOperation operation, std::size_t bytes) const {
-    return hook_.allow == nullptr ? bytes : hook_.allow(hook_.context, operation, bytes);
+std::size_t JournalFile::allowed(const FileAccess& access, std::size_t wanted) const {
+    return hook_.allow == nullptr ? wanted : hook_.allow(hook_.context, access);
+}
+
+bool JournalFile::is_allowed(FileOperation operation, std::string_view new_path) const {
+    return allowed({operation, path_, new_path, 0, {}}, 1) != 0;
 }
 
 Failure JournalFile::open_as(const std::string& path, int flags, FileHook hook) {
@@ -90,7 +94,9 @@ void JournalFile::close() noexcept {
 }
 
 Failure JournalFile::allocate(std::uint64_t bytes) {
-    const int error = ::posix_fallocate(descriptor_, 0, static_cast<off_t>(bytes));
+    const int error = is_allowed(FileOperation::kReserve)
+                          ? ::posix_fallocate(descriptor_, 0, static_cast<off_t>(bytes))
+                          : hook_.error;
     if (error != 0) {
         return failed(("reserve " + std::to_string(bytes) + " bytes for").c_str(), error);
     }
@@ -99,7 +105,7 @@ Failure JournalFile::allocate(std::uint64_t bytes) {
 
 Failure JournalFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
     const std::size_t wanted = bytes.size();
-    const std::size_t total = allowed(FileOperation::kWrite, wanted);
+    const std::size_t total = allowed({FileOperation::kWrite, path_, {}, offset, bytes}, wanted);
     std::size_t done = 0;
     while (done < total) {  // bounded: each pass writes at least a byte, or returns
         const ssize_t wrote = ::pwrite(descriptor_, bytes.data() + done, total - done,
@@ -108,7 +114,7 @@ Failure JournalFile::write_at(std::uint64_t offset, std::span<const std::byte> b
         if (wrote <= 0) return failed("write", wrote < 0 ? errno : ENOSPC);
         done += static_cast<std::size_t>(wrote);
     }
-    return total == wanted ? ok() : failed("write", ECANCELED);
+    return total == wanted ? ok() : failed("write", hook_.error);
 }
 
 Failure JournalFile::write_zeros(std::uint64_t offset, std::uint64_t bytes) {
@@ -140,7 +146,7 @@ Failure JournalFile::read_at(std::uint64_t offset, std::span<std::byte> out,
 }
 
 Failure JournalFile::sync() {
-    if (allowed(FileOperation::kSync, 1) == 0) return failed("sync", ECANCELED);
+    if (!is_allowed(FileOperation::kSync)) return failed("sync", hook_.error);
     if (::fdatasync(descriptor_) != 0) return failed("sync", errno);
     return ok();
 }
@@ -154,7 +160,7 @@ Failure JournalFile::size(std::uint64_t& bytes) const {
 }
 
 Failure JournalFile::rename_to(const std::string& path) {
-    if (allowed(FileOperation::kRename, 1) == 0) return failed("rename", ECANCELED);
+    if (!is_allowed(FileOperation::kRename, path)) return failed("rename", hook_.error);
     if (::rename(path_.c_str(), path.c_str()) != 0) return failed("rename", errno);
     path_ = path;
     const std::string folder = std::filesystem::path(path).parent_path().string();

@@ -3,13 +3,23 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+
+#include "gm/journal/anchor.hpp"
 
 namespace gm {
 
 Failure JournalReader::open(const std::string& folder, bool checks_chain) {
     block_ = {};
     given_ = 0;
-    failure_ = walker_.open({folder, checks_chain, false});
+    WalkSettings settings{.folder = folder, .checks_chain = checks_chain};
+    // Of a folder without an anchor beside it nothing is known to be unsynced.
+    AnchorRecord anchor{};
+    const std::string run_directory = (std::filesystem::path(folder) / "..").string();
+    if (JournalAnchor::read(anchor_path(run_directory), anchor).is_ok()) {
+        settings.synced_sequence = anchor.last_sequence;
+    }
+    failure_ = walker_.open(settings);
     return failure_;
 }
 

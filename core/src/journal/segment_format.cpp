@@ -70,7 +70,8 @@ Slot make_chain_record(const BlockDigest& payload) noexcept {
 
 SegmentHeader make_segment_header(std::uint64_t segment_bytes, std::uint64_t journal_id,
                                   std::uint64_t first_sequence, std::uint64_t first_block,
-                                  const Sha256Digest& previous_digest) noexcept {
+                                  const Sha256Digest& previous_digest,
+                                  bool has_synced_marks) noexcept {
     SegmentHeader header{};
     header.magic = kSegmentMagic;
     header.schema = kSchema;
@@ -80,6 +81,7 @@ SegmentHeader make_segment_header(std::uint64_t segment_bytes, std::uint64_t jou
     header.first_sequence = first_sequence;
     header.first_block = first_block;
     std::memcpy(header.previous_digest, previous_digest.data(), previous_digest.size());
+    header.has_synced_marks = has_synced_marks ? 1 : 0;
     header.crc32c = crc32c(&header, offsetof(SegmentHeader, crc32c));
     return header;
 }
@@ -89,8 +91,9 @@ bool is_whole(const SegmentHeader& header) noexcept {
            header.slot_bytes == sizeof(Slot) &&
            header.crc32c == crc32c(&header, offsetof(SegmentHeader, crc32c)) &&
            header.segment_bytes >= kSegmentBytesMin && header.segment_bytes <= kSegmentBytesMax &&
-           header.segment_bytes % kSegmentBytesStep == 0 && header.journal_id != 0 &&
-           header.first_sequence != 0 && header.first_block != 0;
+           header.segment_bytes % kSegmentBytesStep == 0 && header.has_synced_marks <= 1 &&
+           std::ranges::all_of(header.reserved, [](auto byte) { return byte == 0; }) &&
+           header.journal_id != 0 && header.first_sequence != 0 && header.first_block != 0;
 }
 
 std::string segment_name(std::uint64_t first_sequence) {

@@ -80,7 +80,7 @@ Failure SegmentWriter::begin_journal() {
 
 Failure SegmentWriter::resume(const std::string& folder) {
     BlockWalker walker;
-    Failure failure = walker.open({folder, false, true});
+    Failure failure = walker.open({folder, false, true, anchor_.record().last_sequence});
     if (!failure.is_ok()) return failure;
     walker.watch_block(anchor_.record().blocks);
     BlockWalker::Step step;
@@ -134,7 +134,10 @@ Failure SegmentWriter::check_against_anchor(const BlockWalker& walker) const {
 Failure SegmentWriter::cut_torn_tail(const JournalEnd& end) {
     torn_bytes_ = end.torn_bytes;
     if (torn_bytes_ == 0) return ok();
-    return segment_.write_zeros(end.slot * sizeof(Slot), torn_bytes_);
+    Failure failure = segment_.write_zeros(end.slot * sizeof(Slot), torn_bytes_);
+    // Before anything new is written there: else the next loss of power could bring back old
+    // records in between, which would be whole and fit.
+    return failure.is_ok() ? segment_.sync() : failure;
 }
 
 Failure SegmentWriter::restore_open_block(const JournalEnd& end) {
@@ -209,6 +212,7 @@ Failure SegmentWriter::seal_block() {
     payload.first_journal_sequence = last_sequence_ - open_slots_ + 1;
     payload.last_journal_sequence = last_sequence_;
     payload.block = blocks_ + 1;
+    payload.synced_journal_sequence = marks().synced_sequence;
     const Slot slot = make_chain_record(payload);
     Failure failure = keep(segment_.write_at(slot_ * sizeof(Slot), bytes_of({&slot, 1})));
     if (!failure.is_ok()) return failure;
@@ -252,8 +256,9 @@ Failure SegmentWriter::change_segment() {
     Failure failure = sync();  // nothing to do in a new journal
     if (failure.is_ok() && segment_.is_open()) failure = anchor_.sync();
     if (failure.is_ok()) failure = prepare_next(settings_.segment_bytes);
-    const SegmentHeader header = make_segment_header(settings_.segment_bytes, journal_id(),
-                                                     last_sequence_ + 1, blocks_ + 1, digest_);
+    const SegmentHeader header =
+        make_segment_header(settings_.segment_bytes, journal_id(), last_sequence_ + 1, blocks_ + 1,
+                            digest_, marks().has_marks);
     if (failure.is_ok()) failure = next_.write_at(0, std::as_bytes(std::span(&header, 1)));
     if (failure.is_ok()) failure = next_.sync();
     if (failure.is_ok())

@@ -63,10 +63,12 @@ Failure verify_journal(const std::string& path, JournalReport& report) {
     }
 
     BlockWalker walker;
-    Failure failure = walker.open({folder, true, false});
-    if (!failure.is_ok()) return failure;
     AnchorRecord anchor{};
     const Failure anchor_failure = JournalAnchor::read(anchor_path(run_directory), anchor);
+    WalkSettings settings{.folder = folder};
+    if (anchor_failure.is_ok()) settings.synced_sequence = anchor.last_sequence;
+    Failure failure = walker.open(settings);
+    if (!failure.is_ok()) return failure;
     walker.watch_block(anchor.blocks);
     for (;;) {  // bounded by the slots of the journal
         const BlockWalker::Step step = walker.next();

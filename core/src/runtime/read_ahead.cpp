@@ -46,6 +46,7 @@ void ReadAhead::read() noexcept {
         std::memcpy(static_cast<void*>(place.records.data()), block.data(), block.size_bytes());
         place.count = block.size();
         place.blocks = reader_.end().blocks;
+        place.marks = reader_.end().marks;
         filled_.store(filled + 1, std::memory_order_release);  // pairs with next_block()
     }
     is_over_.store(true, std::memory_order_release);  // pairs with next_block(), for failure()
@@ -62,6 +63,7 @@ std::span<const Slot> ReadAhead::next_block() noexcept {
     const Place& place = places_[taken_ % kPlaces];
     ++taken_;
     blocks_ = place.blocks;
+    marks_ = place.marks;
     return {place.records.data(), place.count};
 }
 

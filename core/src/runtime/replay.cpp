@@ -225,6 +225,7 @@ Failure replay_journal(const std::string& folder, const Settings& settings, Engi
             if (copy != nullptr) made.push_back(replayer->last_made());
         }
         if (copy == nullptr) continue;
+        copy->copy_marks(reader.marks());
         failure = copy->append(made);
         // The last block of a process that was killed is still open.
         if (failure.is_ok() && reader.blocks() != blocks) failure = copy->seal_block();
@@ -294,6 +295,7 @@ Failure replay_run(const std::string& run_dir, const std::string& output_dir,
     copy_settings.segment_bytes = header.segment_bytes;
     copy_settings.journal_id = header.journal_id;
     SegmentWriter copy;
+    copy.copy_marks({header.has_synced_marks != 0, 0});
     failure = copy.open(copy_settings);
     if (failure.is_ok() && copy.last_sequence() != 0) {
         failure = fail(Status::kBadArgument, "output directory holds a journal: " + output_dir);

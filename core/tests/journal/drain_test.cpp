@@ -52,8 +52,10 @@ struct Guillotine {
     std::size_t part;  // bytes of the last write that still happen
     bool fell = false;
 
-    static std::size_t allow(void* context, FileOperation, std::size_t bytes) {
+    static std::size_t allow(void* context, const FileAccess& access) {
         auto& self = *static_cast<Guillotine*>(context);
+        const std::size_t bytes =
+            access.operation == FileOperation::kWrite ? access.bytes.size() : 1;
         if (self.left > 0) {
             self.left -= 1;
             return bytes;
@@ -203,9 +205,10 @@ TEST_CASE("the first failed sync is final, is reported, and tells the engine to 
     DrainReport report;
     struct BadDisk {
         bool is_bad = false;
-        static std::size_t allow(void* context, FileOperation operation, std::size_t bytes) {
-            const bool refuses = operation == FileOperation::kSync;
-            return static_cast<BadDisk*>(context)->is_bad && refuses ? 0 : bytes;
+        static std::size_t allow(void* context, const FileAccess& access) {
+            const bool refuses = access.operation == FileOperation::kSync;
+            const std::size_t wanted = std::max<std::size_t>(access.bytes.size(), 1);
+            return static_cast<BadDisk*>(context)->is_bad && refuses ? 0 : wanted;
         }
     } disk;
     SegmentSettings settings = small_settings(run.path(), 1U << 20);

@@ -213,11 +213,40 @@ TEST_CASE("one spoiled copy of the anchor is survived") {
 }
 
 // Computed by an independent program (Python: struct, hashlib, a bitwise CRC-32C) from the layouts
-// of wire/record.hpp and journal/segment_format.hpp. A change of these bytes is a new schema.
-TEST_CASE("a segment with three records has the golden bytes of schema 1") {
+// of wire/record.hpp and journal/segment_format.hpp. A change of these bytes is a new schema, or a
+// new flag in the header and a golden segment of its own, as that of the marks of syncs.
+TEST_CASE("a segment with a synced and a later block has the golden bytes of schema 1 with marks") {
     TemporaryFolder run;
-    write_journal(small_settings(run.path()), 3, 3);
+    SegmentWriter writer;
+    require_ok(writer.open(small_settings(run.path())));
+    require_ok(writer.append(make_records(1, 3)));
+    require_ok(writer.sync());
+    require_ok(writer.append(make_records(4, 2)));
+    require_ok(writer.close());
     const auto bytes = read_bytes(segment_path(run.path(), 1));
+    CHECK(hex_of(bytes, 0, 128) ==
+          "474d305301008000002000000000000007000000000000000100000000000000"
+          "0100000000000000000000000000000000000000000000000000000000000000"
+          "0000000000000000010000000000000000000000000000000000000000000000"
+          "00000000000000000000000000000000000000000000000000000000eac488ec");
+    CHECK(hex_of(bytes, 7 * sizeof(Slot), 128) ==
+          "474d303101006400010006000000000002000000000000000000000000000000"
+          "000000000000000002d7488cacbb73b4bbcdad7616f289fb79a88a416447474a"
+          "369ca3a7447485f9040000000000000005000000000000000200000000000000"
+          "030000000000000000000000000000000500000000000000f6a9f69a05000000");
+    CHECK(to_hex(sha256(bytes.data(), bytes.size())) ==
+          "03f20ddc0b75c0b9fa2fbaf545eb1e8fd09ec32c865c455103b75eede81bce38");
+}
+
+TEST_CASE("a segment with three records has the golden bytes of schema 1, and is gone on with") {
+    TemporaryFolder run;
+    SegmentWriter before;
+    before.copy_marks({false, 0});
+    require_ok(before.open(small_settings(run.path())));
+    require_ok(before.append(make_records(1, 3)));
+    require_ok(before.close());
+    const std::string path = segment_path(run.path(), 1);
+    auto bytes = read_bytes(path);
     CHECK(hex_of(bytes, 0, 128) ==
           "474d305301008000002000000000000007000000000000000100000000000000"
           "0100000000000000000000000000000000000000000000000000000000000000"
@@ -235,4 +264,73 @@ TEST_CASE("a segment with three records has the golden bytes of schema 1") {
           "00000000000000000000000000000000030000000000000043e7217503000000");
     CHECK(to_hex(sha256(bytes.data(), bytes.size())) ==
           "6dcbd4f86992166e550f27a702f30ccde674446ef058e6132b84a1dfa3b27850");
+
+    SegmentWriter writer;
+    require_ok(writer.open(small_settings(run.path())));
+    require_ok(writer.append(make_records(4, 100)));  // into the next segment, which has marks
+    require_ok(writer.close());
+    CHECK(count_records(run.path()) == 103);
+    SegmentHeader header{};
+    const auto next = read_bytes(segment_path(run.path(), 62));
+    std::memcpy(static_cast<void*>(&header), next.data(), sizeof header);
+    CHECK(header.has_synced_marks == 1);
+}
+
+// Of an old segment nobody knows how far it was synced: what is missing in it was damaged.
+TEST_CASE("what was not synced may be missing before what is there, unless the segment is old") {
+    for (const bool has_marks : {true, false}) {
+        CAPTURE(has_marks);
+        TemporaryFolder run;
+        {
+            SegmentWriter writer;
+            if (!has_marks) writer.copy_marks({false, 0});
+            require_ok(writer.open(small_settings(run.path())));
+            require_ok(writer.append(make_records(1, 10)));
+            require_ok(writer.sync());
+            require_ok(writer.append(make_records(11, 10)));
+            require_ok(writer.seal_block());  // and never synced
+        }
+        const std::string path = segment_path(run.path(), 1);
+        auto bytes = read_bytes(path);
+        // The header, 10 records, their chain record, and of the next ten the third to the fifth.
+        std::fill_n(bytes.begin() + 14 * sizeof(Slot), 3 * sizeof(Slot), std::uint8_t{0});
+        write_bytes(path, bytes);
+        SegmentWriter writer;
+        const Failure failure = writer.open(small_settings(run.path()));
+        if (!has_marks) {
+            CHECK(failure.status == Status::kJournalCorrupt);
+            CHECK(failure.text.find("block 2, record 3 and 2 after it") != std::string::npos);
+            continue;
+        }
+        require_ok(failure);
+        CHECK(writer.last_sequence() == 12);
+        CHECK(writer.torn_bytes() == 9 * sizeof(Slot));
+        require_ok(writer.append(make_records(13, 1)));
+        require_ok(writer.close());
+        CHECK(count_records(run.path()) == 13);
+    }
+}
+
+TEST_CASE("a chain record that is missing behind its synced records was damaged") {
+    TemporaryFolder run;
+    {
+        SegmentWriter writer;
+        require_ok(writer.open(small_settings(run.path())));
+        require_ok(writer.append(make_records(1, 10)));
+        require_ok(writer.sync());
+        require_ok(writer.append(make_records(11, 2)));
+    }
+    const std::string path = segment_path(run.path(), 1);
+    auto bytes = read_bytes(path);
+    std::size_t slot = 11;  // the chain record
+    SUBCASE("the chain record") {}
+    SUBCASE("the record behind it") {
+        slot = 12;
+    }
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(slot * sizeof(Slot)), sizeof(Slot),
+                std::uint8_t{0});
+    write_bytes(path, bytes);
+    SegmentWriter writer;
+    const Failure failure = writer.open(small_settings(run.path()));
+    CHECK(failure.is_ok() == (slot == 12));
 }

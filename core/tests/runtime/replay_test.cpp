@@ -82,6 +82,36 @@ TEST_CASE("a whole journal replays to the same bytes, also on disk") {
     CHECK(replay_run(folder / "run", folder / "copy", report).status == Status::kBadArgument);
 }
 
+// When a sync happened is no input, and stands in the chain records all the same.
+TEST_CASE("a journal with marks of syncs, and one of before them, replay to the same bytes") {
+    const Settings settings = test::loaded_settings();
+    const auto records = trade_a_while(settings);
+    for (const bool has_marks : {true, false}) {
+        const TemporaryFolder folder;
+        SegmentWriter writer;
+        SegmentSettings segment_settings;
+        segment_settings.run_directory = folder / "run";
+        segment_settings.segment_bytes = 1U << 16;
+        if (!has_marks) writer.copy_marks({false, 0});
+        REQUIRE(writer.open(segment_settings).is_ok());
+        for (std::size_t done = 0; done < records.size();) {
+            const std::size_t count = std::min<std::size_t>(1 + done % 700, records.size() - done);
+            REQUIRE(writer.append(std::span(records).subspan(done, count)).is_ok());
+            if (done % 3 == 0) REQUIRE(writer.sync().is_ok());
+            done += count;
+        }
+        REQUIRE(writer.close().is_ok());
+        const auto block = test::settings_block(test::make_settings());
+        std::ofstream(folder / "run/settings.bin", std::ios::binary)
+            .write(reinterpret_cast<const char*>(block.data()),
+                   static_cast<std::streamsize>(block.size()));
+        ReplayReport report;
+        const Failure copied = replay_run(folder / "run", folder / "copy", report);
+        CHECK_MESSAGE(copied.is_ok(), copied.text);
+        CHECK(report.records == records.size());
+    }
+}
+
 TEST_CASE("a run of two levels replays to the same bytes, wherever a standing direction is cut") {
     const Settings settings = test::loaded_settings(test::two_level_settings(test::kSaysExecute));
     test::TwoLevelRig rig(settings);

@@ -2,9 +2,10 @@
 //
 // Checked: every record's guard word, checksum and place in the sequence; every block's SHA-256
 // against the chain; every segment's header, size and place. A fault names segment, block and
-// record; the next call goes on behind it. An invalid record of the last segment with nothing
-// whole after it is no fault but the torn tail of a write that a kill or a power loss ended.
-// A journal that is being written may be walked: it ends where its last whole record is.
+// record; the next call goes on behind it. An invalid record of the last segment is no fault but
+// the torn tail of a write that a kill or a power loss ended if nothing whole comes after it, or if
+// the disk had not been synced that far: pages reach it in any order. A journal that is being
+// written may be walked: it ends where its last whole record is.
 #pragma once
 
 #include <array>
@@ -55,6 +56,7 @@ struct JournalEnd {
     std::uint64_t last_sequence = 0;
     std::uint64_t blocks = 0;  // sealed
     Sha256Digest digest{};     // of the last sealed block; zeros before the first
+    SyncMarks marks;           // of the segment, and of the last sealed block in it
     std::uint64_t records = 0;
     std::uint64_t open_slots = 0;  // records after the last sealed block
     std::uint64_t torn_bytes = 0;  // from `slot` to the last byte that is not zero
@@ -64,6 +66,11 @@ struct WalkSettings {
     std::string folder;
     bool checks_chain = true;        // false: trust the digests (a reader after a full check)
     bool last_segment_only = false;  // its header is trusted for what came before
+    // Last record that the anchor knows to be on the disk. Without it every record counts as
+    // synced.
+    std::uint64_t synced_sequence = kNoAnchor;
+
+    static constexpr std::uint64_t kNoAnchor = ~std::uint64_t{0};
 };
 
 class BlockWalker {
@@ -113,6 +120,8 @@ class BlockWalker {
     bool fill();  // at least one slot at cursor_; false: the segment ends, or failure_
     bool reread();
     bool find_last_whole();
+    [[nodiscard]] bool was_synced() const noexcept;
+    void note_mark(const BlockDigest& payload) noexcept;
     void take_slot(bool keeps_block) noexcept;
     void begin_block() noexcept;
     void seal(const BlockDigest& payload) noexcept;
@@ -148,7 +157,9 @@ class BlockWalker {
     bool searched_ = false;
     std::uint64_t last_whole_ = 0;  // slot index; 0: none
     std::uint64_t last_used_ = 0;
-    bool tail_given_ = false;  // the open block at the end was handed out
+    bool tail_given_ = false;            // the open block at the end was handed out
+    std::uint64_t marked_sequence_ = 0;  // the most that the segment at hand knows to be synced
+    bool is_torn_ = false;  // the journal ends at the cursor, whatever is written there by now
 
     std::span<const Slot> records_;
     JournalFault fault_;

@@ -4,22 +4,35 @@
 // comes back as an error and never as SIGBUS. Journal thread, or cold code.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "gm/base/status.hpp"
 
 namespace gm {
 
-enum class FileOperation : std::uint8_t { kWrite, kSync, kRename };
+enum class FileOperation : std::uint8_t { kWrite, kSync, kRename, kReserve };
 
-// Lets a test end the world at the n-th persistent operation: `allow` answers how many of `bytes`
-// still happen (sync, rename: 0 is no, 1 is yes). Null in production.
+// What is about to be done to a file.
+struct FileAccess {
+    FileOperation operation;
+    std::string_view path;
+    std::string_view new_path;  // rename
+    std::uint64_t offset;       // write
+    std::span<const std::byte> bytes;
+};
+
+// Lets a test stand between the journal and its files: `allow` answers how many bytes of a write
+// still happen, 0 or 1 for the other operations. What does not happen fails with `error`. Null in
+// production.
 struct FileHook {
     void* context = nullptr;
-    std::size_t (*allow)(void* context, FileOperation operation, std::size_t bytes) = nullptr;
+    std::size_t (*allow)(void* context, const FileAccess& access) = nullptr;
+    int error = ECANCELED;
 };
 
 class JournalFile {
@@ -52,7 +65,8 @@ class JournalFile {
 
  private:
     Failure open_as(const std::string& path, int flags, FileHook hook);
-    [[nodiscard]] std::size_t allowed(FileOperation operation, std::size_t bytes) const;
+    [[nodiscard]] std::size_t allowed(const FileAccess& access, std::size_t wanted) const;
+    [[nodiscard]] bool is_allowed(FileOperation operation, std::string_view new_path = {}) const;
     [[nodiscard]] Failure failed(const char* action, int error) const;
 
     int descriptor_ = -1;

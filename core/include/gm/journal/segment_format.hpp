@@ -5,6 +5,13 @@
 // record (kBlockDigest) whose SHA-256 covers the digest before it and the block's slots. A block
 // never crosses a segment, so a full segment ends with a chain record, or with one and a single
 // empty slot in which no block could have begun.
+//
+// Pages reach the disk in any order, so a loss of power can leave whole slots behind missing ones.
+// A chain record therefore says how far the disk was synced when it was written: what is missing
+// up to there was damaged, what is missing behind it had not arrived. Neither that mark nor the
+// header's flag is under the chain. Who lowers them (and makes the checksums right) has an edit
+// taken for such a hole and cut off, which is what zeroing the journal from there would do too, and
+// no further down than to the anchor; who raises them stops the next start.
 #pragma once
 
 #include <cstddef>
@@ -39,13 +46,21 @@ struct SegmentHeader {
     std::uint64_t first_sequence;  // of its first record; also in the file's name
     std::uint64_t first_block;
     std::uint8_t previous_digest[32];  // head of the chain when it began; zeros in the first
-    std::uint8_t reserved[52];
+    std::uint8_t has_synced_marks;     // 0 in a segment begun before chain records had them
+    std::uint8_t reserved[51];
     std::uint32_t crc32c;  // over the 124 bytes before it
 };
 static_assert(sizeof(SegmentHeader) == sizeof(Slot));
 static_assert(offsetof(SegmentHeader, previous_digest) == 40);
+static_assert(offsetof(SegmentHeader, has_synced_marks) == 72);
 static_assert(offsetof(SegmentHeader, crc32c) == 124);
 static_assert(std::is_trivially_copyable_v<SegmentHeader>);
+
+// What a segment and the chain record of a block in it say about the disk.
+struct SyncMarks {
+    bool has_marks = true;              // the segment's
+    std::uint64_t synced_sequence = 0;  // the chain record's
+};
 
 // The guard word of a record: written last, so it is right only when everything before it is.
 [[nodiscard]] inline std::uint32_t commit_word(std::uint64_t journal_sequence) noexcept {
@@ -73,11 +88,9 @@ static_assert(std::is_trivially_copyable_v<SegmentHeader>);
 // The chain record of a finished block: everything in it but the digest, which the caller has.
 [[nodiscard]] Slot make_chain_record(const BlockDigest& payload) noexcept;
 
-[[nodiscard]] SegmentHeader make_segment_header(std::uint64_t segment_bytes,
-                                                std::uint64_t journal_id,
-                                                std::uint64_t first_sequence,
-                                                std::uint64_t first_block,
-                                                const Sha256Digest& previous_digest) noexcept;
+[[nodiscard]] SegmentHeader make_segment_header(
+    std::uint64_t segment_bytes, std::uint64_t journal_id, std::uint64_t first_sequence,
+    std::uint64_t first_block, const Sha256Digest& previous_digest, bool has_synced_marks) noexcept;
 [[nodiscard]] bool is_whole(const SegmentHeader& header) noexcept;
 
 [[nodiscard]] std::string segment_name(std::uint64_t first_sequence);

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -41,6 +42,9 @@ class SegmentWriter {
     Failure append(std::span<const Slot> records) { return append_bytes(std::as_bytes(records)); }
     // The same from memory of any alignment: whole slots, one after the other.
     Failure append_bytes(std::span<const std::byte> records);
+    // For the copy that a replay makes, before each block: its chain record, and the header of a
+    // segment that begins with it, say about the disk what the original's say.
+    void copy_marks(const SyncMarks& marks) { copied_marks_ = marks; }
     // Ends the open block with its chain record. Nothing to do when no block is open.
     Failure seal_block();
     // Seals, syncs, and moves the anchor. Nothing to do when nothing was written since.
@@ -71,6 +75,9 @@ class SegmentWriter {
     void begin_block() noexcept;
     Failure keep(Failure failure);  // remembers the first failure
 
+    [[nodiscard]] SyncMarks marks() const {
+        return copied_marks_.value_or(SyncMarks{true, synced_sequence_});
+    }
     [[nodiscard]] std::uint64_t slots_left() const noexcept { return segment_slots_ - slot_; }
 
     SegmentSettings settings_;
@@ -90,6 +97,7 @@ class SegmentWriter {
     std::uint64_t next_zeroed_ = 0;  // bytes of next_ that are zeroed
     std::uint64_t torn_bytes_ = 0;
     Sha256Digest digest_{};
+    std::optional<SyncMarks> copied_marks_;
     Failure failure_;
 };
 

@@ -37,6 +37,8 @@ class ReadAhead {
     [[nodiscard]] const Failure& failure() const noexcept { return reader_.failure(); }
     // Sealed blocks of the journal up to the one that next_block() gave.
     [[nodiscard]] std::uint64_t blocks() const noexcept { return blocks_; }
+    // Of the block that next_block() gave, if it is sealed.
+    [[nodiscard]] const SyncMarks& marks() const noexcept { return marks_; }
 
  private:
     static constexpr std::size_t kPlaces = 16;  // 1 MiB: more would only leave the cache
@@ -45,6 +47,7 @@ class ReadAhead {
         std::array<Slot, kBlockSlots> records;
         std::size_t count = 0;
         std::uint64_t blocks = 0;
+        SyncMarks marks;
     };
 
     void read() noexcept;
@@ -55,6 +58,7 @@ class ReadAhead {
     // Taker.
     std::uint64_t taken_ = 0;
     std::uint64_t blocks_ = 0;
+    SyncMarks marks_;
     alignas(kCacheLineSize) std::atomic<std::uint64_t> filled_{0};
     std::atomic<bool> is_over_{false};
     alignas(kCacheLineSize) std::atomic<std::uint64_t> freed_{0};

@@ -274,7 +274,8 @@ struct BlockDigest {
     std::uint64_t first_journal_sequence;
     std::uint64_t last_journal_sequence;
     std::uint64_t block;  // from 1
-    std::uint8_t reserved[8];
+    // The disk had every record up to here when this was written. 0: none, or of before this field.
+    std::uint64_t synced_journal_sequence;
 };
 
 static_assert(sizeof(BarOpen) == 64 && offsetof(BarOpen, instrument) == 24);
