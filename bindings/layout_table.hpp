@@ -106,7 +106,11 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(Done, feed_sequence, reply_sequence, orders_sent, reserved) \
     X(NewOrder, \
       id, decision_bar_start_ts_ns, price_ticks, quantity_lots, valid_until_ns, \
-      instrument, connection, side, type, reason, strategy, reserved) \
+      instrument, connection, side, type, reason, strategy, is_reducing, reserved) \
+    X(OrderStopped, id, instrument, level, reserved) \
+    X(Kill, \
+      latch_id, generation, instrument, level, cause, reserved, signatures_sha256) \
+    X(KillState, generation, open_orders, instrument, level, previous, cause, reserved) \
     X(CancelOrder, id, instrument, connection, reserved) \
     X(QueryOrder, id, instrument, connection, reserved) \
     X(Welcome, last_feed_sequence, last_reply_sequence, tape_id, lockstep, refused, symbol_hash) \
@@ -214,9 +218,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, \
       kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
       kReplayEnd, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
-      kKernelResult, kBackfillEnd, kModelCommand, kDecision, kIntent, kRefusal, kOrderUpdate, \
+      kKernelResult, kBackfillEnd, kModelCommand, kKill, kOrderStopped, kDecision, kIntent, kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
-      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kBlockDigest) \
+      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kKillState, kBlockDigest) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
     X(BookResetReason, kSnapshot, kGap) \
     X(KernelStatus, \
@@ -248,7 +252,10 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(GateCode, \
       kNone, kKilled, kNotReady, kNotPermitted, kMalformed, kMaxQuantity, kMaxNotional, \
       kCollar, kStaleReference, kPosition, kRate, kDuplicate) \
-    X(KillLevel, kActive, kReducing, kHalted, kKilled)
+    X(KillLevel, kActive, kReducing, kHalted, kKilled) \
+    X(KillCause, \
+      kNone, kOrdered, kSignal, kBadTransition, kArithmetic, kKernel, kStopped, kCrashLoop, \
+      kRestart, kLatchDoubt, kFormerLife, kCleared)
 // clang-format on
 
 inline constexpr StructRow kStructs[] = {GM_STRUCTS(GM_SIZE)};

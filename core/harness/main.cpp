@@ -1,8 +1,8 @@
 // gm-core-harness: the engine without Python, for kill campaigns and restart timings.
 //
 // Runs on a run directory like `gm run`: recovers, connects to the venue of the same run
-// directory, trades until END or a signal, prints one line of JSON. `--replay DIR` replays the
-// journal into DIR instead.
+// directory, trades until END or a signal (SIGUSR1: KILLED), prints one line of JSON. `--replay
+// DIR` replays the journal into DIR instead.
 #include <signal.h>
 
 #include <cstdio>
@@ -161,6 +161,7 @@ int main(int count, char** values) {
     void* context = zmq.ctx_new();
     const auto core = std::make_unique<Core>();
     failure = core->open(block, arguments.core, zmq, context);
+    if (failure.is_ok()) failure = core->kill_on_signal();
     if (failure.is_ok()) failure = core->start();
     if (failure.is_ok()) {
         const std::int64_t ready_ns = run(*core, signals, begin_ns);

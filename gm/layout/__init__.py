@@ -20,6 +20,7 @@ from gm.layout.enums import (
     KernelKind as KernelKind,
     KernelPolicy as KernelPolicy,
     KernelStatus as KernelStatus,
+    KillCause as KillCause,
     KillLevel as KillLevel,
     ModelAction as ModelAction,
     ModelCause as ModelCause,
@@ -35,6 +36,7 @@ from gm.layout.enums import (
     Side as Side,
     Source as Source,
 )
+from gm.layout.kill import KILL as KILL, KILL_STATE as KILL_STATE
 from gm.layout.models import MODEL_HEADER as MODEL_HEADER, MODEL_MAGIC as MODEL_MAGIC
 from gm.layout.struct import struct as _struct
 from gm.layout.tactical import (
@@ -137,8 +139,10 @@ NEW_ORDER = _struct(
     type="u1",
     reason="u1",
     strategy="u1",
-    reserved="u4",
+    is_reducing="u1",
+    reserved="3u1",
 )
+ORDER_STOPPED = _struct(id=ORDER_ID, instrument="u4", level="u1", reserved="43u1")
 CANCEL_ORDER = _struct(id=ORDER_ID, instrument="u4", connection="u4", reserved="40u1")
 QUERY_ORDER = _struct(id=ORDER_ID, instrument="u4", connection="u4", reserved="40u1")
 WELCOME = _struct(
@@ -491,6 +495,9 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.SYNERGY: SYNERGY,
         RecordType.KERNEL_STATE: KERNEL_STATE,
         RecordType.MODEL_COMMAND: MODEL_COMMAND,
+        RecordType.KILL: KILL,
+        RecordType.ORDER_STOPPED: ORDER_STOPPED,
+        RecordType.KILL_STATE: KILL_STATE,
         RecordType.MODEL_UPDATE: MODEL_UPDATE,
         RecordType.SHADOW_DECISION: DECISION,
         RecordType.TACTICAL_DECISION: TACTICAL_DECISION,

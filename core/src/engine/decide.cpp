@@ -89,7 +89,7 @@ GateContext Engine::gate_context(std::uint32_t at) const noexcept {
     context.has_reference = desk.market.reference_ts_ns() != kNoTime;
     context.reference_ticks = desk.market.reference_ticks();
     context.reference_ts_ns = desk.market.reference_ts_ns();
-    context.level = level_ > desk.level ? level_ : desk.level;
+    context.level = kill_level(at);
     if (orders_.has_unknown(at) && context.level < KillLevel::kReducing) {
         context.level = KillLevel::kReducing;
     }
@@ -119,6 +119,8 @@ void Engine::order_toward_target(std::uint32_t at, const OrderCause& cause, Outp
     order.reason = cause.reason;
     if (cause.type == OrderType::kLimit) order.price_ticks = limit_ticks(at, order.side);
 
+    order.is_reducing = is_reducing(orders_.exposure(at), order.side, order.quantity_lots) ? 1 : 0;
+
     Verdict verdict;
     std::optional<RiskToken> token = gate_.check(order, gate_context(at), verdict);
     Order* placed = token ? orders_.insert(order) : nullptr;
@@ -143,7 +145,9 @@ void Engine::order_toward_target(std::uint32_t at, const OrderCause& cause, Outp
     ++totals_.orders;
     out.send(stamp_, std::move(*token));
     placed->deadline_ns = stamp_.now_ns + settings_.header.order_timeout_ns;
-    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) desk.level = KillLevel::kHalted;
+    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) {
+        halt(at, KillCause::kBadTransition, out);
+    }
 }
 
 }  // namespace gm

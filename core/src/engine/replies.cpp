@@ -44,6 +44,8 @@ void Engine::on_session(const Slot& input, Outputs& out) noexcept {
         }
         case RecordType::kBackfillEnd: return on_backfill_end(out);
         case RecordType::kModelCommand: return on_model_command(input.as<ModelCommand>(), out);
+        case RecordType::kKill: return on_kill(input.as<Kill>(), out);
+        case RecordType::kOrderStopped: return on_order_stopped(input.as<OrderStopped>(), out);
         default: return;
     }
 }
@@ -59,8 +61,7 @@ void Engine::on_order_event(const OrderId& id, OrderEvent event, RejectReason re
     const OrderState previous = order->state;
     if (orders_.apply(*order, event) != Status::kOk) {
         ++totals_.bad_transitions;
-        desks_[at].level = KillLevel::kHalted;
-        return;
+        return halt(at, KillCause::kBadTransition, out);
     }
     if (event == OrderEvent::kReject) {
         order->reject_reason = reason;
@@ -77,6 +78,7 @@ void Engine::on_order_event(const OrderId& id, OrderEvent event, RejectReason re
     } else if (event == OrderEvent::kAck) {
         take_back_late(*order, out);
     }
+    cancel_if_killed(*order, out);
 }
 
 void Engine::on_fill(const Fill& fill, Outputs& out) noexcept {
@@ -94,8 +96,7 @@ void Engine::on_fill(const Fill& fill, Outputs& out) noexcept {
                    fill.commission_micros,
                    settings_.instruments[at].tick_value_micros) != Status::kOk) {
         ++totals_.bad_transitions;
-        desk.level = KillLevel::kHalted;
-        return;
+        return halt(at, KillCause::kBadTransition, out);
     }
     ++totals_.fills;
     orders_.set_position(at, desk.position.lots);
@@ -113,6 +114,7 @@ void Engine::on_fill(const Fill& fill, Outputs& out) noexcept {
     } else {
         take_back_late(*order, out);
     }
+    cancel_if_killed(*order, out);
 }
 
 // Replies come numbered and without gaps, so by the time a query is answered the engine knows all
@@ -134,7 +136,7 @@ void Engine::on_state_report(const OrderStateReport& report, Outputs& out) noexc
             write_order_update(*order, previous, out);
         } else {
             ++totals_.bad_transitions;
-            desk.level = KillLevel::kHalted;
+            halt(order->request.instrument, KillCause::kBadTransition, out);
         }
     } else if (!absent && !is_terminal(report.state) && !is_terminal(previous) &&
                report.filled_lots == order->filled_lots) {
@@ -143,22 +145,25 @@ void Engine::on_state_report(const OrderStateReport& report, Outputs& out) noexc
             write_order_update(*order, previous, out);
         }
         if (state_ == EngineState::kStopping || state_ == EngineState::kEnded) cancel_all(out);
+    } else if (absent && previous == OrderState::kNever) {
+        order->is_tombstoned = true;  // stopped at the send while the question was on its way
     } else if (report.state != previous || report.filled_lots != order->filled_lots) {
         ++totals_.bad_transitions;
-        desk.level = KillLevel::kHalted;
+        halt(order->request.instrument, KillCause::kBadTransition, out);
     }
+    cancel_if_killed(*order, out);
     become_ready_if_known(out);
     follow_wish(order->request.instrument, out);
 }
 
-// A new life: ids restart within a higher epoch, and what was under way is not known any more.
+// A new life: ids restart within a higher epoch, and what was under way is not known any more. The
+// level of the kill switch is what it was; what the latch has beyond it comes right behind.
 void Engine::on_epoch(const Epoch& epoch, Outputs& out) noexcept {
     stamp_.epoch = epoch.epoch;
     order_counter_ = 0;
     connection_ = 0;
     lose_sight(out);
     state_ = EngineState::kRecovering;
-    level_ = KillLevel::kActive;
     write_state(kAllInstruments, state_, 0, out);
 }
 
@@ -182,7 +187,7 @@ void Engine::on_disconnected(Outputs& out) noexcept {
 }
 
 void Engine::on_stop(const SessionEvent& event, Outputs& out) noexcept {
-    if (event.reason != 0) level_ = KillLevel::kHalted;
+    if (event.reason != 0) halt(kWholeAccount, KillCause::kStopped, out);
     state_ = event.reason != 0 ? EngineState::kHalted : EngineState::kStopping;
     write_state(kAllInstruments, state_, static_cast<std::uint8_t>(event.reason), out);
     cancel_all(out);

@@ -109,7 +109,7 @@ void Session::take_orders() noexcept {
             case RecordType::kNewOrder: venue_.on_order(slot->as<NewOrder>(), sender); break;
             case RecordType::kCancelOrder: venue_.on_cancel(slot->as<CancelOrder>(), sender); break;
             case RecordType::kQueryOrder: venue_.on_query(slot->as<QueryOrder>(), sender); break;
-            default: break;  // READY: the venue has waited for nobody
+            default: break;  // READY: the venue has waited for nobody; kKillState: the engine obeys
         }
         orders_.pop();
     }

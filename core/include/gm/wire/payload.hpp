@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "gm/wire/decision_payload.hpp"
+#include "gm/wire/kill_payload.hpp"
 #include "gm/wire/model_payload.hpp"
 #include "gm/wire/record.hpp"
 
@@ -186,7 +187,16 @@ struct NewOrder {
     OrderType type;
     OrderReason reason;
     std::uint8_t strategy;
-    std::uint32_t reserved;
+    std::uint8_t is_reducing;  // 1: it lowers the worst-case position, and so passes kReducing
+    std::uint8_t reserved[3];
+};
+
+// Input: io read the kill word in the step that hands an order to ZeroMQ, and did not hand it over.
+struct OrderStopped {
+    OrderId id;
+    std::uint32_t instrument;
+    KillLevel level;
+    std::uint8_t reserved[43];
 };
 
 struct CancelOrder {
@@ -439,6 +449,7 @@ static_assert(sizeof(Heartbeat) == 64 && sizeof(End) == 64);
 static_assert(sizeof(Hello) == 64 && offsetof(Hello, tape_id) == 24);
 static_assert(sizeof(Ready) == 64 && sizeof(Done) == 64);
 static_assert(sizeof(NewOrder) == 64 && offsetof(NewOrder, side) == 56);
+static_assert(sizeof(OrderStopped) == 64 && offsetof(OrderStopped, level) == 20);
 static_assert(sizeof(CancelOrder) == 64 && sizeof(QueryOrder) == 64);
 static_assert(sizeof(Welcome) == 64 && offsetof(Welcome, lockstep) == 48);
 static_assert(sizeof(Ack) == 64 && sizeof(Reject) == 64);
