@@ -156,12 +156,12 @@ int main(int count, char** values) {
     if (!failure.is_ok()) return report_failure(failure);
 
     arguments.core.run_dir = arguments.run_dir;
+    arguments.core.kills_on_signal = true;
     const char* runtime_directory = std::getenv("RUNTIME_DIRECTORY");  // one thread so far
     if (runtime_directory != nullptr) arguments.core.runtime_directory = runtime_directory;
     void* context = zmq.ctx_new();
     const auto core = std::make_unique<Core>();
     failure = core->open(block, arguments.core, zmq, context);
-    if (failure.is_ok()) failure = core->kill_on_signal();
     if (failure.is_ok()) failure = core->start();
     if (failure.is_ok()) {
         const std::int64_t ready_ns = run(*core, signals, begin_ns);

@@ -38,6 +38,11 @@ from gm.layout.enums import (
 )
 from gm.layout.kill import KILL as KILL, KILL_STATE as KILL_STATE
 from gm.layout.models import MODEL_HEADER as MODEL_HEADER, MODEL_MAGIC as MODEL_MAGIC
+from gm.layout.slot import (
+    RECORD_HEADER as RECORD_HEADER,
+    SLOT as SLOT,
+    SLOT_TRAILER as SLOT_TRAILER,
+)
 from gm.layout.struct import struct as _struct
 from gm.layout.tactical import (
     TACTICAL_DECISION as TACTICAL_DECISION,
@@ -56,19 +61,6 @@ BAR_NO_VOLUME = 1 << 1
 BAR_OUT_OF_SESSION = 1 << 2
 
 
-RECORD_HEADER = _struct(
-    magic="u4",
-    schema="u2",
-    type="u2",
-    count="u2",
-    source="u2",
-    epoch="u4",
-    first_sequence="u8",
-    source_ts_ns="i8",
-    receive_ts_ns="i8",
-)
-SLOT_TRAILER = _struct(input_sequence="u8", journal_sequence="u8", crc32c="u4", commit="u4")
-SLOT = _struct(header=RECORD_HEADER, payload="64u1", trailer=SLOT_TRAILER)
 ORDER_ID = _struct(installation="u4", epoch="u4", counter="u8")
 BAR_OPEN = _struct(
     start_ts_ns="i8",

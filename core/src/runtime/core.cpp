@@ -38,6 +38,7 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
 
     failure = kill_.open(endpoints_.run_dir, endpoints_.kill_path,
                          engine_settings_.instruments.size(), engine_settings_.header.installation);
+    if (failure.is_ok() && settings.kills_on_signal) failure = raise_on_signal(&kill_.words());
     if (failure.is_ok()) failure = recover(settings);
     if (failure.is_ok()) failure = judge_start();
     if (failure.is_ok()) failure = save_settings(settings_block);
@@ -241,7 +242,7 @@ void Core::close() noexcept {
     runner_.stop();
     runner_.write_status(true);
     journal_.stop();
-    if (is_signalled_) (void)raise_on_signal(nullptr);
+    if (settings_.kills_on_signal) (void)raise_on_signal(nullptr);
     if (Failure failure = kill_.finish(); !failure.is_ok()) page_.write_failure(failure.text);
     kill_.close();
     remove_ring_if_synced();

@@ -71,11 +71,6 @@ void Core::attend_kill() {
     if (!failure.is_ok()) page_.write_failure(failure.text);  // tried again at the next turn
 }
 
-Failure Core::kill_on_signal() {
-    is_signalled_ = true;
-    return raise_on_signal(&kill_.words());
-}
-
 Failure Core::clear_kill(const ClearOrder& order) {
     const std::string refused = kill_.order_fall(order);
     if (!refused.empty()) return fail(Status::kBadArgument, refused);

@@ -111,7 +111,8 @@ void KillSwitch::told(const Kill& kill) noexcept {
     const KillWord word{kill.generation, kill.level, kill.cause};
     told_[at] = word;
     const std::lock_guard<std::mutex> lock(mutex_);
-    note_raise(at, word);
+    // At a start the latch has it already: what was signed for its record stays good.
+    if (target_.generations[at] != kill.generation) note_raise(at, word);
 }
 
 void KillSwitch::take_engine_raise(const KillState& state) noexcept {

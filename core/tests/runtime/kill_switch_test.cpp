@@ -133,6 +133,7 @@ TEST_CASE("a raised word stops all orders, is latched before it is confirmed, an
             running.stop();
         }
         const std::array<std::uint8_t, 16> id = latch_of(folder).record.latch_id;
+        const std::uint64_t sequence = latch_of(folder).record.sequence;
         for (const bool is_rebooted : {false, true}) {
             if (is_rebooted) std::filesystem::remove(words_path(folder));
             RunningCore running;
@@ -143,6 +144,7 @@ TEST_CASE("a raised word stops all orders, is latched before it is confirmed, an
             CHECK(running.status().instruments[0].kill_level == 3);
             running.stop();
             CHECK(latch_of(folder).record.latch_id == id);
+            CHECK(latch_of(folder).record.sequence == sequence);  // a start writes nothing new
         }
         check_replay(folder);
     }

@@ -46,6 +46,7 @@ struct CoreSettings {
     std::uint32_t crash_loop_starts = 0;
     std::int64_t crash_loop_window_ns = 60'000'000'000;
     bool halts_after_unclean = false;  // restart_policy halted
+    bool kills_on_signal = false;      // SIGUSR1 means KILLED until close(); one core a process
 };
 
 // What a start found and did.
@@ -80,8 +81,6 @@ class Core {
     // The same thread. What shall become of the shadow, or of the live model. Whether the engine
     // obeyed is in the journal and on the status page.
     Failure command_model(ModelAction action, std::uint32_t model);
-    // SIGUSR1 means KILLED until close(). One core a process.
-    Failure kill_on_signal();
     // One thread at a time. One step down, as two people have signed; whoever calls has checked the
     // signatures. It happens once the reconciliation is fresh: until then is_kill_falling().
     Failure clear_kill(const ClearOrder& order);
@@ -140,7 +139,6 @@ class Core {
     StartReport report_;
     std::atomic<bool> is_io_open_{false};
     bool is_open_ = false;
-    bool is_signalled_ = false;
 };
 
 }  // namespace gm
