@@ -78,7 +78,10 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tape, Path]:
     return Tape(write_trends(folder / "bars.csv", BARS), "BTC-PERP", 3), config
 
 
-def kill_once(folder: Path, busy: tuple[Tape, Path], driver: str, after_s: float) -> Measured:
+def kill_once(
+    folder: Path, busy: tuple[Tape, Path], driver: str, after_s: float, early_ns: int = 0
+) -> Measured:
+    """One life. ``early_ns``: so much before the store it is said to have been."""
     arrivals = folder / "arrivals.json"
     with place(folder / "run", *busy) as here:
         venue = here.venue("--arrivals", str(arrivals))
@@ -109,7 +112,8 @@ def kill_once(folder: Path, busy: tuple[Tape, Path], driver: str, after_s: float
         assert not [row for row in ledger["orders"] if row["state"] in RESTS]
         slots = records(here.run_dir)
         stopped = int((slots["header"]["type"] == RecordType.ORDER_STOPPED).sum())
-    return Measured(max(json.loads(arrivals.read_text())) - stored_ns, noise_ns, stopped)
+    late_ns = max(json.loads(arrivals.read_text())) - (stored_ns - early_ns)
+    return Measured(late_ns, noise_ns, stopped)
 
 
 def orders(here: Place, engine: Process) -> int:
@@ -156,6 +160,11 @@ def test_the_last_order_comes_within_a_millisecond_of_the_word(
     tmp_path: Path, busy: tuple[Tape, Path], driver: str
 ) -> None:
     campaign(tmp_path, busy, driver, 10)
+
+
+def test_an_order_after_the_word_is_seen(tmp_path: Path, busy: tuple[Tape, Path]) -> None:
+    measured = kill_once(tmp_path, busy, "inline", 0.2, early_ns=150_000_000)
+    assert measured.late_ns > ALLOWED_NS + THREADS_ON_THE_WAY * measured.noise_ns
 
 
 @pytest.mark.slow

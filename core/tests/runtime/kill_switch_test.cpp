@@ -277,6 +277,56 @@ TEST_CASE("a clear falls by one step, and only from the latch that was signed fo
     CHECK(count_of(folder, RecordType::kKill) == 2 + 1 + 2 + 2 + 1);
 }
 
+TEST_CASE("the latch waits for the journal, and the confirmation for the latch") {
+    const TemporaryFolder folder;
+    KillSwitch kill;
+    REQUIRE(kill.open(folder.path(), folder / "kill", 1, 7).is_ok());
+    const std::uint64_t ticket = kill.words().raise(0, kHalted, KillCause::kOrdered);
+    Kill change{};
+    REQUIRE(kill.next_change(change));
+    CHECK(change.level == kHalted);
+    kill.told(change);
+    CHECK_FALSE(kill.next_change(change));
+    REQUIRE(kill.attend(1000).is_ok());  // where it lies in the journal is not known yet
+    CHECK_FALSE(latch_of(folder).is_there);
+    kill.latch_behind(10);
+    REQUIRE(kill.attend(9).is_ok());
+    CHECK_FALSE(latch_of(folder).is_there);
+    CHECK(kill.words().confirmed(0) < ticket);
+    REQUIRE(kill.attend(10).is_ok());
+    CHECK(latch_of(folder).record.level() == kHalted);
+    CHECK(kill.words().confirmed(0) == ticket);
+    // A raise while a fall is under way: the word stands, and the engine is told anew.
+    ClearOrder order = clear_of(folder, kReducing);
+    REQUIRE(kill.order_fall(order).empty());
+    CHECK(kill.order_fall(order).find("under way") != std::string::npos);
+    REQUIRE(kill.next_fall(change));
+    CHECK(change.level == kReducing);
+    CHECK_FALSE(kill.next_fall(change));
+    kill.words().raise(0, kReducing, KillCause::kOrdered);
+    kill.latch_behind(20);
+    kill.advance_fall();
+    CHECK(kill.is_falling());  // not before the latch has it
+    REQUIRE(kill.attend(20).is_ok());
+    CHECK(latch_of(folder).record.level() == kReducing);
+    kill.advance_fall();
+    CHECK_FALSE(kill.is_falling());
+    CHECK(kill.words().word(0).level == kHalted);
+    REQUIRE(kill.next_change(change));
+    CHECK(change.level == kHalted);
+    kill.told(change);
+    kill.latch_behind(30);
+    REQUIRE(kill.attend(30).is_ok());
+    CHECK(latch_of(folder).record.level() == kHalted);
+    // And one between the signatures and the fall.
+    REQUIRE(kill.order_fall(clear_of(folder, kReducing)).empty());
+    kill.words().raise(0, kHalted, KillCause::kSignal);
+    REQUIRE(kill.next_change(change));
+    kill.told(change);
+    CHECK_FALSE(kill.next_fall(change));
+    CHECK_FALSE(kill.is_falling());
+}
+
 TEST_CASE("a fall waits until the reconciliation is fresh") {
     const TemporaryFolder folder;
     test::MemoryNetwork network;
