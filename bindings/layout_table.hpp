@@ -219,8 +219,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
       kReplayEnd, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
       kKernelResult, kBackfillEnd, kModelCommand, kKill, kOrderStopped, kDecision, kIntent, \
-      kRefusal, kOrderUpdate, kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
-      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kKillState, kBlockDigest) \
+      kRefusal, kOrderUpdate, kPosition, kState, kBarQuarantined, kSynergy, kKernelState, \
+      kModelUpdate, kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kKillState, \
+      kBlockDigest) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
     X(BookResetReason, kSnapshot, kGap) \
     X(KernelStatus, \

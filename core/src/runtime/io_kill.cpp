@@ -61,12 +61,8 @@ void IoLoop::take_unsent(const Slot& slot) noexcept {
 
 // A fresh reconciliation: connected, every order's fate known, nothing in flight to the engine.
 bool IoLoop::may_fall() {
-    if (!parts_.kill->is_falling() || !is_announced_ || !parts_.runner->is_caught_up())
-        return false;
-    const EngineView view = parts_.runner->view();
-    const bool is_known = view.state == EngineState::kReady || view.state == EngineState::kEnded ||
-                          view.state == EngineState::kRecovering;
-    return is_known && view.awaiting_queries == 0;
+    return parts_.kill->is_falling() && is_announced_ && parts_.runner->is_caught_up() &&
+           parts_.runner->view().is_reconciled();
 }
 
 }  // namespace gm

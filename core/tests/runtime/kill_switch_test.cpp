@@ -63,35 +63,39 @@ void check_replay(const TemporaryFolder& folder) {
     std::filesystem::remove_all(folder / "copy");
 }
 
-// Raises on the io thread, when so many bars have come: after the look at the words, before the
-// order that follows from the bar is sent. Notes at which bars orders were sent.
+// Raises on the io thread, when a certain event of the feed comes: after the look at the words,
+// before the order that follows from the event is sent. Notes at which events orders were sent. By
+// the number of the event: a venue that hears nothing for a while sends it again.
 struct Trap {
     static inline KillWords* words = nullptr;
-    static inline int at_bar = 0;
-    static inline int bars = 0;
-    static inline std::vector<int> order_bars;
+    static inline std::uint64_t at_event = 0;
+    static inline std::uint64_t last_event = 0;
+    static inline std::vector<std::uint64_t> order_events;
 
-    static RecordType type_of(const void* data, std::size_t size) {
+    static RecordHeader header_of(const void* data, std::size_t size) {
         RecordHeader header{};
-        if (size < sizeof header) return RecordType::kNone;
-        std::memcpy(&header, data, sizeof header);
-        return header.magic == kMagic ? static_cast<RecordType>(header.type) : RecordType::kNone;
+        if (size >= sizeof header) std::memcpy(&header, data, sizeof header);
+        return header.magic == kMagic ? header : RecordHeader{};
     }
-    static void set(ZmqTable& zmq, KillWords* of, int bar) {
+    static void on_received(const RecordHeader& header) {
+        const bool is_feed = header.source == static_cast<std::uint16_t>(Source::kVenueFeed);
+        if (!is_feed || header.first_sequence <= last_event) return;
+        last_event = header.first_sequence;
+        if (last_event == at_event) words->raise(0, kKilled, KillCause::kOrdered);
+    }
+    static void set(ZmqTable& zmq, KillWords* of, std::uint64_t event) {
         words = of;
-        at_bar = bar;
-        bars = 0;
-        order_bars.clear();
+        at_event = event;
+        last_event = 0;
+        order_events.clear();
         zmq.recv = [](void* socket, void* data, std::size_t size, int flags) {
             const int got = test::MemoryNetwork::table().recv(socket, data, size, flags);
-            if (got > 0 && type_of(data, static_cast<std::size_t>(got)) == RecordType::kBarClose &&
-                ++bars == at_bar) {
-                words->raise(0, kKilled, KillCause::kOrdered);
-            }
+            if (got > 0) on_received(header_of(data, static_cast<std::size_t>(got)));
             return got;
         };
         zmq.send = [](void* socket, const void* data, std::size_t size, int flags) {
-            if (type_of(data, size) == RecordType::kNewOrder) order_bars.push_back(bars);
+            const auto type = static_cast<std::uint16_t>(RecordType::kNewOrder);
+            if (header_of(data, size).type == type) order_events.push_back(last_event);
             return test::MemoryNetwork::table().send(socket, data, size, flags);
         };
     }
@@ -151,7 +155,7 @@ TEST_CASE("a raised word stops all orders, is latched before it is confirmed, an
 }
 
 TEST_CASE("an order between the gate and the send when the word rises is NEVER, and nowhere else") {
-    std::vector<int> order_bars;
+    std::vector<std::uint64_t> order_events;
     for (int turn = 0; turn < 2; ++turn) {
         const TemporaryFolder folder;
         test::MemoryNetwork network;
@@ -160,7 +164,7 @@ TEST_CASE("an order between the gate and the send when the word rises is NEVER, 
         REQUIRE(words.open(words_path(folder)).is_ok());
         RunningVenue venue(network, folder.path(), wave_tape());
         RunningCore running;
-        Trap::set(running.zmq, &words, turn == 0 ? 0 : order_bars[5]);
+        Trap::set(running.zmq, &words, turn == 0 ? 0 : order_events[5]);
         running.start(network, folder.path());
         running.wait_for_end();
         venue.join();
@@ -180,13 +184,13 @@ TEST_CASE("an order between the gate and the send when the word rises is NEVER, 
         CHECK(running.status().engine.open_orders == 0);
         check_replay(folder);
         if (turn == 0) {
-            order_bars = Trap::order_bars;
-            REQUIRE(order_bars.size() > 8);
+            order_events = Trap::order_events;
+            REQUIRE(order_events.size() > 8);
             CHECK(never == 0);
             continue;
         }
         CHECK(never == 1);
-        CHECK(Trap::order_bars.size() == 5);
+        CHECK(Trap::order_events.size() == 5);
         CHECK(venue.venue.ledger().totals().orders == 5);
         CHECK(count_of(folder, RecordType::kOrderStopped) == 1);
         CHECK(count_of(folder, RecordType::kKill) == 1);
@@ -325,6 +329,24 @@ TEST_CASE("the latch waits for the journal, and the confirmation for the latch")
     kill.told(change);
     CHECK_FALSE(kill.next_fall(change));
     CHECK_FALSE(kill.is_falling());
+}
+
+TEST_CASE("a reconciliation is fresh when every order's fate is known and no event is missing") {
+    EngineView view;
+    for (const EngineState state :
+         {EngineState::kReady, EngineState::kRecovering, EngineState::kEnded}) {
+        view.state = state;
+        view.awaiting_queries = 0;
+        CHECK(view.is_reconciled());
+        view.awaiting_queries = 1;
+        CHECK_FALSE(view.is_reconciled());
+    }
+    view.awaiting_queries = 0;
+    view.is_gapped = true;
+    CHECK_FALSE(view.is_reconciled());
+    view.is_gapped = false;
+    view.state = EngineState::kStopping;
+    CHECK_FALSE(view.is_reconciled());
 }
 
 TEST_CASE("a fall waits until the reconciliation is fresh") {
