@@ -94,7 +94,7 @@ $(TRAIN_INSTALLED): requirements-train.lock .ci/setup | $(INSTALLED)
 test-data: native core $(TRAIN_INSTALLED)
 	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m "data and not slow" $(SPREAD) $(PYTEST)
 
-# A hundred kills in one run.
+# A hundred kills in one run, and five hundred kill switches (P13).
 kill-campaign: native core
 	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m slow --timeout 7200 $(PYTEST)
 

@@ -106,10 +106,15 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(Done, feed_sequence, reply_sequence, orders_sent, reserved) \
     X(NewOrder, \
       id, decision_bar_start_ts_ns, price_ticks, quantity_lots, valid_until_ns, \
-      instrument, connection, side, type, reason, strategy, time_in_force, reserved) \
+      instrument, connection, side, type, reason, strategy, time_in_force, is_reducing, reserved) \
+    X(OrderStopped, id, instrument, level, reserved_bytes, replace_id, reserved) \
+    X(Kill, \
+      latch_id, generation, instrument, level, cause, reserved, signatures_sha256) \
+    X(KillState, generation, open_orders, instrument, level, previous, cause, reserved) \
     X(CancelOrder, id, instrument, connection, reserved) \
     X(ReplaceOrder, \
-      id, replace_id, price_ticks, quantity_lots, valid_until_ns, instrument, connection) \
+      id, replace_id, price_ticks, quantity_lots, valid_until_ns, instrument, is_reducing, \
+      reserved, connection) \
     X(QueryOrder, id, instrument, connection, replace_id, reserved) \
     X(Welcome, last_feed_sequence, last_reply_sequence, tape_id, lockstep, refused, symbol_hash) \
     X(Ack, id, venue_order, instrument, side, reserved_bytes, quantity_lots, reserved) \
@@ -220,9 +225,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, \
       kReplaceOrder, kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
       kReplayEnd, kReplaced, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
-      kKernelResult, kBackfillEnd, kModelCommand, kDecision, kIntent, kRefusal, kOrderUpdate, \
+      kKernelResult, kBackfillEnd, kModelCommand, kKill, kOrderStopped, kDecision, kIntent, kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
-      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kBlockDigest) \
+      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kKillState, kBlockDigest) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
     X(BookResetReason, kSnapshot, kGap) \
     X(KernelStatus, \
@@ -255,7 +260,10 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(GateCode, \
       kNone, kKilled, kNotReady, kNotPermitted, kMalformed, kMaxQuantity, kMaxNotional, \
       kCollar, kStaleReference, kPosition, kRate, kDuplicate) \
-    X(KillLevel, kActive, kReducing, kHalted, kKilled)
+    X(KillLevel, kActive, kReducing, kHalted, kKilled) \
+    X(KillCause, \
+      kNone, kOrdered, kSignal, kBadTransition, kArithmetic, kKernel, kStopped, kCrashLoop, \
+      kRestart, kLatchDoubt, kFormerLife, kCleared)
 // clang-format on
 
 inline constexpr StructRow kStructs[] = {GM_STRUCTS(GM_SIZE)};

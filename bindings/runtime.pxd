@@ -30,6 +30,7 @@ cdef extern from "gm/runtime/endpoints.hpp" namespace "gm" nogil:
         string control
         string ring_path
         string status_path
+        string kill_path
         string settings_path
 
     Failure find_core_endpoints "gm::find_endpoints"(
@@ -236,6 +237,26 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         int64_t kernel_budget_ns
         int64_t kernel_hang_ns
         int64_t policy_budget_ns
+        uint32_t crash_loop_starts
+        int64_t crash_loop_window_ns
+        cbool halts_after_unclean
+        cbool kills_on_signal
+
+    cdef cppclass LatchId "std::array<std::uint8_t, 16>":
+        uint8_t* data() noexcept
+
+    cdef cppclass Digest "std::array<std::uint8_t, 32>":
+        uint8_t* data() noexcept
+
+    cdef enum class KillLevel(uint8_t):
+        kActive
+
+    cdef cppclass ClearOrder:
+        ClearOrder()
+        LatchId latch_id
+        uint64_t sequence
+        KillLevel level
+        Digest signatures_sha256
 
     cdef cppclass StartReport:
         ReplayReport replay
@@ -255,6 +276,8 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         Failure start()
         Failure shadow_model(Block block)
         Failure command_model(ModelAction action, uint32_t model)
+        Failure clear_kill(const ClearOrder& order)
+        cbool is_kill_falling() noexcept
         void request_stop() noexcept
         cbool wait(int64_t timeout_ns) noexcept
         void close() noexcept

@@ -4,7 +4,7 @@
 
 import os
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
 from libcpp.string cimport string
@@ -129,6 +129,12 @@ cdef class Core:
         A call that takes longer is over its budget; one that does not end ends the process.
     policy_budget_us : int, us
         A live model that takes longer three times in a row gives way to the one before it; 0: none.
+    crash_loop_starts, crash_loop_window_s : int
+        So many unclean starts within the window start HALTED; 0: off.
+    halts_after_unclean : bool
+        Every unclean start does: restart_policy halted.
+    kills_on_signal : bool
+        SIGUSR1 means KILLED until ``close``, whatever this process does when it comes.
 
     Raises
     ------
@@ -158,6 +164,10 @@ cdef class Core:
         int64_t kernel_budget_us=200,
         int64_t kernel_hang_ms=1000,
         int64_t policy_budget_us=0,
+        uint32_t crash_loop_starts=0,
+        int64_t crash_loop_window_s=60,
+        bint halts_after_unclean=False,
+        bint kills_on_signal=False,
     ):
         if driver not in DRIVERS:
             raise ValueError(f"driver must be one of {', '.join(DRIVERS)}: {driver}")
@@ -176,6 +186,10 @@ cdef class Core:
         core_settings.kernel_budget_ns = kernel_budget_us * 1000
         core_settings.kernel_hang_ns = kernel_hang_ms * 1_000_000
         core_settings.policy_budget_ns = policy_budget_us * 1000
+        core_settings.crash_loop_starts = crash_loop_starts
+        core_settings.crash_loop_window_ns = crash_loop_window_s * 1_000_000_000
+        core_settings.halts_after_unclean = halts_after_unclean
+        core_settings.kills_on_signal = kills_on_signal
         self.zmq = make_unique[ZmqTable]()
         self.core = make_unique[RunningCore]()
         check_failure(resolve_zmq(library.encode(), ZmqLibrary.kAlreadyLoaded, self.zmq.get()[0]))
@@ -234,6 +248,42 @@ cdef class Core:
     def command_model(self, int action, int model) -> None:
         """Say what shall become of a model: an action of ``gm.layout.ModelAction``, its number."""
         check_failure(self.core.get().command_model(<ModelAction><uint32_t>action, model))
+
+    def clear_kill(
+        self, bytes latch_id, uint64_t sequence, int level, bytes signatures_sha256
+    ) -> None:
+        """Let the kill switch fall by one step, once the reconciliation is fresh.
+
+        Parameters
+        ----------
+        latch_id : bytes
+            16 of them.
+        sequence : int
+            Of the latch record that was signed for.
+        level : int
+            A ``gm.layout.KillLevel``: what it falls to.
+        signatures_sha256 : bytes
+            32 of them, kept in journal and latch. The signatures were checked by the caller.
+
+        Raises
+        ------
+        gm.errors.BadArgument
+            If another latch stands, or the level is not the next one down.
+        """
+        if len(latch_id) != 16 or len(signatures_sha256) != 32:
+            raise ValueError(
+                f"a latch id has 16 bytes, a digest 32: {len(latch_id)}, {len(signatures_sha256)}")
+        cdef ClearOrder order
+        memcpy(order.latch_id.data(), <const char*>latch_id, 16)
+        memcpy(order.signatures_sha256.data(), <const char*>signatures_sha256, 32)
+        order.sequence = sequence
+        order.level = <KillLevel><uint8_t>level
+        check_failure(self.core.get().clear_kill(order))
+
+    @property
+    def is_kill_falling(self) -> bool:
+        """A clear was taken and is not through yet."""
+        return self.core.get().is_kill_falling()
 
     def request_stop(self) -> None:
         """No new orders, cancel what rests, drain, sync. From any thread or a signal handler."""
@@ -316,6 +366,7 @@ cdef dict endpoints_dict(const CoreEndpoints& found):
         "control": found.control.decode(),
         "ring_path": found.ring_path.decode(),
         "status_path": found.status_path.decode(),
+        "kill_path": found.kill_path.decode(),
         "settings_path": found.settings_path.decode(),
     }
 

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
+from libcpp.vector cimport vector
 
 from status cimport Failure
 from venue cimport Venue
@@ -57,3 +58,4 @@ cdef extern from "gm/runtime/venue_server.hpp" namespace "gm" nogil:
         void stop() noexcept
         cbool is_finished() noexcept
         const VenueServerCounters& counters() noexcept
+        const vector[int64_t]& arrivals_ns() noexcept

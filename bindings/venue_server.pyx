@@ -5,6 +5,9 @@
 from libc.stdint cimport int64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
+from libcpp.vector cimport vector
+
+import numpy as np
 
 from gm.layout import (
     EXECUTION,
@@ -137,6 +140,11 @@ cdef class VenueServer:
         """Sums over the ledger: a new ndarray of LEDGER_TOTALS, shape (1,)."""
         cdef const LedgerTotals* totals = &self.venue.get().ledger().totals()
         return copied(<const uint8_t*>totals, 1, LEDGER_TOTALS)
+
+    def arrivals_ns(self):
+        """CLOCK_MONOTONIC at each new order that came: a new ndarray of int64."""
+        cdef const vector[int64_t]* arrivals = &self.server.get().arrivals_ns()
+        return copied(<const uint8_t*>arrivals.data(), arrivals.size(), np.dtype(np.int64))
 
     def counters(self) -> dict:
         """What went over the sockets, by name."""

@@ -15,7 +15,7 @@ from gm.venue.serving import VenueOptions, _tape
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ["demo", "run", "venue", "status", "report", "replay", "backtest", "verify", "config"]
-COMMANDS += ["train", "export", "explain"]
+COMMANDS += ["train", "export", "explain", "kill", "clear"]
 
 
 def gm(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":

@@ -1,8 +1,8 @@
 // gm-core-harness: the engine without Python, for kill campaigns and restart timings.
 //
 // Runs on a run directory like `gm run`: recovers, connects to the venue of the same run
-// directory, trades until END or a signal, prints one line of JSON. `--replay DIR` replays the
-// journal into DIR instead.
+// directory, trades until END or a signal (SIGUSR1: KILLED), prints one line of JSON. `--replay
+// DIR` replays the journal into DIR instead.
 #include <signal.h>
 
 #include <cstdio>
@@ -156,6 +156,7 @@ int main(int count, char** values) {
     if (!failure.is_ok()) return report_failure(failure);
 
     arguments.core.run_dir = arguments.run_dir;
+    arguments.core.kills_on_signal = true;
     const char* runtime_directory = std::getenv("RUNTIME_DIRECTORY");  // one thread so far
     if (runtime_directory != nullptr) arguments.core.runtime_directory = runtime_directory;
     void* context = zmq.ctx_new();

@@ -44,11 +44,15 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
             f"{io['backfilled_venue_bars']:,} bars of the venue, "
             f"{io['backfilled_file_bars']:,} of files, in this life",
         ),
+        ("kill switch", _kill_switch(status["kill_switch"])),
         ("memory", status["memory"]),
         ("refused by the reader", f"{engine['reader_refusals']:,} rows of the feed"),
-        ("impossible messages", f"{engine['bad_transitions']:,} that no order's state allowed, "
-                                f"{engine['late_fills']:,} late fills, "
-                                f"{engine['orphans']:,} orders that were not ours"),
+        (
+            "impossible messages",
+            f"{engine['bad_transitions']:,} that no order's state allowed, "
+            f"{engine['late_fills']:,} late fills, "
+            f"{engine['orphans']:,} orders that were not ours",
+        ),
         ("kernels", [_kernel(row) for row in engine["kernels"]]),
         ("failure", status["failure"] or "none"),
     ):
@@ -69,6 +73,20 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
             f"{row['quarantined']:,}",
         )
     console.print(rows)
+
+
+def _kill_switch(latch: dict[str, Any]) -> str:
+    if latch["doubt"]:
+        return f"{latch['level']}: {latch['doubt']}"
+    if not latch["latch_id"]:
+        return str(latch["level"])
+    since = datetime.fromtimestamp(latch["raised_wall_ns"] / 1e9, UTC).strftime("%F %T UTC")
+    only = "".join(f", {symbol} {level}" for symbol, level in latch["instruments"].items())
+    return (
+        f"{latch['level']} (account {latch['account']}{only}) since {since}, "
+        f"by {latch['author']}: {latch['reason']}; cause: {latch['cause']}; "
+        f"latch {latch['latch_id']}"
+    )
 
 
 def _kernel(row: dict[str, Any]) -> str:

@@ -46,7 +46,11 @@ class EngineSection(_Section, frozen=True, kw_only=True):
     order_timeout_ms: Milliseconds = 2_000
     order_valid_for_ms: Milliseconds = 5_000
     installation: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)] = 1
-    restart_policy: Literal["resume"] = "resume"
+    # halted: after an unclean stop the engine starts HALTED, and two people clear it.
+    restart_policy: Literal["resume", "halted"] = "resume"
+    # So many unclean starts within the window start HALTED too; 0: off, for paper alone.
+    crash_loop_starts: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 3
+    crash_loop_window_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 60
 
 
 class PolicySection(_Section, frozen=True, kw_only=True):

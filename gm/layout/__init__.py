@@ -20,6 +20,7 @@ from gm.layout.enums import (
     KernelKind as KernelKind,
     KernelPolicy as KernelPolicy,
     KernelStatus as KernelStatus,
+    KillCause as KillCause,
     KillLevel as KillLevel,
     ModelAction as ModelAction,
     ModelCause as ModelCause,
@@ -36,6 +37,7 @@ from gm.layout.enums import (
     Source as Source,
     TimeInForce as TimeInForce,
 )
+from gm.layout.kill import KILL as KILL, KILL_STATE as KILL_STATE
 from gm.layout.models import MODEL_HEADER as MODEL_HEADER, MODEL_MAGIC as MODEL_MAGIC
 from gm.layout.orders import (
     ACK as ACK,
@@ -45,12 +47,18 @@ from gm.layout.orders import (
     ORDER_ENDED as ORDER_ENDED,
     ORDER_ID as ORDER_ID,
     ORDER_STATE_REPORT as ORDER_STATE_REPORT,
+    ORDER_STOPPED as ORDER_STOPPED,
     ORDER_UPDATE as ORDER_UPDATE,
     QUERY_ORDER as QUERY_ORDER,
     REFUSAL as REFUSAL,
     REJECT as REJECT,
     REPLACE_ORDER as REPLACE_ORDER,
     REPLACED as REPLACED,
+)
+from gm.layout.slot import (
+    RECORD_HEADER as RECORD_HEADER,
+    SLOT as SLOT,
+    SLOT_TRAILER as SLOT_TRAILER,
 )
 from gm.layout.struct import struct as _struct
 from gm.layout.tactical import (
@@ -70,19 +78,6 @@ BAR_NO_VOLUME = 1 << 1
 BAR_OUT_OF_SESSION = 1 << 2
 
 
-RECORD_HEADER = _struct(
-    magic="u4",
-    schema="u2",
-    type="u2",
-    count="u2",
-    source="u2",
-    epoch="u4",
-    first_sequence="u8",
-    source_ts_ns="i8",
-    receive_ts_ns="i8",
-)
-SLOT_TRAILER = _struct(input_sequence="u8", journal_sequence="u8", crc32c="u4", commit="u4")
-SLOT = _struct(header=RECORD_HEADER, payload="64u1", trailer=SLOT_TRAILER)
 BAR_OPEN = _struct(
     start_ts_ns="i8",
     duration_ns="i8",
@@ -454,6 +449,9 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.SYNERGY: SYNERGY,
         RecordType.KERNEL_STATE: KERNEL_STATE,
         RecordType.MODEL_COMMAND: MODEL_COMMAND,
+        RecordType.KILL: KILL,
+        RecordType.ORDER_STOPPED: ORDER_STOPPED,
+        RecordType.KILL_STATE: KILL_STATE,
         RecordType.MODEL_UPDATE: MODEL_UPDATE,
         RecordType.SHADOW_DECISION: DECISION,
         RecordType.TACTICAL_DECISION: TACTICAL_DECISION,

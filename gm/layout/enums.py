@@ -43,6 +43,8 @@ class RecordType(IntEnum):
     KERNEL_RESULT = 56
     BACKFILL_END = 57
     MODEL_COMMAND = 58
+    KILL = 60
+    ORDER_STOPPED = 61
     DECISION = 70
     INTENT = 71
     REFUSAL = 72
@@ -56,6 +58,7 @@ class RecordType(IntEnum):
     SHADOW_DECISION = 80
     TACTICAL_DECISION = 81
     SHADOW_TACTICAL_DECISION = 82
+    KILL_STATE = 84
     BLOCK_DIGEST = 100
 
 
@@ -308,3 +311,20 @@ class KillLevel(IntEnum):
     REDUCING = 1
     HALTED = 2
     KILLED = 3
+
+
+class KillCause(IntEnum):
+    """Why a level of the kill switch changed."""
+
+    NONE = 0
+    ORDERED = 1
+    SIGNAL = 2
+    BAD_TRANSITION = 3
+    ARITHMETIC = 4
+    KERNEL = 5
+    STOPPED = 6
+    CRASH_LOOP = 7
+    RESTART = 8
+    LATCH_DOUBT = 9
+    FORMER_LIFE = 10
+    CLEARED = 11

@@ -16,7 +16,8 @@ NEW_ORDER = _struct(
     reason="u1",
     strategy="u1",
     time_in_force="u1",
-    reserved="3u1",
+    is_reducing="u1",
+    reserved="2u1",
 )
 CANCEL_ORDER = _struct(id=ORDER_ID, instrument="u4", connection="u4", reserved="40u1")
 REPLACE_ORDER = _struct(
@@ -25,8 +26,18 @@ REPLACE_ORDER = _struct(
     price_ticks="i8",
     quantity_lots="i8",
     valid_until_ns="i8",
-    instrument="u4",
+    instrument="u2",
+    is_reducing="u1",
+    reserved="u1",
     connection="u4",
+)
+ORDER_STOPPED = _struct(
+    id=ORDER_ID,
+    instrument="u4",
+    level="u1",
+    reserved_bytes="3u1",
+    replace_id=ORDER_ID,
+    reserved="24u1",
 )
 QUERY_ORDER = _struct(
     id=ORDER_ID, instrument="u4", connection="u4", replace_id=ORDER_ID, reserved="24u1"

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -19,6 +19,9 @@ from gm.config.strict_yaml import load_tree
 from gm.errors import ConfigError
 from gm.models.bundle import MANIFEST_BYTES_MAX, read_bounded
 from gm.models.manifest import MANIFEST, SIGNATURE
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _SIGNATURE_BYTES_MAX = 4096
 _KEY_BYTES_MAX = 4096
@@ -104,6 +107,35 @@ def sign_bundle(folder: Path, person: str, key_file: Path) -> str:
     ------
     RFC 8032, Edwards-Curve Digital Signature Algorithm, 2017, §5.1.
     """
+    key = load_private_key(key_file)
+    manifest = read_bounded(folder / MANIFEST, MANIFEST_BYTES_MAX)
+    try:
+        made = msgspec.convert(
+            {"format": 1, "person": person, "signature": key.sign(manifest).hex()}, _Signature
+        )
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"--person {person!r}: {error}") from error
+    write_whole(folder / SIGNATURE, msgspec.json.encode(made) + b"\n")
+    return key.public_key().public_bytes_raw().hex()
+
+
+def load_private_key(key_file: Path) -> "Ed25519PrivateKey":
+    """Read the key that a person signs with.
+
+    Parameters
+    ----------
+    key_file : path
+        Unencrypted PKCS 8 in PEM; mode 0600.
+
+    Returns
+    -------
+    Ed25519PrivateKey
+
+    Raises
+    ------
+    ConfigError
+        If the file is open to others or holds no Ed25519 key.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -117,15 +149,7 @@ def sign_bundle(folder: Path, person: str, key_file: Path) -> str:
         raise ConfigError(f"{key_file}: not an unencrypted private key in PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{key_file}: not an Ed25519 key")
-    manifest = read_bounded(folder / MANIFEST, MANIFEST_BYTES_MAX)
-    try:
-        made = msgspec.convert(
-            {"format": 1, "person": person, "signature": key.sign(manifest).hex()}, _Signature
-        )
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"--person {person!r}: {error}") from error
-    write_whole(folder / SIGNATURE, msgspec.json.encode(made) + b"\n")
-    return key.public_key().public_bytes_raw().hex()
+    return key
 
 
 def signature_fault(

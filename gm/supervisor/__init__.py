@@ -49,6 +49,7 @@ def run_engine(options: RunOptions) -> Summary:
     """
     import zmq
 
+    from gm.models.verification import terms_of
     from gm.supervisor.bundles import find_following
     from gm.supervisor.preparation import prepare_run
     from gm.supervisor.service import Service, configure_log, stop_on_signals
@@ -71,6 +72,7 @@ def run_engine(options: RunOptions) -> Summary:
                 context,
                 lambda: read_warmup(options.config, settings, options.instruments),
                 following,
+                terms_of(options.config, settings).people,
             )
             stop_on_signals(service.stop)
             return service.run()

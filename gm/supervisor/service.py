@@ -12,13 +12,14 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Mapping
+from types import FrameType, MappingProxyType
 from typing import Any, Literal
 
 import msgspec
 import structlog
 import zmq
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
@@ -34,13 +35,17 @@ from gm.config.run_dir import (
 from gm.config.settings import Settings
 from gm.errors import JournalForeign, StoreFailed
 from gm.kernels import hung_kernels
+from gm.kill import kill_state
 from gm.metrics.collector import EngineCollector
+from gm.metrics.kill import KillCollector
 from gm.metrics.models import ModelCollector
 from gm.metrics.server import MetricsServer
+from gm.models.signature import Person
 from gm.store.follower import Follower
 from gm.store.journal_tail import JournalTail
 from gm.store.summary import Summary, read_until, summarise
 from gm.supervisor.bundles import Following
+from gm.supervisor.kill_watch import KillWatch
 from gm.supervisor.notify import Notifier
 from gm.supervisor.registry_follower import RegistryFollower
 
@@ -72,6 +77,8 @@ class Service:
         Gives the bars of files as rows of ``layout.BAR_CLOSE``; called only if they are needed.
     following : Following, optional
         The registry that says which models shadow and decide. Default: none.
+    people : mapping of str to Person
+        Who may sign for a fall of the kill switch. Default: nobody.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class Service:
         context: "zmq.Context[Any]",
         read_warmup: Callable[[], NDArray[Any]],
         following: Following | None = None,
+        people: Mapping[str, Person] = MappingProxyType({}),
     ) -> None:
         self._prepared = prepared
         self._settings = settings
@@ -108,7 +116,12 @@ class Service:
             kernel_budget_us=settings.kernels.budget_us,
             kernel_hang_ms=settings.kernels.hang_ms,
             policy_budget_us=settings.models.budget_us,
+            crash_loop_starts=engine.crash_loop_starts,
+            crash_loop_window_s=engine.crash_loop_window_s,
+            halts_after_unclean=engine.restart_policy == "halted",
+            kills_on_signal=True,
         )
+        self._kill = KillWatch(self._core, prepared.run_dir, people, engine.installation)
         self._models = RegistryFollower(
             self._core,
             prepared.run_dir,
@@ -209,6 +222,7 @@ class Service:
         # What is not on the disk yet may be lost with the power; the database must not outlive it.
         self._note_store(self._follower.follow(status["journal"]["synced"], now_s))
         if not self._is_stopping:
+            self._kill.attend(now_s)
             self._models.attend(status, now_s)
         if self._watch.is_due(status, now_s, self._notifier.watchdog_s):
             self._notifier.send("WATCHDOG=1")
@@ -238,6 +252,8 @@ class Service:
         registry.register(
             ModelCollector(self._core.status, lambda: self._models.reading, budget_us)
         )
+        run_dir, symbols = self._prepared.run_dir, self._prepared.manifest.instruments
+        registry.register(KillCollector(lambda: asdict(kill_state(run_dir, symbols))))
         section = self._settings.metrics
         return MetricsServer(section.host, section.port, registry, self.state)
 

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gm._native.runtime import read_status
 from gm.features import STRATEGIC_COLUMNS
+from gm.kill import kill_state
 from gm.layout import KillLevel
 
 
@@ -20,8 +23,9 @@ def engine_status(run_dir: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The page's parts, ``is_alive`` (its process exists), ``columns`` (names) and, for each
-        instrument, ``kill``: active, reducing, halted or killed.
+        The page's parts, ``is_alive`` (its process exists), ``columns`` (names), ``kill_switch``
+        (what the latch holds, as `gm.kill.KillState`) and, for each instrument, ``kill``: active,
+        reducing, halted or killed.
 
     Raises
     ------
@@ -35,6 +39,8 @@ def engine_status(run_dir: Path) -> dict[str, Any]:
     status = read_status(str(run_dir))
     status["is_alive"] = _exists(int(status["io"]["pid"]))
     status["columns"] = list(STRATEGIC_COLUMNS)
+    symbols = [row["symbol"] for row in status["instruments"]]
+    status["kill_switch"] = msgspec.structs.asdict(kill_state(run_dir, symbols))
     for row in status["instruments"]:
         row["kill"] = _KILL_LEVELS.get(int(row["kill_level"]), "unknown")
         row["not_ready"] = _REASONS.get(int(row["not_ready_reason"]), "unknown")

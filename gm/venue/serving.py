@@ -18,7 +18,7 @@ from gm import layout
 from gm._native.runtime import find_endpoints, libzmq_path
 from gm._native.venue_server import VenueServer
 from gm.config.instruments import InstrumentConfig, instrument as find_instrument, is_zone
-from gm.config.run_dir import LEDGER_FILE
+from gm.config.run_dir import LEDGER_FILE, write_whole
 from gm.config.settings import VenueSection, load_settings
 from gm.errors import AlreadyRunning, BadArgument, ConfigError, UsageError
 from gm.venue.ledger import ledger_totals, write_ledger
@@ -47,6 +47,7 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     Either ``bars`` or ``synthetic_bars``. ``speed`` None: lockstep, else times real time.
     ``history``: so many rows are past when the venue begins.
     ``day_first``, ``timezone`` and ``bar_minutes`` answer what a file leaves open.
+    ``arrivals``: a file for the monotonic clock at each new order, as a JSON list of ns.
     """
 
     instrument: str
@@ -60,6 +61,7 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     day_first: bool | None = None
     timezone: str | None = None
     bar_minutes: int | None = None
+    arrivals: Path | None = None
     as_json: bool = False
 
 
@@ -127,12 +129,21 @@ def run_venue(options: VenueOptions) -> int:
         "ended": has_ended,
         "synthetic": is_synthetic,
     }
+    path = _write_books(options, server, has_ended, facts)
+    _print_totals(facts | ledger_totals(server), server.counters(), path, options.as_json)
+    return 0
+
+
+def _write_books(
+    options: VenueOptions, server: VenueServer, has_ended: bool, facts: dict[str, object]
+) -> Path:
     path = options.run_dir / LEDGER_FILE
     # The engine of a directory that was traded before refuses this venue: those books stay.
     if has_ended or len(server.orders()) > 0 or not path.exists():
         write_ledger(server, options.run_dir, **facts)
-    _print_totals(facts | ledger_totals(server), server.counters(), path, options.as_json)
-    return 0
+    if options.arrivals is not None:
+        write_whole(options.arrivals, msgspec.json.encode(server.arrivals_ns().tolist()))
+    return path
 
 
 def check_options(options: VenueOptions) -> None:

@@ -379,3 +379,17 @@ def test_the_first_signal_asks_for_a_stop_and_the_second_is_not_caught(number) -
     finally:
         for n, handler in former.items():
             signal.signal(n, handler)
+
+
+def test_the_core_hears_how_it_shall_start_after_a_crash(make) -> None:
+    make()
+    options = FakeCore.instance.options
+    engine = load_settings(Path("configs/development.yaml")).engine
+    assert engine.crash_loop_starts == 0  # kill campaigns start it again and again
+    assert options["crash_loop_starts"] == engine.crash_loop_starts
+    assert options["crash_loop_window_s"] == engine.crash_loop_window_s
+    assert options["halts_after_unclean"] is False
+    assert options["kills_on_signal"] is True
+    for name in ("staging", "production"):
+        shipped = load_settings(Path(f"configs/{name}.yaml")).engine
+        assert (shipped.crash_loop_starts, shipped.crash_loop_window_s) == (3, 60)

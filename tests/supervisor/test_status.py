@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gm._native.kill import latch_without_engine
 from gm.cli.printing import print_status
 from gm.layout import KillLevel
 from gm.supervisor import status as status_module
@@ -56,3 +57,23 @@ def test_an_instrument_that_warms_up_says_how_many_bars_it_lacks(
     printed = capsys.readouterr().out
     assert "warming up, 1,077 bars of 30 minutes to go" in printed
     assert "2,600 bars of the venue, 7 of files" in printed
+
+
+def test_a_latch_is_shown_with_id_cause_author_and_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status_module, "read_status", lambda _run_dir: page([0]))
+    print_status(engine_status(tmp_path), as_json=False)
+    assert "kill switch" in capsys.readouterr().out
+    (tmp_path / "run").mkdir()
+    latch_without_engine(str(tmp_path / "run"), str(tmp_path / "words"), 0, KillLevel.HALTED, 7)
+    found = engine_status(tmp_path / "run")
+    assert found["kill_switch"]["instruments"] == {"I0": "halted"}
+    print_status(found, as_json=False)
+    (line,) = (row for row in capsys.readouterr().out.splitlines() if "kill switch" in row)
+    for part in ("halted", "I0 halted", "account active", found["kill_switch"]["latch_id"],
+                 "ordered", " UTC"):  # fmt: skip
+        assert part in line, part
+    (tmp_path / "run" / "latch.a").write_bytes(b"?")
+    print_status(engine_status(tmp_path / "run"), as_json=False)
+    assert "killed: latch.a is unreadable" in capsys.readouterr().out

@@ -100,7 +100,7 @@ void Engine::renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) no
 void Engine::tend_bracket(std::uint32_t at, Outputs& out) noexcept {
     if (!has_bracket(at) || state_ != EngineState::kReady) return;
     const Desk& desk = desks_[at];
-    if (desk.level >= KillLevel::kHalted || level_ >= KillLevel::kHalted) return;
+    if (kill_level(at) >= KillLevel::kHalted) return;
     const bool gives_way = desk.has_wish || desk.is_closing || is_leaving(at);
     const std::int64_t lots = gives_way ? 0 : desk.position.lots;
     tend_leg(at, kStopLeg, desk.bracket.has_stop ? lots : 0, out);
@@ -149,7 +149,9 @@ void Engine::replace(Order& order, std::int64_t lots, std::int64_t price_ticks, 
     message.price_ticks = price_ticks;
     message.quantity_lots = lots;
     message.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
-    message.instrument = order.request.instrument;
+    message.instrument = static_cast<std::uint16_t>(order.request.instrument);
+    message.is_reducing =
+        lots <= order.request.quantity_lots && price_ticks == order.request.price_ticks ? 1 : 0;
     message.connection = connection_;
     Verdict verdict;
     std::optional<ReplaceToken> token = gate_.check_replace(

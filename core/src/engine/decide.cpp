@@ -93,7 +93,7 @@ GateContext Engine::gate_context(std::uint32_t at) const noexcept {
     context.has_reference = desk.market.reference_ts_ns() != kNoTime;
     context.reference_ticks = desk.market.reference_ticks();
     context.reference_ts_ns = desk.market.reference_ts_ns();
-    context.level = level_ > desk.level ? level_ : desk.level;
+    context.level = kill_level(at);
     if (orders_.has_unknown(at) && context.level < KillLevel::kReducing) {
         context.level = KillLevel::kReducing;
     }
@@ -137,6 +137,8 @@ bool Engine::send_order(NewOrder& order, Outputs& out) noexcept {
     order.id = {settings_.header.installation, stamp_.epoch, ++order_counter_};
     order.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
     order.connection = connection_;
+    order.is_reducing =
+        is_reducing(orders_.exposure(order.instrument), order.side, order.quantity_lots) ? 1 : 0;
     Verdict verdict;
     std::optional<RiskToken> token = gate_.check(order, gate_context(order.instrument), verdict);
     Order* placed = token ? orders_.insert(order) : nullptr;
@@ -147,7 +149,8 @@ bool Engine::send_order(NewOrder& order, Outputs& out) noexcept {
     }
     ++totals_.orders;
     out.send(stamp_, std::move(*token));
-    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk) halt(order.instrument);
+    if (orders_.apply(*placed, OrderEvent::kSend) != Status::kOk)
+        meet_impossible(order.instrument, out);
     await(*placed);
     return true;
 }

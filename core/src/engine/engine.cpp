@@ -279,6 +279,7 @@ void Engine::on_timer(Outputs& out) noexcept {
         query(order, out);
     });
     cancel_if_stopping(out);
+    if (kill_check_ns_ <= stamp_.now_ns) cancel_killed(true, out);
 }
 
 void Engine::write_position(std::uint32_t at, Outputs& out) noexcept {
@@ -295,7 +296,7 @@ void Engine::write_position(std::uint32_t at, Outputs& out) noexcept {
     if (unrealised_micros(position, desk.market.last_good_price_ticks(),
                           settings_.instruments[at].tick_value_micros,
                           update.unrealised_micros) != Status::kOk) {
-        desks_[at].level = KillLevel::kHalted;
+        halt(at, KillCause::kArithmetic, out);
     }
     out.write(stamp_, RecordType::kPosition, update);
 }

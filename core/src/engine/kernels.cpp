@@ -345,7 +345,7 @@ void Engine::on_kernel_result(const KernelResult& result, Outputs& out) noexcept
     for (std::uint32_t at = 0; at < desks_.size(); ++at) {
         // Cancels only: what the desk would do next follows from a kernel that is not to be
         // trusted.
-        if (kernel.policy == KernelPolicy::kHalt) desks_[at].level = KillLevel::kHalted;
+        if (kernel.policy == KernelPolicy::kHalt) halt(at, KillCause::kKernel, out);
         prepare_again(at);
         conclude(at, out);
     }

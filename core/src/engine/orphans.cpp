@@ -35,7 +35,7 @@ void Engine::on_stranger_fill(const Fill& fill, Outputs& out) noexcept {
     }
     if (fill.quantity_lots > 0 && book(at, fill.side, fill)) write_position(at, out);
     if (fill.leaves_lots > 0) return adopt(fill.id, at, fill.side, fill.leaves_lots, out);
-    halt(at);
+    meet_impossible(at, out);
 }
 
 void Engine::adopt(const OrderId& id, std::uint32_t at, Side side, std::int64_t lots,
@@ -44,7 +44,7 @@ void Engine::adopt(const OrderId& id, std::uint32_t at, Side side, std::int64_t 
         ++totals_.bad_transitions;
         return;
     }
-    halt(at);
+    meet_impossible(at, out);
     NewOrder found{};
     found.id = id;
     found.instrument = at;

@@ -44,6 +44,8 @@ void Engine::on_session(const Slot& input, Outputs& out) noexcept {
         }
         case RecordType::kBackfillEnd: return on_backfill_end(out);
         case RecordType::kModelCommand: return on_model_command(input.as<ModelCommand>(), out);
+        case RecordType::kKill: return on_kill(input.as<Kill>(), out);
+        case RecordType::kOrderStopped: return on_order_stopped(input.as<OrderStopped>(), out);
         default: return;
     }
 }
@@ -52,7 +54,7 @@ void Engine::on_order_event(Order& order, OrderEvent event, RejectReason reason,
                             Outputs& out) noexcept {
     const std::uint32_t at = order.request.instrument;
     const OrderState previous = order.state;
-    if (orders_.apply(order, event) != Status::kOk) return halt(at);
+    if (orders_.apply(order, event) != Status::kOk) return meet_impossible(at, out);
     if (event == OrderEvent::kReject) {
         order.reject_reason = reason;
         ++totals_.venue_rejects;
@@ -67,6 +69,7 @@ void Engine::on_order_event(Order& order, OrderEvent event, RejectReason reason,
         cancel_if_stopping(out);
         if (event == OrderEvent::kAck) take_back_late(order, out);
     }
+    cancel_if_killed(order, out);
     tend_bracket(at, out);
 }
 
@@ -87,10 +90,11 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     const std::int64_t before_lots = desks_[at].position.lots;
     const Status taken = is_late ? orders_.apply_late_fill(order, fill.quantity_lots)
                                  : orders_.apply_fill(order, fill.quantity_lots, fill.leaves_lots);
-    if (taken != Status::kOk || !book(at, order.request.side, fill)) return halt(at);
+    if (taken != Status::kOk || !book(at, order.request.side, fill))
+        return meet_impossible(at, out);
     if (is_late) {
         ++totals_.late_fills;
-        halt(at);
+        meet_impossible(at, out);
     }
     write_order_update(order, previous, out);
     write_position(at, out);
@@ -105,6 +109,7 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
         cancel_if_stopping(out);
         take_back_late(order, out);
     }
+    cancel_if_killed(order, out);
     tend_bracket(at, out);
 }
 
@@ -129,9 +134,9 @@ bool Engine::book(std::uint32_t at, Side side, const Fill& fill) noexcept {
 }
 
 // Something happened that must not: nothing is opened on this instrument any more.
-void Engine::halt(std::uint32_t at) noexcept {
+void Engine::meet_impossible(std::uint32_t at, Outputs& out) noexcept {
     ++totals_.bad_transitions;
-    desks_[at].level = KillLevel::kHalted;
+    halt(at, KillCause::kBadTransition, out);
 }
 
 void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcept {
@@ -142,7 +147,7 @@ void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcep
     const OrderState previous = order.state;
     if (!(reject.replace_id == order.replace_id) ||
         orders_.apply(order, OrderEvent::kReplaceRefused) != Status::kOk) {
-        return halt(order.request.instrument);
+        return meet_impossible(order.request.instrument, out);
     }
     await_fill(order);
     go_on_after_replace(order, previous, out);
@@ -151,7 +156,7 @@ void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcep
 void Engine::on_replaced(Order& order, const Replaced& answer, Outputs& out) noexcept {
     const OrderState previous = order.state;
     if (orders_.apply_replaced(order, answer) != Status::kOk) {
-        return halt(order.request.instrument);
+        return meet_impossible(order.request.instrument, out);
     }
     go_on_after_replace(order, previous, out);
 }
@@ -161,6 +166,7 @@ void Engine::go_on_after_replace(Order& order, OrderState previous, Outputs& out
     write_order_update(order, previous, out);
     cancel_if_stopping(out);
     take_back_late(order, out);
+    cancel_if_killed(order, out);
     tend_bracket(order.request.instrument, out);
 }
 
@@ -176,10 +182,11 @@ void Engine::on_state_report(Order& order, const OrderStateReport& report, Outpu
         take_presence(order, report, out);
         if (!was_asked) await_fill(order);
     } else if (report.state != order.state || report.filled_lots != order.filled_lots) {
-        halt(at);
+        meet_impossible(at, out);
     }
     if (order.state == OrderState::kOrphan && was_asked) cancel(order, out);
     cancel_if_stopping(out);
+    cancel_if_killed(order, out);
     become_ready_if_known(out);
     follow_wish(at, out);
     tend_bracket(at, out);
@@ -189,8 +196,13 @@ void Engine::on_state_report(Order& order, const OrderStateReport& report, Outpu
 void Engine::take_absence(Order& order, Outputs& out) noexcept {
     const std::uint32_t at = order.request.instrument;
     const OrderState previous = order.state;
-    if (is_terminal(previous)) return;
-    if (orders_.apply(order, OrderEvent::kReportAbsent) != Status::kOk) return halt(at);
+    if (is_terminal(previous)) {
+        // Also of one that was stopped at the send while the question was on its way.
+        order.is_tombstoned = order.is_tombstoned || previous == OrderState::kNever;
+        return;
+    }
+    if (orders_.apply(order, OrderEvent::kReportAbsent) != Status::kOk)
+        return meet_impossible(at, out);
     order.is_tombstoned = true;
     forget_target(order);
     write_order_update(order, previous, out);
@@ -201,11 +213,12 @@ void Engine::take_presence(Order& order, const OrderStateReport& report, Outputs
     const bool is_ours = previous != OrderState::kOrphan;
     if (is_ours &&
         (report.filled_lots != order.filled_lots || report.leaves_lots != order.leaves_lots())) {
-        return halt(order.request.instrument);
+        return meet_impossible(order.request.instrument, out);
     }
     const bool is_back = previous == OrderState::kPendingReplace && report.is_replace_absent != 0;
     const OrderEvent event = is_back ? OrderEvent::kReplaceRefused : OrderEvent::kReportLive;
-    if (orders_.apply(order, event) != Status::kOk) return halt(order.request.instrument);
+    if (orders_.apply(order, event) != Status::kOk)
+        return meet_impossible(order.request.instrument, out);
     if (order.state != previous) {
         write_order_update(order, previous, out);
     } else {
@@ -219,14 +232,14 @@ void Engine::await_fill(Order& order) noexcept {
     order.deadline_ns = stamp_.now_ns + settings_.header.order_timeout_ns;
 }
 
-// A new life: ids restart within a higher epoch, and what was under way is not known any more.
+// A new life: ids restart within a higher epoch, and what was under way is not known any more. The
+// level of the kill switch is what it was; what the latch has beyond it comes right behind.
 void Engine::on_epoch(const Epoch& epoch, Outputs& out) noexcept {
     stamp_.epoch = epoch.epoch;
     order_counter_ = 0;
     connection_ = 0;
     lose_sight(out);
     state_ = EngineState::kRecovering;
-    level_ = KillLevel::kActive;
     write_state(kAllInstruments, state_, 0, out);
 }
 
@@ -250,7 +263,7 @@ void Engine::on_disconnected(Outputs& out) noexcept {
 }
 
 void Engine::on_stop(const SessionEvent& event, Outputs& out) noexcept {
-    if (event.reason != 0) level_ = KillLevel::kHalted;
+    if (event.reason != 0) halt(kWholeAccount, KillCause::kStopped, out);
     state_ = event.reason != 0 ? EngineState::kHalted : EngineState::kStopping;
     write_state(kAllInstruments, state_, static_cast<std::uint8_t>(event.reason), out);
     cancel_all(out);

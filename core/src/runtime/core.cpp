@@ -36,7 +36,11 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
     is_open_ = true;
     write_phase(Phase::kReplaying);
 
-    failure = recover(settings);
+    failure = kill_.open(endpoints_.run_dir, endpoints_.kill_path,
+                         engine_settings_.instruments.size(), engine_settings_.header.installation);
+    if (failure.is_ok() && settings.kills_on_signal) failure = raise_on_signal(&kill_.words());
+    if (failure.is_ok()) failure = recover(settings);
+    if (failure.is_ok()) failure = judge_start();
     if (failure.is_ok()) failure = save_settings(settings_block);
     if (failure.is_ok()) failure = begin_epoch();
     if (failure.is_ok()) {
@@ -44,6 +48,7 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.endpoints = endpoints_;
         io.session.symbol_hash = symbol_hash(engine_settings_.instruments[0]);
         io.session.epoch = report_.epoch;
+        io.session.kill_words = &kill_.words();
         io.session.last_feed_sequence = engine_.last_feed_sequence();
         io.session.last_reply_sequence = engine_.last_reply_sequence();
         io.session.tape_id = engine_.tape_id();
@@ -57,7 +62,8 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.stop_within_ns = settings.stop_within_ns;
         io.die_after_inputs = settings.die_after_inputs;
         failure = io_.open(
-            {&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_, &page_}, io);
+            {&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_, &page_, &kill_},
+            io);
     }
     report_.open_ns = monotonic_ns() - begin_ns;
     if (!failure.is_ok()) {
@@ -142,7 +148,10 @@ Failure Core::begin_epoch() {
                                           io_.write_stages();
                                       }
                                   },
-                                  [this] { watch_kernels(); }});
+                                  [this] {
+                                      watch_kernels();
+                                      attend_kill();
+                                  }});
     }
     if (failure.is_ok()) failure = runner_.start();
     if (!failure.is_ok()) return failure;
@@ -158,7 +167,7 @@ Failure Core::begin_epoch() {
     runner_.submit(make_slot(RecordType::kEpoch, Source::kIo, 0, report_.replay.last_ts_ns, epoch));
     while (!runner_.is_caught_up()) {  // one step
     }
-    return journal_.wait_synced(ring_.published()) ? ok() : journal_.failure();
+    return meet_kill();
 }
 
 // settings.bin lies beside the journal that was made with it: replay needs nothing else.
@@ -233,6 +242,9 @@ void Core::close() noexcept {
     runner_.stop();
     runner_.write_status(true);
     journal_.stop();
+    if (settings_.kills_on_signal) (void)raise_on_signal(nullptr);
+    if (Failure failure = kill_.finish(); !failure.is_ok()) page_.write_failure(failure.text);
+    kill_.close();
     remove_ring_if_synced();
     lock_.release();
 }

@@ -103,6 +103,7 @@ Failure find_endpoints(const std::string& run_dir, const std::string& runtime_di
     }
     found.ring_path = base + "journal.ring";
     found.status_path = base + "status";
+    found.kill_path = base + "kill";
     found.settings_path = found.run_dir + "/settings.bin";
     out = found;
     return ok();

@@ -94,7 +94,6 @@ InstrumentStatus status_of(const Desk& desk, const Instrument& instrument,
     status.last_price_ts_ns = desk.market.last_good_ts_ns();
     status.is_ready = reason == NotReadyReason::kNone ? 1 : 0;
     status.not_ready_reason = static_cast<std::uint64_t>(reason);
-    status.kill_level = static_cast<std::uint64_t>(desk.level);
     status.bars_30m = desk.closed_bars_30m;
     status.bars_5m = desk.closed_bars_5m;
     status.quarantined = desk.quarantined;
@@ -333,7 +332,8 @@ void EngineRunner::write_status(bool is_forced) noexcept {
         const auto at = static_cast<std::uint32_t>(i);
         InstrumentStatus row =
             status_of(desks[i], settings_.instruments[i], engine_->not_ready_reason(at));
-        row.bars_needed = engine_->bars_needed(static_cast<std::uint32_t>(i));
+        row.bars_needed = engine_->bars_needed(at);
+        row.kill_level = static_cast<std::uint64_t>(engine_->kill_level(at));
         page_->write_instrument(i, row);
     }
 }

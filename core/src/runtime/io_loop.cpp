@@ -83,6 +83,7 @@ void IoLoop::serve() {
     // Read before the ring is emptied: all orders of the inputs consumed until then are in it.
     const bool was_caught_up = parts_.runner->is_caught_up();
     if (!flush_orders()) on_lost();
+    serve_kill();
     keep_connected();
     if (was_caught_up) announce();
     tell_end();
@@ -169,9 +170,11 @@ void IoLoop::submit_event(RecordType type, std::uint32_t reason) {
         event.feed_begins_after = session_.last_feed_sequence();
         event.has_backfill = 1;
     }
-    while (parts_.runner->room() == 0 && !parts_.runner->is_halted()) {
+    while (parts_.runner->room() <= stopped_count_ && !parts_.runner->is_halted()) {
         // Bounded by the engine, which empties the ring, or halts.
     }
+    // Before the engine asks for the fate of its open orders.
+    (void)submit_stopped();
     submit(make_slot(type, Source::kIo, 0, clock_.now(wall_ns_), event));
 }
 
@@ -232,7 +235,9 @@ bool IoLoop::flush_orders() {
     for (const Slot* slot = parts_.orders->front(); slot != nullptr;
          slot = parts_.orders->front()) {
         const std::uint64_t begin = ticks();
-        const bool is_sent = session_.send(*slot);
+        const bool is_for_venue = slot->type() != RecordType::kKillState;
+        const bool is_sent = !is_for_venue || session_.send(*slot);
+        if (!is_for_venue || session_.was_stopped()) take_unsent(*slot);
         parts_.orders->pop();
         encode_ticks_.record(ticks() - begin);
         if (!is_sent) return false;
@@ -403,14 +408,21 @@ long IoLoop::timeout_ms() {
 void IoLoop::wait() {
     const auto venue = session_.poll_items();
     const auto ports = ports_.poll_items();
-    std::array<ZmqPollItem, VenueSession::kPollItems + ServicePorts::kPollItems + 1> items{
-        venue[0], venue[1], venue[2],
-        ports[0], ports[1], ZmqPollItem{nullptr, wake_event_, kZmqPollIn, 0}};
+    const int kill_wake = parts_.kill == nullptr ? -1 : parts_.kill->words().wake_descriptor();
+    std::array<ZmqPollItem, VenueSession::kPollItems + ServicePorts::kPollItems + 2> items{
+        venue[0],
+        venue[1],
+        venue[2],
+        ports[0],
+        ports[1],
+        ZmqPollItem{nullptr, kill_wake, kZmqPollIn, 0},
+        ZmqPollItem{nullptr, wake_event_, kZmqPollIn, 0}};
     const int ready = wait_for_sockets(*parts_.zmq, items, timeout_ms());
     if (ready < 0) {
         fail_with(fail(Status::kZmqFailed, "the ZeroMQ context was terminated under the engine"));
     }
     is_feed_alone_ = ready == 1 && items[VenueSession::kFeedItem].revents != 0;
+    if (items[items.size() - 2].revents != 0) parts_.kill->words().drain_wakes();
     std::uint64_t count = 0;
     if (items.back().revents != 0) (void)!::read(wake_event_, &count, sizeof count);
 }

@@ -392,6 +392,7 @@ void VenueServer::take_order(bool is_current, const Slot& slot) noexcept {
         case RecordType::kNewOrder: {
             const auto order = slot.as<NewOrder>();
             sender.connection = order.connection;
+            arrivals_ns_.push_back(monotonic_ns());
             return venue_->on_order(order, sender);
         }
         case RecordType::kCancelOrder: {

@@ -112,7 +112,7 @@ void Session::take_orders() noexcept {
                 venue_.on_replace(slot->as<ReplaceOrder>(), sender);
                 break;
             case RecordType::kQueryOrder: venue_.on_query(slot->as<QueryOrder>(), sender); break;
-            default: break;  // READY: the venue has waited for nobody
+            default: break;  // READY: the venue has waited for nobody; kKillState: the engine obeys
         }
         orders_.pop();
     }

@@ -27,10 +27,13 @@ OrderUpdate last_update(const Rig& rig) {
     return rig.records<OrderUpdate>(RecordType::kOrderUpdate).back();
 }
 
+// To the venue, orders aside.
 std::vector<RecordType> sent(Rig& rig) {
     (void)rig.take_orders();
     std::vector<RecordType> types;
-    for (const Slot& slot : rig.messages) types.push_back(slot.type());
+    for (const Slot& slot : rig.messages) {
+        if (slot.type() != RecordType::kKillState) types.push_back(slot.type());
+    }
     rig.messages.clear();
     return types;
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "journal/journal_fixture.hpp"
 #include "runtime/fake_zmq.hpp"
 
 namespace {
@@ -177,6 +178,47 @@ TEST_CASE_FIXTURE(Fixture, "an order of an older connection is dropped for ever"
     REQUIRE(send_order(2));
     CHECK(orders().sent.size() == before + 1);
     CHECK(session.counters().orders_dropped == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a new order above the level of its kill word is stopped at the send") {
+    const gm::testing::TemporaryFolder folder;
+    KillWords words;
+    REQUIRE(words.open(folder / "kill").is_ok());
+    settings.kill_words = &words;
+    open();
+    ready();
+    const auto leaves = [&](std::uint32_t instrument, bool is_reducing) {
+        NewOrder order = order_of(1);
+        order.instrument = instrument;
+        order.is_reducing = is_reducing ? 1 : 0;
+        const std::size_t before = orders().sent.size();
+        REQUIRE(session.send(make_slot(RecordType::kNewOrder, Source::kEngine, 2, 0, order)));
+        const bool has_left = orders().sent.size() > before;
+        CHECK(session.was_stopped() != has_left);
+        return has_left;
+    };
+    const auto cancel_leaves = [&] {
+        CancelOrder cancel{};
+        cancel.connection = 1;
+        const std::size_t before = orders().sent.size();
+        REQUIRE(session.send(make_slot(RecordType::kCancelOrder, Source::kEngine, 2, 0, cancel)));
+        CHECK_FALSE(session.was_stopped());
+        return orders().sent.size() > before;
+    };
+    CHECK(leaves(4, false));
+    for (const std::size_t word : {std::size_t{5}, std::size_t{0}}) {  // instrument 4, then all
+        words.raise(word, KillLevel::kReducing, KillCause::kOrdered);
+        CHECK(leaves(3, false) == (word != 0));
+        if (word != 0) CHECK_FALSE(leaves(4, false));
+        CHECK(leaves(4, true) == (words.level_for(4) == KillLevel::kReducing));
+        words.raise(word, KillLevel::kHalted, KillCause::kOrdered);
+        CHECK_FALSE(leaves(4, true));
+        words.raise(word, KillLevel::kKilled, KillCause::kOrdered);
+        CHECK_FALSE(leaves(4, true));
+        CHECK(leaves(3, true) == (word != 0));
+        CHECK(cancel_leaves());
+    }
+    CHECK(session.counters().orders_stopped == 8);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a venue that takes no message loses the connection and its queue") {

@@ -124,7 +124,7 @@ struct Desk {
     OrderCause wish;  // what an open order prevents, while has_wish: toward wish_lots
     std::int64_t wish_lots = 0;
     Bracket bracket;
-    KillLevel level = KillLevel::kActive;  // raised when this instrument's orders make no sense
+    KillLevel level = KillLevel::kActive;  // of this instrument alone
     bool must_decide = false;              // a 30-minute bar closed in this step
     bool must_time = false;                // a 5-minute bar closed in this step; two levels only
     bool must_leave = false;
@@ -182,7 +182,7 @@ class Engine {
 
     // Engine time at which a TIMER would do something; INT64_MAX: never.
     [[nodiscard]] std::int64_t next_deadline_ns() const noexcept {
-        std::int64_t earliest = orders_.next_deadline_ns();
+        std::int64_t earliest = std::min(orders_.next_deadline_ns(), kill_check_ns_);
         for (const Desk& desk : desks_) {
             earliest = std::min(earliest, desk.market.next_deadline_ns());
         }
@@ -202,6 +202,9 @@ class Engine {
     [[nodiscard]] bool is_gapped() const noexcept { return is_gapped_; }
     [[nodiscard]] std::uint32_t awaiting_queries() const noexcept { return awaiting_queries_; }
     [[nodiscard]] std::size_t open_orders() const noexcept { return orders_.open_count(); }
+    // Of the kill switch: the account alone, and what an instrument's orders are held to.
+    [[nodiscard]] KillLevel account_level() const noexcept { return level_; }
+    [[nodiscard]] KillLevel kill_level(std::uint32_t at) const noexcept;
     [[nodiscard]] const EngineTotals& totals() const noexcept { return totals_; }
     [[nodiscard]] std::span<const Desk> desks() const noexcept { return desks_; }
     // Why an instrument does not decide yet: its matrix, or what its kernels add to it.
@@ -341,7 +344,7 @@ class Engine {
     void on_stranger_fill(const Fill& fill, Outputs& out) noexcept;
     void adopt(const OrderId& id, std::uint32_t at, Side side, std::int64_t lots,
                Outputs& out) noexcept;
-    void halt(std::uint32_t at) noexcept;
+    void meet_impossible(std::uint32_t at, Outputs& out) noexcept;
     void on_epoch(const Epoch& epoch, Outputs& out) noexcept;
     void on_stop(const SessionEvent& event, Outputs& out) noexcept;
     void on_end(Outputs& out) noexcept;
@@ -349,6 +352,13 @@ class Engine {
     void on_disconnected(Outputs& out) noexcept;
     void on_timer(Outputs& out) noexcept;
     void lose_sight(Outputs& out) noexcept;
+    void on_kill(const Kill& kill, Outputs& out) noexcept;
+    void on_order_stopped(const OrderStopped& stopped, Outputs& out) noexcept;
+    void halt(std::uint32_t instrument, KillCause cause, Outputs& out) noexcept;
+    [[nodiscard]] KillState kill_state(std::uint32_t instrument, KillLevel previous,
+                                       const Kill& kill) noexcept;
+    void cancel_killed(bool is_repeated, Outputs& out) noexcept;
+    void cancel_if_killed(Order& order, Outputs& out) noexcept;
     void query(Order& order, Outputs& out) noexcept;
     void settle_query(Order& order) noexcept;
     void cancel(Order& order, Outputs& out) noexcept;
@@ -382,10 +392,11 @@ class Engine {
     std::uint32_t connection_ = 0;
     std::uint32_t awaiting_queries_ = 0;
     EngineState state_ = EngineState::kRecovering;
-    KillLevel level_ = KillLevel::kActive;
-    std::size_t preparing_ = 0;   // desk whose preparation is under way
-    PrepareScratch scratch_{};    // of it
-    bool was_disturbed_ = false;  // a step came since the caches were warmed
+    KillLevel level_ = KillLevel::kActive;    // of the account
+    std::int64_t kill_check_ns_ = INT64_MAX;  // are there still open orders under KILLED?
+    std::size_t preparing_ = 0;               // desk whose preparation is under way
+    PrepareScratch scratch_{};                // of it
+    bool was_disturbed_ = false;              // a step came since the caches were warmed
     bool has_two_levels_ = false;
     bool is_gapped_ = false;
     bool has_ended_ = false;       // END was consumed: nothing more comes from this tape

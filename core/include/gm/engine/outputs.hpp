@@ -60,6 +60,10 @@ class Outputs {
     void send(Stamp& stamp, const Ready& ready) noexcept {
         announce(stamp, RecordType::kReady, ready);
     }
+    // Not for the venue: io raises the word that the send reads, ahead of every order after it.
+    void send(Stamp& stamp, const KillState& state) noexcept {
+        announce(stamp, RecordType::kKillState, state);
+    }
 
     // Messages that found the order ring full: io is gone or hangs. The engine halts on the first.
     [[nodiscard]] std::uint64_t unsent() const noexcept { return unsent_; }

@@ -36,9 +36,6 @@ enum class GateCode : std::uint8_t {
     kDuplicate = 13,
 };
 
-// SAFETY, kill switch. Only orders that lower the worst case pass kReducing; none pass above it.
-enum class KillLevel : std::uint8_t { kActive = 0, kReducing = 1, kHalted = 2, kKilled = 3 };
-
 // What passed, an order or a replace. Move-only: one check, one message.
 template <typename Message>
 class PassedToken {

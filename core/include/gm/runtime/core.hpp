@@ -1,9 +1,9 @@
 // The running engine: files, rings and threads, put together in the order that makes a start a
 // recovery.
 //
-// open(): lock -> settings -> drain the ring -> replay -> epoch + 1, synced. start(): HELLO and the
-// rest of the reconciliation, in the io thread, until the venue goes on with the feed. There is no
-// other way to start. One object a process run; not moved.
+// open(): lock -> settings, kill latch -> drain the ring -> replay -> epoch + 1, synced. start():
+// HELLO and the rest of the reconciliation, in the io thread, until the venue goes on with the
+// feed. There is no other way to start. One object a process run; not moved.
 #pragma once
 
 #include <atomic>
@@ -19,6 +19,7 @@
 #include "gm/engine/engine.hpp"
 #include "gm/journal/run_lock.hpp"
 #include "gm/runtime/io_loop.hpp"
+#include "gm/runtime/kill_switch.hpp"
 #include "gm/runtime/replay.hpp"
 #include "gm/session/kernel_host.hpp"
 #include "gm/session/kernel_library.hpp"
@@ -41,6 +42,11 @@ struct CoreSettings {
     std::int64_t kernel_budget_ns = 200'000;
     std::int64_t kernel_hang_ns = 1'000'000'000;
     std::int64_t policy_budget_ns = 0;  // of one decision's networks; 0: none
+    // So many unclean starts within the window start HALTED; 0: off.
+    std::uint32_t crash_loop_starts = 0;
+    std::int64_t crash_loop_window_ns = 60'000'000'000;
+    bool halts_after_unclean = false;  // restart_policy halted
+    bool kills_on_signal = false;      // SIGUSR1 means KILLED until close(); one core a process
 };
 
 // What a start found and did.
@@ -75,6 +81,10 @@ class Core {
     // The same thread. What shall become of the shadow, or of the live model. Whether the engine
     // obeyed is in the journal and on the status page.
     Failure command_model(ModelAction action, std::uint32_t model);
+    // One thread at a time. One step down, as two people have signed; whoever calls has checked the
+    // signatures. It happens once the reconciliation is fresh: until then is_kill_falling().
+    Failure clear_kill(const ClearOrder& order);
+    [[nodiscard]] bool is_kill_falling() const noexcept { return kill_.is_falling(); }
     // Any thread. No new orders, cancel what rests, drain, sync; wait() tells when.
     void request_stop() noexcept;
     // Returns when the core has stopped or failed, or after the timeout: true when it has.
@@ -99,6 +109,9 @@ class Core {
     Failure open_rings();
     Failure open_kernels();
     void watch_kernels();
+    Failure judge_start();
+    Failure meet_kill();
+    void attend_kill();
     void remove_ring_if_synced() noexcept;
     void write_phase(Phase phase) noexcept;
 
@@ -109,6 +122,7 @@ class Core {
     Settings engine_settings_;
     Endpoints endpoints_;
     RunLock lock_;
+    KillSwitch kill_;
     StatusPage page_;
     SegmentWriter segments_;
     JournalRing ring_;

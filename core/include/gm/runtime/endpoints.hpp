@@ -24,6 +24,7 @@ struct Endpoints {
     std::string control;
     std::string ring_path;      // journal ring, a mapping
     std::string status_path;    // status page, a mapping
+    std::string kill_path;      // kill words, a mapping
     std::string settings_path;  // settings.bin
 };
 

@@ -47,6 +47,13 @@ struct EngineView {
     std::uint64_t awaiting_queries = 0;
     EngineState state = EngineState::kRecovering;
     bool is_gapped = false;
+
+    // Every order's fate is known, and nothing is asked about any.
+    [[nodiscard]] bool is_reconciled() const noexcept {
+        const bool knows = state == EngineState::kReady || state == EngineState::kEnded ||
+                           state == EngineState::kRecovering;
+        return knows && awaiting_queries == 0 && !is_gapped;
+    }
 };
 
 class EngineRunner {

@@ -1,13 +1,14 @@
 // The io thread: every ZeroMQ socket of the engine, and the order in which things happen on them.
 //
 // Each wake-up serves the order ring to empty, the session, replies and feed (at most 64 frames),
-// control, at most 16 trader messages, the drop copy, then waits in zmq_poll; it never spins on
-// sockets. In lockstep every frame is a step of its own: submit, wait until the engine has
-// consumed it, empty the order ring, DONE. Inline and threaded differ only in who steps.
+// the kill words, control, at most 16 trader messages, the drop copy, then waits in zmq_poll; it
+// never spins on sockets. In lockstep every frame is a step of its own: submit, wait until the
+// engine has consumed it, empty the order ring, DONE. Inline and threaded differ only in who steps.
 // Free-running, an engine that has seen nothing live and is not warm joins where the feed is, and
 // takes bars from before it first (gm/runtime/backfill.hpp).
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -21,6 +22,7 @@
 #include "gm/runtime/engine_clock.hpp"
 #include "gm/runtime/engine_runner.hpp"
 #include "gm/runtime/journal_thread.hpp"
+#include "gm/runtime/kill_switch.hpp"
 #include "gm/runtime/service_ports.hpp"
 #include "gm/runtime/status_page.hpp"
 #include "gm/runtime/venue_session.hpp"
@@ -37,6 +39,7 @@ struct IoParts {
     SpscRing<Slot>* orders = nullptr;
     SpscRing<Slot>* drop_copy = nullptr;
     StatusPage* page = nullptr;
+    KillSwitch* kill = nullptr;
 };
 
 struct IoSettings {
@@ -67,6 +70,7 @@ class IoLoop {
 
     // Any thread.
     void request_stop() noexcept;
+    void wake() const noexcept;  // out of a wait
     // Any thread. A command about models, an input of the next wake-up. False: the one before it
     // was not taken yet.
     [[nodiscard]] bool command_model(const ModelCommand& command) noexcept;
@@ -108,13 +112,16 @@ class IoLoop {
     void fire_timer();
     void serve_control();
     void serve_model_command();
+    void serve_kill();
+    [[nodiscard]] bool submit_stopped();
+    void take_unsent(const Slot& slot) noexcept;
+    [[nodiscard]] bool may_fall();
     void advance_stop();
     void fail_with(Failure failure);
     void set_phase(Phase phase) noexcept;
     void update_phase() noexcept;
     void write_status(bool is_forced);
     void wait();
-    void wake() const noexcept;
     [[nodiscard]] long timeout_ms();
     [[nodiscard]] std::string status_json() const;
 
@@ -143,6 +150,9 @@ class IoLoop {
     std::int64_t timer_ns_ = 0;
     std::int64_t status_ns_ = 0;
     std::int64_t ended_ns_ = 0;  // when END was known to be consumed
+    // Orders that the kill switch stopped, until the engine has been told. Each is open there.
+    std::array<OrderStopped, kOpenOrdersMax> stopped_{};
+    std::size_t stopped_count_ = 0;
     IoStatus status_{};
     Histogram decode_ticks_;
     Histogram encode_ticks_;

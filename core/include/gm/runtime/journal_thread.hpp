@@ -38,6 +38,9 @@ class JournalThread {
 
     // Any thread. Waits until the journal is on the disk up to `sequence`. False: it failed.
     [[nodiscard]] bool wait_synced(std::uint64_t sequence) noexcept;
+    [[nodiscard]] std::uint64_t synced() const noexcept {
+        return drain_ ? drain_->synced_sequence() : 0;
+    }
     [[nodiscard]] bool has_failed() const noexcept { return drain_ && drain_->has_failed(); }
     // Any thread that has seen has_failed().
     [[nodiscard]] Failure failure() const { return drain_ ? drain_->failure() : ok(); }

@@ -27,7 +27,8 @@ class alignas(kCacheLineSize) Seqlock {
     // The one writer.
     void write(const Value& value) noexcept {
         const auto words = std::bit_cast<std::array<std::uint64_t, kWords>>(value);
-        const std::uint64_t version = version_.load(std::memory_order_relaxed);
+        // Even, also where a writer in another process died while it wrote.
+        const std::uint64_t version = version_.load(std::memory_order_relaxed) & ~std::uint64_t{1};
         version_.store(version + 1, std::memory_order_relaxed);  // odd: being written
         for (std::size_t i = 0; i < kWords; ++i) {
             // Release: whoever reads this word afterwards sees the odd version too.

@@ -67,6 +67,11 @@ class VenueServer {
     // After run(): END was consumed (lockstep) or published (free-running).
     [[nodiscard]] bool is_finished() const noexcept { return is_finished_; }
     [[nodiscard]] const VenueServerCounters& counters() const noexcept { return counters_; }
+    // After run(): the monotonic clock at each new order that came, in the order of the ledger. The
+    // ledger itself knows the time of the tape alone.
+    [[nodiscard]] const std::vector<std::int64_t>& arrivals_ns() const noexcept {
+        return arrivals_ns_;
+    }
 
  private:
     // The engine at the other end, from its HELLO on.
@@ -131,6 +136,7 @@ class VenueServer {
     std::int64_t heartbeat_due_ns_ = 0;
     std::int64_t finish_at_ns_ = INT64_MAX;
     VenueServerCounters counters_;
+    std::vector<std::int64_t> arrivals_ns_;
     std::atomic<bool> is_stopped_{false};  // relaxed: it orders nothing but itself
 };
 

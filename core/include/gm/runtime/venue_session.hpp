@@ -16,6 +16,7 @@
 #include "gm/base/status.hpp"
 #include "gm/runtime/endpoints.hpp"
 #include "gm/runtime/frame.hpp"
+#include "gm/runtime/kill_words.hpp"
 #include "gm/runtime/socket.hpp"
 #include "gm/wire/payload.hpp"
 
@@ -45,7 +46,8 @@ enum class LossReason : std::uint32_t {
 };
 
 struct SessionSettings {
-    std::uint64_t symbol_hash = 0;  // of the engine's instrument 0
+    const KillWords* kill_words = nullptr;  // null: nobody kills
+    std::uint64_t symbol_hash = 0;          // of the engine's instrument 0
     std::uint32_t epoch = 0;
     std::uint64_t last_feed_sequence = 0;  // consumed in former lives
     std::uint64_t last_reply_sequence = 0;
@@ -74,6 +76,7 @@ struct SessionCounters {
     std::uint64_t reconnects = 0;
     std::uint64_t orders_sent = 0;
     std::uint64_t orders_dropped = 0;
+    std::uint64_t orders_stopped = 0;  // by the kill switch
     std::uint64_t frame_faults[kFrameFaults] = {};
 };
 
@@ -111,8 +114,11 @@ class VenueSession {
     // False: the connection was lost.
     [[nodiscard]] bool request_replay(const FeedReplay& request) noexcept;
 
-    // NewOrder, CancelOrder, QueryOrder or Ready of the engine. False: the connection was lost.
+    // NewOrder, CancelOrder, QueryOrder or Ready of the engine. False: the connection was lost. A
+    // NewOrder above the level of the kill switch is not sent, and was_stopped() says so.
     [[nodiscard]] bool send(const Slot& slot) noexcept;
+    // Of the last send(). The order is nowhere: the engine must hear of it.
+    [[nodiscard]] bool was_stopped() const noexcept { return was_stopped_; }
     [[nodiscard]] bool send_done() noexcept;
     void lose(LossReason reason) noexcept;
 
@@ -139,6 +145,7 @@ class VenueSession {
     [[nodiscard]] bool open_connection(std::int64_t now_ns) noexcept;
     [[nodiscard]] bool send_hello(std::int64_t now_ns) noexcept;
     [[nodiscard]] bool is_peer_gone() noexcept;
+    [[nodiscard]] bool is_killed(const Slot& slot) const noexcept;
     void take_welcome(const Frame& frame, std::int64_t now_ns) noexcept;
     [[nodiscard]] bool is_tape_known() const noexcept;
     [[nodiscard]] FrameUse place(const Frame& frame, std::uint64_t& last_sequence,
@@ -161,6 +168,7 @@ class VenueSession {
     std::uint32_t connection_ = 0;
     bool is_lockstep_ = true;
     bool has_heartbeats_ = false;
+    bool was_stopped_ = false;
     std::int64_t phase_since_ns_ = 0;
     std::int64_t heard_ns_ = 0;
     std::int64_t now_ns_ = 0;         // of the last advance()

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "gm/wire/kill_payload.hpp"
+
 namespace gm {
 
 enum class Side : std::uint8_t { kBuy = 0, kSell = 1 };
@@ -43,7 +45,7 @@ enum class OrderReason : std::uint8_t {
     kMaxHold = 1,
     kSessionEnd = 2,
     kStop = 3,
-    kEntry = 4,  // timed by a TacticalDecision
+    kEntry = 4,   // timed by a TacticalDecision
     kTarget = 5,  // with kStop the bracket of a position
 };
 
@@ -85,7 +87,8 @@ struct NewOrder {
     OrderReason reason;
     std::uint8_t strategy;
     TimeInForce time_in_force;
-    std::uint8_t reserved[3];
+    std::uint8_t is_reducing;  // 1: it lowers the worst-case position, and so passes kReducing
+    std::uint8_t reserved[2];
 };
 
 struct CancelOrder {
@@ -103,8 +106,21 @@ struct ReplaceOrder {
     std::int64_t price_ticks;    // 0 for market
     std::int64_t quantity_lots;  // in all, filled lots included
     std::int64_t valid_until_ns;
-    std::uint32_t instrument;
+    std::uint16_t instrument;
+    std::uint8_t is_reducing;  // 1: fewer lots at the same price
+    std::uint8_t reserved;
     std::uint32_t connection;
+};
+
+// Input: io read the kill word in the step that hands an order or a replace to ZeroMQ, and did not
+// hand it over.
+struct OrderStopped {
+    OrderId id;
+    std::uint32_t instrument;
+    KillLevel level;
+    std::uint8_t reserved_bytes[3];
+    OrderId replace_id;  // of the replace that was stopped, or zero: the order itself
+    std::uint8_t reserved[24];
 };
 
 struct QueryOrder {
@@ -206,6 +222,7 @@ struct OrderUpdate {
 };
 
 static_assert(sizeof(NewOrder) == 64 && offsetof(NewOrder, time_in_force) == 60);
+static_assert(sizeof(OrderStopped) == 64 && offsetof(OrderStopped, replace_id) == 24);
 static_assert(sizeof(CancelOrder) == 64 && sizeof(ReplaceOrder) == 64);
 static_assert(sizeof(QueryOrder) == 64 && offsetof(QueryOrder, replace_id) == 24);
 static_assert(sizeof(Ack) == 64 && offsetof(Ack, quantity_lots) == 32);

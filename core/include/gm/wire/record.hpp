@@ -63,6 +63,8 @@ enum class RecordType : std::uint16_t {
     kKernelResult = 56,
     kBackfillEnd = 57,
     kModelCommand = 58,
+    kKill = 60,
+    kOrderStopped = 61,
     // outputs of the engine
     kDecision = 70,
     kIntent = 71,
@@ -77,6 +79,7 @@ enum class RecordType : std::uint16_t {
     kShadowDecision = 80,  // a Decision that is not acted on
     kTacticalDecision = 81,
     kShadowTacticalDecision = 82,
+    kKillState = 84,
     // written into segments by the journal thread
     kBlockDigest = 100,
 };

@@ -1,0 +1,1 @@
+"""Tests of the kill switch's Python side."""
