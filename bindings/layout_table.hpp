@@ -209,8 +209,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       ts_ns, instrument, side, reserved) \
     X(LedgerTotals, \
       orders, accepted, rejected, filled, cancelled, expired, executions, tombstones, \
-      repeated_ids, stale_messages, late_cancels, replaces, refused_replaces, bought_lots, sold_lots, position_lots, \
-      commission_micros, cash_micros_low, cash_micros_high)
+      repeated_ids, stale_messages, late_cancels, replaces, refused_replaces, \
+      bought_lots, sold_lots, position_lots, commission_micros, cash_micros_low, \
+      cash_micros_high)
 
 #define GM_ENUMS(X) \
     X(Status, \
@@ -221,13 +222,15 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kBadTransition, kUnknownOrder, kBadSettings, kBadTape, kZmqMissing, kZmqFailed, \
       kVenueRefused, kTimedOut, kAlreadyRunning) \
     X(RecordType, \
-      kNone, kBarOpen, kBarClose, kTrade, kQuarantine, kHeartbeat, kEnd, kQuote, kBookLevel, \
-      kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, \
-      kReplaceOrder, kWelcome, kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, \
-      kReplayEnd, kReplaced, kTimer, kEpoch, kStop, kDisconnected, kConnected, kBackfill, \
-      kKernelResult, kBackfillEnd, kModelCommand, kKill, kOrderStopped, kDecision, kIntent, kRefusal, kOrderUpdate, \
+      kNone, kBarOpen, kBarClose, kTrade, kQuarantine, kHeartbeat, kEnd, kQuote, \
+      kBookLevel, kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, \
+      kQueryOrder, kFeedReplay, kReplaceOrder, kWelcome, kAck, kReject, kFill, \
+      kCancelled, kExpired, kOrderState, kReplayedBar, kReplayEnd, kReplaced, kTimer, \
+      kEpoch, kStop, kDisconnected, kConnected, kBackfill, kKernelResult, kBackfillEnd, \
+      kModelCommand, kKill, kOrderStopped, kDecision, kIntent, kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
-      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kKillState, kBlockDigest) \
+      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kKillState, \
+      kBlockDigest) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
     X(BookResetReason, kSnapshot, kGap) \
     X(KernelStatus, \

@@ -21,6 +21,7 @@ def status() -> dict[str, object]:
         "engine": {
             "epoch": 8, "inputs_consumed": 9, "decisions": 10, "orders": 11, "fills": 12,
             "venue_rejects": 13, "duplicates": 14, "bad_transitions": 15, "open_orders": 16,
+            "repeated_fills": 25, "late_fills": 26, "orphans": 27,
             "unknown_symbols": 24,
             "refusals": [0, 0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 18, 0],
             "kernels": [{"name": "spread", "calls": 22, "status": 5}],
@@ -72,6 +73,9 @@ def value(name: str, **labels: str) -> float:
         ("gm_inputs_total", {}, 9),
         ("gm_decisions_total", {}, 10),
         ("gm_bad_transitions_total", {}, 15),
+        ("gm_repeated_fills_total", {}, 25),
+        ("gm_late_fills_total", {}, 26),
+        ("gm_orphans_total", {}, 27),
         ("gm_unknown_symbols_total", {}, 24),
         ("gm_open_orders", {}, 16),
         ("gm_gate_refusals_total", {"code": "R06"}, 17),

@@ -55,7 +55,8 @@ class FakeCore:
             "reconnects": 0, "orders_sent": 0, "orders_dropped": 0, "tape_id": "01" * 32,
         }  # fmt: skip
         names = "epoch inputs_consumed decisions orders fills venue_rejects duplicates open_orders"
-        names += " bad_transitions unknown_symbols roll_backs late_decisions"
+        names += " bad_transitions repeated_fills late_fills orphans unknown_symbols roll_backs"
+        names += " late_decisions"
         models = {f"{role}_model": 0 for role in ("live", "shadow", "before")}
         models |= {f"{role}_sha256": "00" * 32 for role in ("live", "shadow", "before")}
         self.engine = dict.fromkeys(names.split(), 0) | models | {"refusals": [0] * 14}
