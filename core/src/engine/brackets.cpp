@@ -97,6 +97,17 @@ void Engine::renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) no
     tend_bracket(at, out);
 }
 
+// Of so many positions that one step has room for it (kStepRecordsMax): two legs, two records each.
+// The others have theirs looked at with their next close.
+void Engine::tend_brackets(Outputs& out) noexcept {
+    std::size_t left = kOpenOrdersMax / 2;
+    for (std::uint32_t at = 0; at < desks_.size() && left > 0; ++at) {
+        if (!has_bracket(at) || desks_[at].position.lots == 0) continue;
+        --left;
+        tend_bracket(at, out);
+    }
+}
+
 void Engine::tend_bracket(std::uint32_t at, Outputs& out) noexcept {
     if (!has_bracket(at) || state_ != EngineState::kReady) return;
     const Desk& desk = desks_[at];

@@ -107,7 +107,9 @@ inline void Engine::dispatch(const Slot& input, Outputs& out) noexcept {
     }
     // Something is missing. It is not guessed at: the venue sends it again on a new connection.
     ++totals_.gaps;
+#ifndef GM_MUTANT_P6
     is_gapped_ = true;
+#endif
 }
 
 inline void Engine::on_feed(const Slot& input, Outputs& out) noexcept {

@@ -68,8 +68,8 @@ void Engine::on_order_event(Order& order, OrderEvent event, RejectReason reason,
     } else {
         cancel_if_stopping(out);
         if (event == OrderEvent::kAck) take_back_late(order, out);
+        cancel_if_killed(order, out);
     }
-    cancel_if_killed(order, out);
     tend_bracket(at, out);
 }
 
@@ -99,17 +99,22 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     write_order_update(order, previous, out);
     write_position(at, out);
     if (is_late) return;
-    if (order.is_bracket_leg()) after_leg_fill(at, before_lots, out);
-    if (is_terminal(order.state)) {
+    const bool has_ended = is_terminal(order.state);
+    const bool is_leg = order.is_bracket_leg();
+    if (has_ended) {
         settle_query(order);
-        become_ready_if_known(out);
-        follow_wish(at, out);
     } else {
         await(order);
         cancel_if_stopping(out);
         take_back_late(order, out);
+        cancel_if_killed(order, out);
     }
-    cancel_if_killed(order, out);
+    // What follows may send an order, which may take the place of one that has ended: this one.
+    if (is_leg) after_leg_fill(at, before_lots, out);
+    if (has_ended) {
+        become_ready_if_known(out);
+        follow_wish(at, out);
+    }
     tend_bracket(at, out);
 }
 
@@ -354,7 +359,7 @@ void Engine::become_ready_if_known(Outputs& out) noexcept {
     ready.last_reply_sequence = last_reply_sequence_;
     out.send(stamp_, ready);
     write_state(kAllInstruments, state_, 0, out);
-    for (std::uint32_t at = 0; at < desks_.size(); ++at) tend_bracket(at, out);
+    tend_brackets(out);
 }
 
 void Engine::write_order_update(const Order& order, OrderState previous, Outputs& out) noexcept {

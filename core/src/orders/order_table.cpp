@@ -32,7 +32,11 @@ OrderState from_waiting(OrderState state, OrderEvent event, bool is_complete) no
     switch (event) {
         case OrderEvent::kAck: return OrderState::kLive;
         case OrderEvent::kReject: return OrderState::kRejected;
+#ifdef GM_MUTANT_P3
+        case OrderEvent::kTimeout: return OrderState::kRejected;
+#else
         case OrderEvent::kTimeout: return OrderState::kUnknown;
+#endif
         case OrderEvent::kReportAbsent: return OrderState::kNever;
         case OrderEvent::kReportLive: return OrderState::kLive;
         default: return from_venue(state, event, is_complete);
@@ -125,9 +129,11 @@ Order* OrderTable::take_place(const NewOrder& request, OrderState state) noexcep
            !is_terminal(orders_[next_place_].state)) {
         next_place_ = (next_place_ + 1) % kPlaces;
     }
+#ifndef GM_MUTANT_P14  // what is in flight is not counted
     if (!reserve(exposure_[request.instrument], request.side, request.quantity_lots)) {
         return nullptr;
     }
+#endif
     Order& order = orders_[next_place_];
     order = Order{};
     order.request = request;

@@ -338,6 +338,9 @@ bool VenueSession::send(const Slot& slot) noexcept {
     const bool trades =
         slot.type() == RecordType::kNewOrder || slot.type() == RecordType::kReplaceOrder;
     const bool may_trade = phase_ == SessionPhase::kReady || !trades;
+#ifdef GM_MUTANT_P1  // what was meant for a connection that is gone is sent on the next one
+    connection = connection_;
+#endif
     if (connection != connection_ || !is_announced() || !may_trade) {
         ++counters_.orders_dropped;
         return true;

@@ -320,6 +320,7 @@ class Engine {
     void price_bracket(std::uint32_t at, std::int64_t paid_ticks) noexcept;
     void trail_stop(std::uint32_t at) noexcept;
     void renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) noexcept;
+    void tend_brackets(Outputs& out) noexcept;
     void tend_bracket(std::uint32_t at, Outputs& out) noexcept;
     void tend_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outputs& out) noexcept;
     void send_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outputs& out) noexcept;
