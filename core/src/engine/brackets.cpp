@@ -69,7 +69,7 @@ void Engine::price_bracket(std::uint32_t at, std::int64_t paid_ticks) noexcept {
                        price_at(paid_ticks, -sign * away, grid, bracket.stop_ticks);
     bracket.has_target = distance_of(sizing.target_atr, atr_ticks, away) &&
                          price_at(paid_ticks, sign * away, grid, bracket.target_ticks);
-    for (Bracket::Leg& leg : bracket.legs) leg.is_refused = false;
+    for (Bracket::Leg& leg : bracket.legs) leg = {leg.id, false, 0};
 }
 
 // Behind the last price, with the range of now. It never loosens.
@@ -91,9 +91,9 @@ void Engine::trail_stop(std::uint32_t at) noexcept {
 
 // With a close: what the gate refused is asked again.
 void Engine::renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) noexcept {
-    if (!has_bracket(at) || desks_[at].position.lots == 0) return;
-    for (Bracket::Leg& leg : desks_[at].bracket.legs) leg.is_refused = false;
-    if (is_strategic) trail_stop(at);
+    if (!has_bracket(at)) return;
+    for (Bracket::Leg& leg : desks_[at].bracket.legs) leg = {leg.id, false, 0};
+    if (is_strategic && desks_[at].position.lots != 0) trail_stop(at);
     tend_bracket(at, out);
 }
 
@@ -102,8 +102,10 @@ void Engine::renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) no
 void Engine::tend_brackets(Outputs& out) noexcept {
     std::size_t left = kOpenOrdersMax / 2;
     for (std::uint32_t at = 0; at < desks_.size() && left > 0; ++at) {
-        if (!has_bracket(at) || desks_[at].position.lots == 0) continue;
+        const bool is_idle = desks_[at].position.lots == 0 && orders_.open_orders(at) == 0;
+        if (!has_bracket(at) || (is_idle && !desks_[at].has_wish)) continue;
         --left;
+        follow_wish(at, out);
         tend_bracket(at, out);
     }
 }
@@ -111,11 +113,28 @@ void Engine::tend_brackets(Outputs& out) noexcept {
 void Engine::tend_bracket(std::uint32_t at, Outputs& out) noexcept {
     if (!has_bracket(at) || state_ != EngineState::kReady) return;
     const Desk& desk = desks_[at];
-    if (kill_level(at) >= KillLevel::kHalted) return;
+    if (kill_level(at) >= KillLevel::kHalted) return cancel_oversized_legs(at, out);
     const bool gives_way = desk.has_wish || desk.is_closing || is_leaving(at);
     const std::int64_t lots = gives_way ? 0 : desk.position.lots;
     tend_leg(at, kStopLeg, desk.bracket.has_stop ? lots : 0, out);
     tend_leg(at, kTargetLeg, desk.bracket.has_target ? lots : 0, out);
+}
+
+// HALTED lets nothing through but cancels: a leg that could open or turn a position goes.
+void Engine::cancel_oversized_legs(std::uint32_t at, Outputs& out) noexcept {
+    const std::int64_t lots = desks_[at].position.lots;
+    orders_.for_each_open([&](Order& order) {
+        const bool is_leg = order.request.instrument == at && order.is_bracket_leg();
+        const std::int64_t held = order.request.side == Side::kSell ? lots : -lots;
+        if (is_leg && !order.is_awaited() && order.leaves_lots() > held) cancel(order, out);
+    });
+}
+
+// The send would stop it again.
+void Engine::note_stopped_leg(const OrderStopped& stopped, std::uint32_t at) noexcept {
+    for (Bracket::Leg& leg : desks_[at].bracket.legs) {
+        if (leg.id == stopped.id) leg.is_refused = true;
+    }
 }
 
 // `lots`: the position that it shall end, with its sign.
@@ -133,12 +152,18 @@ void Engine::tend_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outp
     const std::int64_t price = leg == kStopLeg ? bracket.stop_ticks : bracket.target_ticks;
     const std::int64_t size = lots > 0 ? lots : -lots;
     if (order->leaves_lots() == size && order->request.price_ticks == price) return;
-    if (bracket.legs[leg].is_refused) return;
-    replace(*order, order->filled_lots + size, price, bracket.legs[leg], out);
+    // A move or more lots that were refused are asked again with the next close, fewer lots at
+    // once.
+    const bool is_refused = bracket.legs[leg].is_refused;
+    if (is_refused && order->leaves_lots() <= size) return;
+    replace(*order, order->filled_lots + size, is_refused ? order->request.price_ticks : price,
+            bracket.legs[leg], out);
 }
 
 void Engine::send_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outputs& out) noexcept {
     Desk& desk = desks_[at];
+    if (desk.bracket.legs[leg].sends == Bracket::kSendsMax) return;
+    ++desk.bracket.legs[leg].sends;
     const bool is_stop = leg == kStopLeg;
     NewOrder order{};
     order.decision_bar_start_ts_ns = desk.last_bar_start_ts_ns;
@@ -161,8 +186,13 @@ void Engine::replace(Order& order, std::int64_t lots, std::int64_t price_ticks, 
     message.quantity_lots = lots;
     message.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
     message.instrument = static_cast<std::uint16_t>(order.request.instrument);
+    // The send holds it to what the gate does: without what it has reserved itself.
+    Exposure without = orders_.exposure(order.request.instrument);
+    (void)reserve(without, order.request.side, -order.leaves_lots());
+    const bool only_less =
+        lots <= order.request.quantity_lots && price_ticks == order.request.price_ticks;
     message.is_reducing =
-        lots <= order.request.quantity_lots && price_ticks == order.request.price_ticks ? 1 : 0;
+        only_less || is_reducing(without, order.request.side, lots - order.filled_lots) ? 1 : 0;
     message.connection = connection_;
     Verdict verdict;
     std::optional<ReplaceToken> token = gate_.check_replace(
@@ -183,16 +213,20 @@ void Engine::replace(Order& order, std::int64_t lots, std::int64_t price_ticks, 
     out.send(stamp_, std::move(*token));
 }
 
-// What a leg ended is not wanted back. A position that it turned, because the other one had traded
-// too, is none that anybody decided on.
+// What a leg ended is not wanted back. A position that it opened or turned, because the other one
+// had traded too, is none that anybody decided on; during a recovery that waits for READY.
 void Engine::after_leg_fill(std::uint32_t at, std::int64_t before_lots, Outputs& out) noexcept {
     Desk& desk = desks_[at];
-    const bool is_turned = desk.position.lots != 0 && (before_lots > 0) != (desk.position.lots > 0);
+    const bool is_turned =
+        desk.position.lots != 0 && (magnitude(desk.position.lots) >= magnitude(before_lots) ||
+                                    (before_lots > 0) != (desk.position.lots > 0));
     if (desk.has_wish) return;  // another order is under way, and counts from the position
     desk.target_lots = is_turned ? 0 : desk.position.lots;
     if (!is_turned) return;
-    order_toward_target(at, {OrderReason::kStop, OrderType::kMarket, desk.last_bar_start_ts_ns},
-                        out);
+    desk.has_wish = true;
+    desk.wish = {OrderReason::kStop, OrderType::kMarket, desk.last_bar_start_ts_ns};
+    desk.wish_lots = 0;
+    follow_wish(at, out);
 }
 
 }  // namespace gm

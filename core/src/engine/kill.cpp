@@ -62,11 +62,17 @@ void Engine::on_order_stopped(const OrderStopped& stopped, Outputs& out) noexcep
     const OrderEvent event = is_replace ? OrderEvent::kReplaceRefused : OrderEvent::kReportAbsent;
     if (orders_.apply(*order, event) != Status::kOk) return meet_impossible(at, out);
     write_order_update(*order, previous, out);
-    if (is_replace) return cancel_if_killed(*order, out);
+    note_stopped_leg(stopped, at);
+    if (is_replace) {
+        cancel_if_stopping(out);
+        cancel_if_killed(*order, out);
+        return tend_bracket(at, out);
+    }
     forget_target(*order);
     settle_query(*order);
     become_ready_if_known(out);
     follow_wish(at, out);
+    tend_bracket(at, out);
 }
 
 // Under KILLED nothing rests. What is on its way is cancelled once the venue has it, and what the

@@ -98,7 +98,7 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     }
     write_order_update(order, previous, out);
     write_position(at, out);
-    if (is_late) return;
+    if (is_late) return tend_bracket(at, out);
     const bool has_ended = is_terminal(order.state);
     const bool is_leg = order.is_bracket_leg();
     if (has_ended) {
@@ -154,7 +154,7 @@ void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcep
         orders_.apply(order, OrderEvent::kReplaceRefused) != Status::kOk) {
         return meet_impossible(order.request.instrument, out);
     }
-    await_fill(order);
+    if (reject.reason == RejectReason::kTooLate) await_fill(order);
     go_on_after_replace(order, previous, out);
 }
 
@@ -262,6 +262,7 @@ void Engine::on_connected(const SessionEvent& event, Outputs& out) noexcept {
 }
 
 void Engine::on_disconnected(Outputs& out) noexcept {
+    connection_ = 0;
     lose_sight(out);
     if (state_ == EngineState::kReady) state_ = EngineState::kRecovering;
     write_state(kAllInstruments, state_, 0, out);
@@ -317,7 +318,8 @@ void Engine::settle_query(Order& order) noexcept {
 void Engine::cancel(Order& order, Outputs& out) noexcept {
     const bool rests = order.state == OrderState::kLive || order.state == OrderState::kPartial ||
                        order.state == OrderState::kOrphan;
-    if (!rests || !gate_.may_cancel(stamp_.now_ns)) return;
+    if (!rests) return;
+    if (!gate_.may_cancel(stamp_.now_ns)) return await_fill(order);
     const OrderState previous = order.state;
     if (orders_.apply(order, OrderEvent::kCancelSent) != Status::kOk) return;
     if (order.state != previous) write_order_update(order, previous, out);

@@ -111,6 +111,11 @@ void Engine::follow_wish(std::uint32_t at, Outputs& out) noexcept {
     }
     desk.target_lots = desk.wish_lots;
     order_toward_target(at, desk.wish, out);
+    if (!is_against(desk.position.lots, desk.wish_lots) || orders_.open_orders(at) > 0) return;
+    desk.target_lots = 0;  // the gate refused to turn: to leave is allowed more often
+    OrderCause cause = desk.must_leave ? desk.exit : desk.wish;
+    cause.type = OrderType::kMarket;
+    order_toward_target(at, cause, out);
 }
 
 // What came too late for take_back(): not yet acknowledged then, or filled in part in between.

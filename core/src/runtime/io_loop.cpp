@@ -82,10 +82,11 @@ void IoLoop::serve() {
     has_more_ = false;
     // Read before the ring is emptied: all orders of the inputs consumed until then are in it.
     const bool was_caught_up = parts_.runner->is_caught_up();
+    const std::uint64_t submitted = parts_.runner->submitted();
     if (!flush_orders()) on_lost();
     serve_kill();
     keep_connected();
-    if (was_caught_up) announce();
+    if (was_caught_up && submitted == parts_.runner->submitted()) announce();
     tell_end();
     if (!receive(&VenueSession::receive_reply) || !receive(&VenueSession::receive_feed)) on_lost();
     advance_backfill();

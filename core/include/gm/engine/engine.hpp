@@ -80,8 +80,10 @@ struct StandingDirection {
 struct Bracket {
     struct Leg {
         OrderId id{};             // the last order sent for it; zero: none yet
-        bool is_refused = false;  // by the gate: not asked again before the next close
+        bool is_refused = false;  // by the gate or the send: not asked again before the next close
+        std::uint32_t sends = 0;  // since the last close: a venue may refuse each of them
     };
+    static constexpr std::uint32_t kSendsMax = 3;
     std::array<Leg, 2> legs{};  // stop, target
     std::int64_t stop_ticks = 0;
     std::int64_t target_ticks = 0;
@@ -318,6 +320,7 @@ class Engine {
     [[nodiscard]] bool only_bracket_open(std::uint32_t at) noexcept;
     [[nodiscard]] bool is_leaving(std::uint32_t at) noexcept;
     void price_bracket(std::uint32_t at, std::int64_t paid_ticks) noexcept;
+    void note_stopped_leg(const OrderStopped& stopped, std::uint32_t at) noexcept;
     void trail_stop(std::uint32_t at) noexcept;
     void renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) noexcept;
     void tend_brackets(Outputs& out) noexcept;
@@ -326,6 +329,7 @@ class Engine {
     void send_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outputs& out) noexcept;
     void replace(Order& order, std::int64_t lots, std::int64_t price_ticks, Bracket::Leg& leg,
                  Outputs& out) noexcept;
+    void cancel_oversized_legs(std::uint32_t at, Outputs& out) noexcept;
     void after_leg_fill(std::uint32_t at, std::int64_t before_lots, Outputs& out) noexcept;
     [[nodiscard]] bool is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept;
     [[nodiscard]] GateContext gate_context(std::uint32_t at) const noexcept;
