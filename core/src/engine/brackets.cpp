@@ -130,10 +130,10 @@ void Engine::cancel_oversized_legs(std::uint32_t at, Outputs& out) noexcept {
     });
 }
 
-// The send would stop it again.
-void Engine::note_stopped_leg(const OrderStopped& stopped, std::uint32_t at) noexcept {
-    for (Bracket::Leg& leg : desks_[at].bracket.legs) {
-        if (leg.id == stopped.id) leg.is_refused = true;
+// The send or the venue would refuse it again.
+void Engine::note_refused_leg(const Order& order) noexcept {
+    for (Bracket::Leg& leg : desks_[order.request.instrument].bracket.legs) {
+        if (leg.id == order.request.id) leg.is_refused = true;
     }
 }
 
@@ -152,10 +152,13 @@ void Engine::tend_leg(std::uint32_t at, std::size_t leg, std::int64_t lots, Outp
     const std::int64_t price = leg == kStopLeg ? bracket.stop_ticks : bracket.target_ticks;
     const std::int64_t size = lots > 0 ? lots : -lots;
     if (order->leaves_lots() == size && order->request.price_ticks == price) return;
-    // A move or more lots that were refused are asked again with the next close, fewer lots at
-    // once.
+    // What was refused is asked again with the next close; fewer lots at once, but not without end.
     const bool is_refused = bracket.legs[leg].is_refused;
-    if (is_refused && order->leaves_lots() <= size) return;
+    if (is_refused) {
+        const bool is_tired = bracket.legs[leg].sends == Bracket::kSendsMax;
+        if (order->leaves_lots() <= size || is_tired) return;
+        ++bracket.legs[leg].sends;
+    }
     replace(*order, order->filled_lots + size, is_refused ? order->request.price_ticks : price,
             bracket.legs[leg], out);
 }

@@ -62,7 +62,7 @@ void Engine::on_order_stopped(const OrderStopped& stopped, Outputs& out) noexcep
     const OrderEvent event = is_replace ? OrderEvent::kReplaceRefused : OrderEvent::kReportAbsent;
     if (orders_.apply(*order, event) != Status::kOk) return meet_impossible(at, out);
     write_order_update(*order, previous, out);
-    note_stopped_leg(stopped, at);
+    note_refused_leg(*order);
     if (is_replace) {
         cancel_if_stopping(out);
         cancel_if_killed(*order, out);

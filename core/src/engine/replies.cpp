@@ -154,7 +154,11 @@ void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcep
         orders_.apply(order, OrderEvent::kReplaceRefused) != Status::kOk) {
         return meet_impossible(order.request.instrument, out);
     }
-    if (reject.reason == RejectReason::kTooLate) await_fill(order);
+    if (reject.reason == RejectReason::kTooLate) {
+        await_fill(order);
+    } else {
+        note_refused_leg(order);
+    }
     go_on_after_replace(order, previous, out);
 }
 

@@ -283,6 +283,30 @@ TEST_CASE("a move that was refused does not keep a leg from getting smaller") {
     CHECK(rig.take<ReplaceOrder>(RecordType::kReplaceOrder).size() == 1);
 }
 
+TEST_CASE("a replace that the venue never takes is not asked for without end") {
+    for (const bool shrinks : {true, false}) {
+        BracketRig rig(bracketed(2.0, 3.0, true));
+        const auto legs = rig.protect();
+        if (shrinks) rig.fill(legs[1], 42'000, 300, 700);
+        int asked = 0;
+        for (int bars = 0; bars < 40 && asked == 0; ++bars) {
+            auto messages = rig.take<ReplaceOrder>(RecordType::kReplaceOrder);
+            for (; !messages.empty() && asked < 100;
+                 messages = rig.take<ReplaceOrder>(RecordType::kReplaceOrder)) {
+                ++asked;
+                rig.reply(
+                    RecordType::kReject,
+                    Reject{
+                        messages[0].id, 0, RejectReason::kMalformed, messages[0].replace_id, {}});
+            }
+            if (asked == 0) rig.wave_bar();
+        }
+        CHECK(asked > 0);
+        CHECK(asked <= 4);
+        CHECK(rig.engine->totals().bad_transitions == 0);
+    }
+}
+
 TEST_CASE("two levels: a turn that the gate refuses is left, with a bracket as without") {
     for (const double target_atr : {0.0, 20.0}) {
         Settings settings = gm::test::two_level_settings(gm::test::kSaysAggressive);

@@ -80,7 +80,7 @@ struct StandingDirection {
 struct Bracket {
     struct Leg {
         OrderId id{};             // the last order sent for it; zero: none yet
-        bool is_refused = false;  // by the gate or the send: not asked again before the next close
+        bool is_refused = false;  // by gate, send or venue: not asked again before the next close
         std::uint32_t sends = 0;  // since the last close: a venue may refuse each of them
     };
     static constexpr std::uint32_t kSendsMax = 3;
@@ -320,7 +320,7 @@ class Engine {
     [[nodiscard]] bool only_bracket_open(std::uint32_t at) noexcept;
     [[nodiscard]] bool is_leaving(std::uint32_t at) noexcept;
     void price_bracket(std::uint32_t at, std::int64_t paid_ticks) noexcept;
-    void note_stopped_leg(const OrderStopped& stopped, std::uint32_t at) noexcept;
+    void note_refused_leg(const Order& order) noexcept;
     void trail_stop(std::uint32_t at) noexcept;
     void renew_bracket(std::uint32_t at, bool is_strategic, Outputs& out) noexcept;
     void tend_brackets(Outputs& out) noexcept;
