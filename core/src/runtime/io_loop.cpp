@@ -73,8 +73,9 @@ void IoLoop::close() noexcept {
 // Nothing but the feed has moved and nothing is owed: its order leaves before anything else is
 // looked at.
 void IoLoop::serve_feed_first() {
-    const bool is_quiet = is_announced_ && !owes_done_ && !parts_.runner->is_halted() &&
-                          parts_.runner->is_caught_up() && !parts_.runner->view().is_gapped;
+    const bool is_quiet = is_announced_ && !owes_done_ && stopped_count_ == 0 &&
+                          !parts_.runner->is_halted() && parts_.runner->is_caught_up() &&
+                          !parts_.runner->view().is_gapped;
     if (is_feed_alone_ && is_quiet && !receive(&VenueSession::receive_feed)) on_lost();
 }
 
@@ -256,7 +257,11 @@ void IoLoop::settle() {
         is_caught_up = parts_.runner->is_caught_up();
     }
     if (!flush_orders()) return on_lost();
-    if (is_caught_up) complete_step();
+    if (stopped_count_ > 0) {  // serve_kill() tells the engine, before its time may go on
+        has_more_ = true;
+    } else if (is_caught_up) {
+        complete_step();
+    }
 }
 
 // The engine has consumed what was submitted and its orders have left.

@@ -113,7 +113,7 @@ TEST_CASE("a raised word stops all orders, is latched before it is confirmed, an
     for (const Driver driver : {Driver::kInline, Driver::kThreaded}) {
         const TemporaryFolder folder;
         test::MemoryNetwork network;
-        RunningVenue venue(network, folder.path(), wave_tape(4000));
+        RunningVenue venue(network, folder.path(), wave_tape(100'000));
         {
             RunningCore running;
             running.start(network, folder.path(), driver);
@@ -359,7 +359,7 @@ TEST_CASE("a fall waits until the reconciliation is fresh") {
     CHECK_FALSE(running.core->wait(test::kSecond / 10));
     CHECK(running.core->is_kill_falling());
     CHECK(latch_of(folder).record.level() == kReducing);
-    RunningVenue venue(network, folder.path(), wave_tape(4000));
+    RunningVenue venue(network, folder.path(), wave_tape(100'000));
     REQUIRE(running.wait_until([&] { return !running.core->is_kill_falling(); }));
     CHECK(latch_of(folder).record.level() == kActive);
     running.stop();
