@@ -143,9 +143,11 @@ TEST_CASE("a raised word stops all orders, is latched before it is confirmed, an
             RunningCore running;
             running.start(network, folder.path(), driver);
             const std::uint64_t seen = running.status().engine.last_feed_sequence;
-            REQUIRE(running.wait_until(
-                [&] { return running.status().engine.last_feed_sequence > seen + 100; }));
-            CHECK(running.status().instruments[0].kill_level == 3);
+            REQUIRE(running.wait_until([&] {
+                const StatusReading status = running.status();
+                return status.engine.last_feed_sequence > seen + 100 &&
+                       status.instruments[0].kill_level == 3;
+            }));
             running.stop();
             CHECK(latch_of(folder).record.latch_id == id);
             CHECK(latch_of(folder).record.sequence == sequence);  // a start writes nothing new

@@ -46,7 +46,9 @@ void swap_while_it_runs(RunningCore& running) {
         REQUIRE(running.wait_until(
             [&] { return running.core->shadow_model(block_of(number)).is_ok(); }));
         REQUIRE(running.wait_until([&] { return engine().shadow_model == number; }));
-        REQUIRE(running.core->command_model(ModelAction::kPromote, number).is_ok());
+        REQUIRE(running.wait_until([&] {  // the command before it may still be on its way
+            return running.core->command_model(ModelAction::kPromote, number).is_ok();
+        }));
         REQUIRE(running.wait_until([&] { return engine().live_model == number; }));
         const std::uint32_t before = number - 1;  // 0 is the settings', of another hash
         REQUIRE(engine().before_model == before);
