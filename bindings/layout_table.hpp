@@ -248,7 +248,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(OrderState, \
       kAbsent, kNew, kIntent, kSent, kLive, kPartial, kUnknown, kPendingCancel, kFilled, \
       kCancelled, kExpired, kRejected, kNever, kDenied, kPendingReplace, kOrphan) \
-    X(OrderReason, kDecision, kMaxHold, kSessionEnd, kStop, kEntry, kTarget) \
+    X(OrderReason, kDecision, kMaxHold, kSessionEnd, kStop, kEntry, kTarget, kGiveBack) \
     X(RejectReason, \
       kNone, kRandom, kOldEpoch, kOldConnection, kPastValidity, kDuplicateId, kTombstoned, \
       kMalformed, kMarketClosed, kForeignTape, kTooLate) \

@@ -125,7 +125,7 @@ def find_pair(run_dir: Path, fall: Fall, people: Mapping[str, Person]) -> Pair:
     ----------
     run_dir : Path
     fall : Fall
-        What may be signed for now.
+        The one step that signatures count for.
     people : mapping of str to Person
 
     Returns

@@ -211,6 +211,7 @@ class OrderReason(IntEnum):
     STOP = 3
     ENTRY = 4
     TARGET = 5
+    GIVE_BACK = 6
 
 
 class RejectReason(IntEnum):

@@ -227,7 +227,7 @@ void Engine::after_leg_fill(std::uint32_t at, std::int64_t before_lots, Outputs&
     desk.target_lots = is_turned ? 0 : desk.position.lots;
     if (!is_turned) return;
     desk.has_wish = true;
-    desk.wish = {OrderReason::kStop, OrderType::kMarket, desk.last_bar_start_ts_ns};
+    desk.wish = {OrderReason::kGiveBack, OrderType::kMarket, desk.last_bar_start_ts_ns};
     desk.wish_lots = 0;
     follow_wish(at, out);
 }

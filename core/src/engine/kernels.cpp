@@ -342,10 +342,9 @@ void Engine::on_kernel_result(const KernelResult& result, Outputs& out) noexcept
     state.status = kernels_.status(result.kernel);
     state.policy = kernel.policy;
     out.write(stamp_, RecordType::kKernelState, state);
+    // Cancels only: what any desk would do next follows from a kernel that is not to be trusted.
+    if (kernel.policy == KernelPolicy::kHalt) halt(kWholeAccount, KillCause::kKernel, out);
     for (std::uint32_t at = 0; at < desks_.size(); ++at) {
-        // Cancels only: what the desk would do next follows from a kernel that is not to be
-        // trusted.
-        if (kernel.policy == KernelPolicy::kHalt) halt(at, KillCause::kKernel, out);
         prepare_again(at);
         conclude(at, out);
     }

@@ -25,6 +25,16 @@ Failure system_failure(const char* action, const std::string& path, int error) {
                                                std::generic_category().message(error));
 }
 
+Failure sync_folder_of(const std::string& path) {
+    const std::string parent = std::filesystem::path(path).parent_path().string();
+    const std::string folder = parent.empty() ? "." : parent;
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return system_failure("open", folder, errno);
+    const int error = ::fsync(descriptor) == 0 ? 0 : errno;
+    ::close(descriptor);
+    return error == 0 ? ok() : system_failure("sync", folder, error);
+}
+
 Failure make_folder(const std::string& path) {
     std::error_code error;
     if (std::filesystem::is_directory(path, error)) return ok();
@@ -163,12 +173,7 @@ Failure JournalFile::rename_to(const std::string& path) {
     if (!is_allowed(FileOperation::kRename, path)) return failed("rename", hook_.error);
     if (::rename(path_.c_str(), path.c_str()) != 0) return failed("rename", errno);
     path_ = path;
-    const std::string folder = std::filesystem::path(path).parent_path().string();
-    JournalFile directory;
-    Failure failure = directory.open_as(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY, {});
-    if (!failure.is_ok()) return failure;
-    if (::fsync(directory.descriptor_) != 0) return directory.failed("sync", errno);
-    return ok();
+    return sync_folder_of(path);
 }
 
 }  // namespace gm

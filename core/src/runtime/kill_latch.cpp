@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 
 #include "gm/base/crc32c.hpp"
+#include "gm/journal/journal_file.hpp"
 
 namespace gm {
 namespace {
@@ -20,31 +20,18 @@ std::string path_of(const std::string& run_dir, std::size_t copy) {
     return run_dir + "/" + kNames[copy];
 }
 
-Failure file_failure(const char* what, const std::string& path, int error) {
-    return fail(Status::kSystemCallFailed,
-                std::string(what) + " " + path + ": " + std::generic_category().message(error));
-}
-
-Failure sync_folder(const std::string& path) {
-    const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool is_synced = folder >= 0 && fsync(folder) == 0;
-    const int error = errno;
-    if (folder >= 0) ::close(folder);
-    return is_synced ? ok() : file_failure("sync", path, error);
-}
-
 Failure write_copy(const std::string& run_dir, std::size_t copy, const LatchBytes& bytes) {
     const std::string path = path_of(run_dir, copy);
     const bool is_new = ::access(path.c_str(), F_OK) != 0;
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0) return file_failure("open", path, errno);
+    if (file < 0) return system_failure("open", path, errno);
     const bool is_written =
         ::pwrite(file, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()) &&
         ftruncate(file, static_cast<off_t>(bytes.size())) == 0 && fdatasync(file) == 0;
     const int error = errno;
     ::close(file);
-    if (!is_written) return file_failure("write", path, error);
-    return is_new ? sync_folder(run_dir) : ok();
+    if (!is_written) return system_failure("write", path, error);
+    return is_new ? sync_folder_of(path) : ok();
 }
 
 Failure read_copy(const std::string& path, LatchCopy& out) {
@@ -159,7 +146,7 @@ Failure write_latch(const std::string& run_dir, KillRecord& record) {
 
 Failure draw_latch_id(std::array<std::uint8_t, 16>& out) {
     if (getrandom(out.data(), out.size(), 0) == static_cast<ssize_t>(out.size())) return ok();
-    return file_failure("getrandom", "for a latch id", errno);
+    return system_failure("draw", "a latch id", errno);
 }
 
 }  // namespace gm

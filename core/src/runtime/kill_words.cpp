@@ -10,17 +10,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
+
+#include "gm/journal/journal_file.hpp"
 
 namespace gm {
 namespace {
 
 constexpr mode_t kOwnerOnly = 0600;
-
-Failure file_failure(const char* what, const std::string& path, int error) {
-    return fail(Status::kSystemCallFailed,
-                std::string(what) + " " + path + ": " + std::generic_category().message(error));
-}
 
 // While one process looks at the size or writes a text, no other does.
 class FileLock {
@@ -77,7 +73,7 @@ const char* describe(KillCause cause) noexcept {
 Failure KillWords::open(const std::string& path) {
     close();
     file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly);
-    if (file_ < 0) return file_failure("open", path, errno);
+    if (file_ < 0) return system_failure("open", path, errno);
     Failure failure = map(path);
     if (failure.is_ok()) failure = open_pipe(path + ".wake");
     if (!failure.is_ok()) close();
@@ -87,18 +83,18 @@ Failure KillWords::open(const std::string& path) {
 Failure KillWords::map(const std::string& path) {
     const FileLock lock(file_);
     struct stat found{};
-    if (fstat(file_, &found) != 0) return file_failure("stat", path, errno);
+    if (fstat(file_, &found) != 0) return system_failure("stat", path, errno);
     const bool is_new = found.st_size == 0;
     // Reserved, not sparse: a full tmpfs is an error here and not SIGBUS in the send.
     const int reserve_error = is_new ? posix_fallocate(file_, 0, sizeof(Page)) : 0;
-    if (reserve_error != 0) return file_failure("posix_fallocate", path, reserve_error);
+    if (reserve_error != 0) return system_failure("reserve", path, reserve_error);
     if (!is_new && found.st_size != static_cast<off_t>(sizeof(Page))) {
         return fail(Status::kSchemaMismatch, path + " has " + std::to_string(found.st_size) +
                                                  " bytes, kill words " +
                                                  std::to_string(sizeof(Page)));
     }
     void* mapping = mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
-    if (mapping == MAP_FAILED) return file_failure("mmap", path, errno);
+    if (mapping == MAP_FAILED) return system_failure("map", path, errno);
     page_ = static_cast<Page*>(mapping);                        // all zero: every word is active
     if (is_new || (page_->magic == 0 && page_->schema == 0)) {  // or its maker died right here
         page_->schema = kKillSchema;
@@ -111,11 +107,11 @@ Failure KillWords::map(const std::string& path) {
 
 Failure KillWords::open_pipe(const std::string& path) {
     if (mkfifo(path.c_str(), kOwnerOnly) != 0 && errno != EEXIST) {
-        return file_failure("mkfifo", path, errno);
+        return system_failure("make the pipe", path, errno);
     }
     // Both ends: a writer needs no reader, and a reader sees no end when a writer goes.
     wake_ = ::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-    if (wake_ < 0) return file_failure("open", path, errno);
+    if (wake_ < 0) return system_failure("open", path, errno);
     struct stat found{};
     if (fstat(wake_, &found) == 0 && S_ISFIFO(found.st_mode)) return ok();
     return fail(Status::kBadArgument, path + " is not a pipe");
@@ -177,7 +173,7 @@ Failure raise_on_signal(KillWords* words) {
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGUSR1, &action, nullptr) == 0) return ok();
-    return file_failure("sigaction", "SIGUSR1", errno);
+    return system_failure("handle", "SIGUSR1", errno);
 }
 
 }  // namespace gm

@@ -10,18 +10,14 @@
 #include <cstring>
 #include <ctime>
 #include <iterator>
-#include <system_error>
+
+#include "gm/journal/journal_file.hpp"
 
 namespace gm {
 namespace {
 
 constexpr std::size_t kInstrumentsMax = 4096;
 constexpr int kPausesMax = 100;  // of a millisecond, before a reader gives up
-
-Failure file_failure(const char* what, const std::string& path, int error) {
-    return fail(Status::kSystemCallFailed,
-                std::string(what) + " " + path + ": " + std::generic_category().message(error));
-}
 
 // A writer that lost its core in the middle of a write comes back; one that died there does not.
 template <typename Value>
@@ -69,7 +65,7 @@ Failure StatusPage::create(const std::string& path, std::size_t instruments) {
     // A new file under the old name: a reader never sees this page half made.
     const std::string draft = path + ".new";
     const int file = ::open(draft.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0) return file_failure("open", draft, errno);
+    if (file < 0) return system_failure("open", draft, errno);
     const std::size_t size = size_for(instruments);
     // Reserved, not sparse: a full tmpfs is an error here and not SIGBUS later.
     const int reserve_error = posix_fallocate(file, 0, static_cast<off_t>(size));
@@ -78,8 +74,8 @@ Failure StatusPage::create(const std::string& path, std::size_t instruments) {
                         : MAP_FAILED;
     const int map_error = errno;
     ::close(file);
-    if (reserve_error != 0) return file_failure("posix_fallocate", draft, reserve_error);
-    if (mapping == MAP_FAILED) return file_failure("mmap", draft, map_error);
+    if (reserve_error != 0) return system_failure("reserve", draft, reserve_error);
+    if (mapping == MAP_FAILED) return system_failure("map", draft, map_error);
     header_ = static_cast<Header*>(mapping);  // all zero: every seqlock is empty and readable
     size_ = size;
     header_->magic = kStatusMagic;
@@ -89,7 +85,7 @@ Failure StatusPage::create(const std::string& path, std::size_t instruments) {
     if (rename(draft.c_str(), path.c_str()) != 0) {
         const int error = errno;
         close();
-        return file_failure("rename", draft, error);
+        return system_failure("rename", draft, error);
     }
     return ok();
 }
@@ -97,7 +93,7 @@ Failure StatusPage::create(const std::string& path, std::size_t instruments) {
 Failure StatusPage::open(const std::string& path) {
     close();
     const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return file_failure("open", path, errno);
+    if (file < 0) return system_failure("open", path, errno);
     struct stat found{};
     const bool is_sized =
         fstat(file, &found) == 0 && static_cast<std::size_t>(found.st_size) >= sizeof(Header);

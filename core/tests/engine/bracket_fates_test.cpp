@@ -18,22 +18,37 @@ void raise(BracketRig& rig, KillLevel level) {
     rig.io(RecordType::kKill, kill);
 }
 
-}  // namespace
-
-TEST_CASE("what both legs traded too much is given back, of a long and of a short") {
-    for (const float gain : {50.0F, -50.0F}) {
-        BracketRig rig(bracketed(2.0, 3.0, false, gain));
-        const auto legs = rig.protect();
-        const std::int64_t held = rig.desk().position.lots;
-        CAPTURE(held);
-        rig.fill(legs[0], 40'000, 1000, 0);
-        rig.fill(legs[1], 42'000, 1000, 0);
-        CHECK(rig.desk().position.lots == -held);
-        const auto sent = rig.take_orders();
-        REQUIRE(!sent.empty());
-        CHECK(sent[0].type == OrderType::kMarket);
-    }
+// Another life, which the venue has not welcomed yet.
+void restart(BracketRig& rig) {
+    Epoch epoch{};
+    epoch.epoch = 2;
+    rig.io(RecordType::kEpoch, epoch);
 }
+
+void join(BracketRig& rig, std::uint32_t connection = 1) {
+    SessionEvent joined{};
+    joined.connection = connection;
+    rig.io(RecordType::kConnected, joined);
+}
+
+void expect_give_back(BracketRig& rig) {
+    REQUIRE(rig.engine->state() == EngineState::kReady);
+    const auto sent = rig.take_orders();
+    REQUIRE(sent.size() == 1);
+    CHECK(sent[0].type == OrderType::kMarket);
+    CHECK(sent[0].quantity_lots == 1000);
+    CHECK((sent[0].side == Side::kBuy) == (rig.desk().position.lots < 0));
+}
+
+// One token, which a fill of 300 of a leg takes for the other.
+Settings throttled() {
+    Settings settings = bracketed();
+    settings.account.cancels_per_second_max = 1;
+    settings.account.cancels_burst_max = 1;
+    return settings;
+}
+
+}  // namespace
 
 TEST_CASE("under HALTED a leg that could open a position is taken back") {
     BracketRig rig;
@@ -43,7 +58,9 @@ TEST_CASE("under HALTED a leg that could open a position is taken back") {
     rig.fill(legs[0], 40'000, 1000, 0);
     CHECK(rig.desk().position.lots == 0);
     CHECK(rig.take<CancelOrder>(RecordType::kCancelOrder).size() == 1);
-    for (int i = 0; i < 3; ++i) rig.wave_bar();
+    rig.cancelled(legs[1].id);
+    for (int i = 0; i < 300; ++i) rig.wave_bar();
+    CHECK(rig.take_orders().empty());
 }
 
 TEST_CASE("a replace that the send stopped does not keep its leg from being taken back") {
@@ -67,39 +84,18 @@ TEST_CASE("a replace that the send stopped does not keep its leg from being take
 }
 
 TEST_CASE("what both legs traded too much while disconnected is given back once it is ready") {
-    BracketRig rig;  // held < 0: turned is seen
+    BracketRig rig;
     const auto legs = rig.protect();
-    const std::int64_t held = rig.desk().position.lots;
-    CAPTURE(held);
     rig.io(RecordType::kDisconnected, SessionEvent{});
     rig.fill(legs[0], 40'000, 1000, 0);
     rig.fill(legs[1], 42'000, 1000, 0);
-    SessionEvent joined{};
-    joined.connection = 2;
-    rig.messages.clear();
-    rig.io(RecordType::kConnected, joined);
-    std::vector<NewOrder> sent;
-    for (auto& o : rig.take_orders()) sent.push_back(o);
-    for (auto& q : rig.take<QueryOrder>(RecordType::kQueryOrder)) {
-        OrderStateReport r{};
-        r.id = q.id;
-        r.state = OrderState::kAbsent;
-        rig.reply(RecordType::kOrderState, r);
-    }
-    REQUIRE(rig.engine->state() == EngineState::kReady);
-    CAPTURE(rig.desk().position.lots);
-    CAPTURE(rig.desk().target_lots);
-    for (auto& o : rig.take_orders()) sent.push_back(o);
-    REQUIRE(!sent.empty());
-    CHECK(sent[0].type == OrderType::kMarket);
-    CHECK(sent[0].quantity_lots == 1000);
+    CHECK(rig.take_orders().empty());  // nobody would take it
+    join(rig, 2);
+    expect_give_back(rig);
 }
 
 TEST_CASE("an orphan whose cancel found the bucket empty is cancelled later") {
-    Settings s = bracketed();
-    s.account.cancels_per_second_max = 1;
-    s.account.cancels_burst_max = 1;
-    BracketRig rig(s);
+    BracketRig rig(throttled());
     const auto legs = rig.protect();
     rig.fill(legs[0], 40'000, 300, 700);  // the token
     const OrderId foreign{9, 1, 77};
@@ -144,6 +140,7 @@ TEST_CASE("under REDUCING a stop trails, for its replace is reducing to the send
             rig.accept(asked, 0);
         }
     }
+    CHECK(moves > 0);
 }
 
 TEST_CASE("a leg left over is taken back, also where the last report is of another instrument") {
@@ -156,16 +153,12 @@ TEST_CASE("a leg left over is taken back, also where the last report is of anoth
     const auto legs = rig.protect();
     const OrderId foreign{9, 1, 77};
     rig.reply(RecordType::kAck, Ack{foreign, 1, 1, Side::kSell, {}, 40, {}});
-    Epoch epoch{};
-    epoch.epoch = 2;
-    rig.io(RecordType::kEpoch, epoch);
+    restart(rig);
     rig.fill(legs[0], 40'000, 1000, 0);
     CHECK(rig.desk().position.lots == 0);
-    SessionEvent joined{};
-    joined.connection = 1;
     (void)rig.take_orders();
     rig.messages.clear();
-    rig.io(RecordType::kConnected, joined);
+    join(rig);
     rig.reply(RecordType::kOrderState,
               OrderStateReport{legs[1].id, 0, 1000, 0, OrderState::kLive, legs[1].side, 0, {}});
     rig.reply(RecordType::kOrderState,
@@ -178,10 +171,7 @@ TEST_CASE("a leg left over is taken back, also where the last report is of anoth
 }
 
 TEST_CASE("the other leg whose cancel found the bucket empty is cancelled later") {
-    Settings s = bracketed();
-    s.account.cancels_per_second_max = 1;
-    s.account.cancels_burst_max = 1;
-    BracketRig rig(s);
+    BracketRig rig(throttled());
     const auto legs = rig.protect();
     rig.fill(legs[0], 40'000, 300, 700);
     auto asked = rig.take<ReplaceOrder>(RecordType::kReplaceOrder);
@@ -235,38 +225,24 @@ TEST_CASE("under KILLED a leg whose replace is refused is cancelled at once") {
 TEST_CASE("what both legs traded too much before a restart is given back behind it") {
     BracketRig rig;
     const auto legs = rig.protect();
-    Epoch epoch{};
-    epoch.epoch = 2;
-    rig.io(RecordType::kEpoch, epoch);
+    restart(rig);
     rig.fill(legs[0], 40'000, 1000, 0);
     rig.fill(legs[1], 42'000, 1000, 0);
-    SessionEvent joined{};
-    joined.connection = 1;
-    rig.io(RecordType::kConnected, joined);
-    REQUIRE(rig.engine->state() == EngineState::kReady);
-    const auto sent = rig.take_orders();
-    REQUIRE(!sent.empty());
-    CHECK(sent[0].type == OrderType::kMarket);
+    join(rig);
+    expect_give_back(rig);
 }
 
 TEST_CASE("a give-back that waits for READY counts from the position of then") {
     BracketRig rig;
     const auto legs = rig.protect();
-    Epoch epoch{};
-    epoch.epoch = 2;
-    rig.io(RecordType::kEpoch, epoch);
+    restart(rig);
     rig.fill(legs[0], 40'000, 1000, 0);
     rig.fill(legs[1], 42'000, 400, 600);
     CHECK(rig.desk().has_wish);
     rig.fill(legs[1], 42'000, 600, 0);
-    SessionEvent joined{};
-    joined.connection = 1;
-    rig.io(RecordType::kConnected, joined);
-    REQUIRE(rig.engine->state() == EngineState::kReady);
+    join(rig);
     CHECK(!rig.desk().has_wish);
-    const auto sent = rig.take_orders();
-    REQUIRE(!sent.empty());
-    CHECK(sent[0].type == OrderType::kMarket);
+    expect_give_back(rig);
 }
 
 TEST_CASE("a move that was refused does not keep a leg from getting smaller") {

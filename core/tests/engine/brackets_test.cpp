@@ -99,21 +99,25 @@ TEST_CASE("a leg gives way to a decision, and the order follows when both have e
     }
 }
 
-TEST_CASE("what both legs traded too much is given back at market") {
-    BracketRig rig;
-    const auto legs = rig.protect();
-    const std::int64_t held = rig.desk().position.lots;
-    rig.fill(legs[0], 40'000, 1000, 0);
-    rig.fill(legs[1], 42'000, 1000, 0);  // before its cancel arrived
-    CHECK(rig.desk().position.lots == -held);
-    const auto sent = rig.take_orders();
-    REQUIRE(!sent.empty());
-    CHECK(sent[0].type == OrderType::kMarket);
-    CHECK(sent[0].quantity_lots == 1000);
-    CHECK((sent[0].side == Side::kBuy) == (held > 0));
-    rig.ack(sent[0]);
-    rig.fill(sent[0], 41'000, 1000, 0);
-    CHECK(rig.desk().position.lots == 0);
+TEST_CASE("what both legs traded too much is given back at market, of a long and of a short") {
+    for (const float gain : {50.0F, -50.0F}) {
+        BracketRig rig(bracketed(2.0, 3.0, false, gain));
+        const auto legs = rig.protect();
+        const std::int64_t held = rig.desk().position.lots;
+        CHECK((held > 0) == (gain < 0));
+        rig.fill(legs[0], 40'000, 1000, 0);
+        rig.fill(legs[1], 42'000, 1000, 0);  // before its cancel arrived
+        CHECK(rig.desk().position.lots == -held);
+        const auto sent = rig.take_orders();
+        REQUIRE(sent.size() == 1);
+        CHECK(sent[0].type == OrderType::kMarket);
+        CHECK(sent[0].reason == OrderReason::kGiveBack);  // no leg, and none beside it
+        CHECK(sent[0].quantity_lots == 1000);
+        CHECK((sent[0].side == Side::kBuy) == (held > 0));
+        rig.ack(sent[0]);
+        rig.fill(sent[0], 41'000, 1000, 0);
+        CHECK(rig.desk().position.lots == 0);
+    }
 }
 
 TEST_CASE("a trailing stop follows and never loosens") {

@@ -245,7 +245,8 @@ TEST_CASE("a failing rule is quarantined at once, and halt leaves no order to an
         CHECK(states[0].policy == KernelPolicy::kHalt);
         const bool is_known = status <= KernelStatus::kNotWarm;
         CHECK(states[0].status == (is_known ? status : KernelStatus::kFailed));
-        CHECK(rig.desk().level == KillLevel::kHalted);
+        CHECK(rig.engine->account_level() == KillLevel::kHalted);
+        CHECK(rig.records<KillState>(RecordType::kKillState).size() == 1);
         const std::size_t orders = rig.records<NewOrder>(RecordType::kIntent).size();
         KernelCall call{};
         for (int i = 0; i < 60; ++i) {  // max_hold_bars comes and goes: cancels only
@@ -270,7 +271,7 @@ TEST_CASE("with skip a failed rule only holds: exits go on") {
         return result;
     });
     CHECK(rig.engine->kernels().status(0) == KernelStatus::kNotFinite);
-    CHECK(rig.desk().level == KillLevel::kActive);
+    CHECK(rig.engine->kill_level(0) == KillLevel::kActive);
     for (int i = 0; i < 60; ++i) rig.bar(40'000, 40'010);
     CHECK(rig.desk().position.lots == 0);
     CHECK(rig.records<NewOrder>(RecordType::kIntent).back().reason == OrderReason::kMaxHold);

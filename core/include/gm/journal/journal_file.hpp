@@ -79,5 +79,7 @@ Failure make_folder(const std::string& path);
 [[nodiscard]] bool exists(const std::string& path);
 // "cannot <action> <path>: <reason>" for a failed system call.
 [[nodiscard]] Failure system_failure(const char* action, const std::string& path, int error);
+// A new or renamed file is found after a loss of power only once its folder is on the disk, too.
+[[nodiscard]] Failure sync_folder_of(const std::string& path);
 
 }  // namespace gm

@@ -45,8 +45,9 @@ enum class OrderReason : std::uint8_t {
     kMaxHold = 1,
     kSessionEnd = 2,
     kStop = 3,
-    kEntry = 4,   // timed by a TacticalDecision
-    kTarget = 5,  // with kStop the bracket of a position
+    kEntry = 4,     // timed by a TacticalDecision
+    kTarget = 5,    // with kStop the bracket of a position
+    kGiveBack = 6,  // of what both of them traded too much
 };
 
 // Why the venue refused.
