@@ -54,7 +54,7 @@ else
 	@[ -d build/core ] || echo "Building the native modules: some minutes the first time"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" flock build/native.lock \
 	    $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
-	    -C cmake.define.GM_STRICT=$(GM_STRICT) -e .
+	    --config-settings cmake.define.GM_STRICT=$(GM_STRICT) -e .
 endif
 
 demo: native
@@ -170,8 +170,8 @@ bench-smoke: native core
 
 wheel: $(INSTALLED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip wheel -q --disable-pip-version-check \
-	    --no-build-isolation --no-deps -w build/wheel -C build-dir=build/wheel-py \
-	    -C cmake.build-type=Release .
+	    --no-build-isolation --no-deps -w build/wheel --config-settings build-dir=build/wheel-py \
+	    --config-settings cmake.build-type=Release .
 	@ls build/wheel/*.whl
 
 # requirements.lock from the ranges of pyproject.toml.
