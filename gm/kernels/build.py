@@ -105,8 +105,7 @@ def _execute(source: Path) -> tuple[ModuleType, dict[str, str]]:
     if not source.is_file() or spec is None or spec.loader is None:
         raise KernelRefused(f"{source}: no such Python file")
     module = importlib.util.module_from_spec(spec)
-    before = set(sys.modules)
-    with _importing_from(folder):
+    with _importing_from(folder) as beside:
         try:
             spec.loader.exec_module(module)
         except KernelRefused as error:
@@ -119,14 +118,9 @@ def _execute(source: Path) -> tuple[ModuleType, dict[str, str]]:
         except Exception as error:  # whatever a user's file raises, said in one line
             line = getattr(error, "lineno", _line_in(error, spec.origin))
             raise KernelRefused(f"{source}:{line or 0}: {type(error).__name__}: {error}") from error
-    files = [source.resolve()]
-    for name in sorted(set(sys.modules) - before):
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and Path(file).resolve().is_relative_to(folder) and "site-packages" not in file:
-            files.append(Path(file).resolve())
     return module, {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
+        for file in (source.resolve(), *beside)
     }
 
 
@@ -136,12 +130,28 @@ def _line_in(error: BaseException, file: str | None) -> int:
 
 
 @contextlib.contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
+def _importing_from(folder: Path) -> Iterator[list[Path]]:
+    """Import what the files there say now; which ones were imported, once the block is left.
+
+    Not what they said at the last build: Python finds bytecode by a file's size and second, which
+    an edit may keep, and a module by its name.
+    """
+    prefix, before = sys.pycache_prefix, set(sys.modules)
+    imported: list[Path] = []
     sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
+    with tempfile.TemporaryDirectory(prefix="gm-kernels-") as nowhere:
+        sys.pycache_prefix = nowhere
+        try:
+            yield imported
+        finally:
+            sys.pycache_prefix = prefix
+            sys.path.remove(str(folder))
+            for name in sorted(set(sys.modules) - before):
+                file = getattr(sys.modules[name], "__file__", None)
+                path = Path(file or "/").resolve()
+                if path.is_relative_to(folder) and "site-packages" not in path.parts:
+                    imported.append(path)
+                    del sys.modules[name]
 
 
 def _kernels_of(module: ModuleType, source: Path) -> list[Kernel]:

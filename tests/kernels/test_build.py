@@ -5,6 +5,7 @@ refused with file, line and reason; what would need the interpreter or memory ne
 import ctypes
 import hashlib
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,15 +105,23 @@ def test_a_kernel_keeps_its_hash_when_another_one_changes(built: Path, tmp_path:
     assert after["weighted"] != before["weighted"]
 
 
-def test_a_function_that_a_kernel_calls_is_part_of_its_hash(tmp_path: Path) -> None:
-    source = tmp_path / "kernels.py"
-    text = (
-        "import gm\nfrom numba import njit\n@njit\ndef size(x):\n    return x * 2.0\n"
-        "@gm.feature(warmup=2)\ndef twice(close):\n    return size(close[0])\n"
-    )
+@pytest.mark.parametrize("place", ["kernels.py", "sizes.py"])
+def test_a_function_that_a_kernel_calls_is_part_of_its_hash(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    size = "from numba import njit\n@njit\ndef size(x):\n    return x * 2.0\n"
+    kernel = "@gm.feature(warmup=2)\ndef twice(close):\n    return size(close[0])\n"
     hashes = []
     for factor in ("2.0", "3.0"):
-        source.write_text(text.replace("2.0", factor))
+        helper = tmp_path / "sizes.py"
+        if place == helper.name:
+            helper.write_text(size.replace("2.0", factor))
+            os.utime(helper, (1, 1))  # an edit within the same second, of the same size
+        head = "from sizes import size\n" if place == helper.name else size.replace("2.0", factor)
+        source = tmp_path / "kernels.py"
+        source.write_text(f"import gm\n{head}{kernel}")
+        os.utime(source, (1, 1))
         hashes.append(build_library(source, tmp_path / "kernels.so").kernels[0].sha256)
     assert hashes[0] != hashes[1]
 
