@@ -2,8 +2,9 @@
 rests afterwards, and the level outlives kill -9.
 
 The store's time is read in front of it, an order's when the venue takes it in, both from
-CLOCK_MONOTONIC. What a busy machine adds is measured at the same moment: by how much sleeps of
-200 us are overslept, once for each of the four threads that an order passes on its way.
+CLOCK_MONOTONIC. What a busy machine adds is measured at the same moment: how long the kernel let
+the threads of both processes wait for a processor, and, for what the host takes from under it, by
+how much sleeps of 200 us are overslept, once for each of the four threads that an order passes.
 """
 
 import json
@@ -37,7 +38,10 @@ BARS = 20_000
 
 
 class Measured(NamedTuple):
-    """Of one kill. ``late_ns``: of the last order, negative where it came before the store."""
+    """Of one kill. ``late_ns``: of the last order, negative where it came before the store.
+
+    ``noise_ns``: what it may be later than on a quiet machine.
+    """
 
     late_ns: int
     noise_ns: int
@@ -45,13 +49,15 @@ class Measured(NamedTuple):
 
 
 class Noise(threading.Thread):
-    """How late this machine wakes a thread that is due, at worst, while it runs."""
+    """How late threads of these processes run here while it runs, by no fault of theirs."""
 
     SLEEP_S = 0.0002
 
-    def __init__(self) -> None:
+    def __init__(self, *processes: Process) -> None:
         super().__init__()
         self.worst_ns = 0
+        self._processes = processes
+        self._waited_ns = self._waited()
         self._is_over = threading.Event()
 
     def run(self) -> None:
@@ -64,7 +70,14 @@ class Noise(threading.Thread):
     def stop(self) -> int:
         self._is_over.set()
         self.join()
-        return self.worst_ns
+        return THREADS_ON_THE_WAY * self.worst_ns + self._waited() - self._waited_ns
+
+    def _waited(self) -> int:
+        """Nanoseconds for which the threads that live now were ready to run and did not."""
+        tasks = (
+            task for one in self._processes for task in Path(f"/proc/{one.pid}/task").iterdir()
+        )
+        return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +105,7 @@ def kill_once(
         engine.wait_for(lambda: orders(here, engine) > 20)
         time.sleep(after_s)
         words = KillWords(find_endpoints(str(here.run_dir))["kill_path"])
-        noise = Noise()
+        noise = Noise(engine, venue)
         noise.start()
         generation, stored_ns = words.raise_level(
             WHOLE_ACCOUNT, KillLevel.KILLED, "campaign", "P13"
@@ -142,15 +155,14 @@ def campaign(folder: Path, busy: tuple[Tape, Path], driver: str, kills: int) -> 
     found = []
     for i in range(kills):
         measured = kill_once(folder / str(i), busy, driver, random_.uniform(0, 0.3))
-        allowed_ns = ALLOWED_NS + THREADS_ON_THE_WAY * measured.noise_ns
-        assert measured.late_ns <= allowed_ns, measured
+        assert measured.late_ns <= ALLOWED_NS + measured.noise_ns, measured
         found.append(measured)
     late_us = sorted(measured.late_ns / 1e3 for measured in found)
     print(
         f"{driver}, {kills} kills: the last order came {late_us[0]:.0f} us (least), "
         f"{statistics.median(late_us):.0f} (median), {late_us[-1]:.0f} (most) after the store; "
         f"{sum(late > ALLOWED_NS / 1e3 for late in late_us)} later than 1 ms; "
-        f"oversleeping {max(measured.noise_ns for measured in found) / 1e3:.0f} us at worst; "
+        f"the machine's share {max(measured.noise_ns for measured in found) / 1e3:.0f} us at most; "
         f"{sum(measured.stopped for measured in found)} orders stopped at the send"
     )
 
@@ -164,7 +176,7 @@ def test_the_last_order_comes_within_a_millisecond_of_the_word(
 
 def test_an_order_after_the_word_is_seen(tmp_path: Path, busy: tuple[Tape, Path]) -> None:
     measured = kill_once(tmp_path, busy, "inline", 0.2, early_ns=150_000_000)
-    assert measured.late_ns > ALLOWED_NS + THREADS_ON_THE_WAY * measured.noise_ns
+    assert measured.late_ns > ALLOWED_NS + measured.noise_ns
 
 
 @pytest.mark.slow
