@@ -27,13 +27,13 @@ CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
 .PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
-        journal-campaign mappo-btc \
+        journal-campaign same-bytes mappo-btc \
         fuzz fuzz-campaign model model-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
 	@echo "  also: setup native test-core test-data test-train mutants kill-campaign journal-campaign"
-	@echo "        format fuzz fuzz-campaign model model-campaign bench bench-peers bench-smoke"
+	@echo "        same-bytes format fuzz fuzz-campaign model model-campaign bench bench-peers bench-smoke"
 	@echo "        wheel lock clean"
 
 setup: $(INSTALLED)
@@ -107,6 +107,22 @@ journal-campaign: native
 	@flock build/native.lock $(BIN)/ninja -C build/core -j $(JOBS) test_journal
 	GM_JOURNAL_IMAGES=$(IMAGES) GM_JOURNAL_PLACES=$(PLACES) GM_JOURNAL_SEED=$(SEED) \
 	    build/core/test_journal --source-file="*power_loss_test.cpp,*tamper_test.cpp"
+
+# P12: ten journals replayed by GCC and Clang at -O0 and -O3, each with three sets of vector
+# instructions; a quarter of an hour.
+SAME_BYTES := gcc-O0 gcc-O3 clang-O0 clang-O3
+COMPILER-gcc := g++
+COMPILER-clang := clang++-16
+same-bytes: native core $(SAME_BYTES:%=build/same-bytes-%)
+	GM_SAME_BYTES_BUILDS=$(subst $() ,:,$(SAME_BYTES:%=$(CURDIR)/build/same-bytes-%)) \
+	    $(BIN)/pytest tests/test_same_bytes.py $(PYTEST)
+
+.PHONY: $(SAME_BYTES:%=build/same-bytes-%)
+$(SAME_BYTES:%=build/same-bytes-%): build/same-bytes-%: $(INSTALLED)
+	@.ci/setup same-bytes
+	$(CMAKE) -S . -B $@ -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-$(lastword $(subst -, ,$*)) \
+	    -DCMAKE_CXX_COMPILER=$(COMPILER-$(firstword $(subst -, ,$*)))
+	$(BIN)/ninja -C $@ -j $(JOBS) gm-core-harness gm-core-harness-scalar gm-core-harness-avx2
 
 test-train: native $(TRAIN_INSTALLED)
 	$(BIN)/pytest -m "train and not data and not slow" $(SPREAD) $(PYTEST)

@@ -3,7 +3,12 @@
 
 namespace gm {
 
+#ifndef GM_INSTRUCTION_SET_MAX  // a build for tests of a narrower machine: tests/test_same_bytes.py
+#define GM_INSTRUCTION_SET_MAX 2
+#endif
+
 bool has_instruction_set(InstructionSet set) noexcept {
+    if (static_cast<std::uint32_t>(set) > GM_INSTRUCTION_SET_MAX) return false;
 #if defined(__x86_64__)
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (set == InstructionSet::kAvx2) return has_avx2;

@@ -9,8 +9,12 @@
 #include <immintrin.h>
 
 // From here on only templates over the register type below are compiled: all private to this file.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
+#endif
 
 #include "gm/indicators/gaussian_sum_body.hpp"
 
@@ -68,7 +72,11 @@ GaussianSumsFunction avx2_gaussian_sums() noexcept {
 
 }  // namespace gm
 
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 
 #else
 

@@ -9,8 +9,13 @@
 #include <immintrin.h>
 
 // From here on only templates over the register type below are compiled: all private to this file.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512dq"))), \
+                             apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512dq")
+#endif
 
 #include "gm/indicators/gaussian_sum_body.hpp"
 
@@ -69,7 +74,11 @@ GaussianSumsFunction avx512_gaussian_sums() noexcept {
 
 }  // namespace gm
 
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 
 #else
 

@@ -12,8 +12,12 @@
 #include "gm/base/elementary.hpp"
 
 // From here on only templates over the lane type below are compiled: all private to this file.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
+#endif
 
 #include "gm/policy/network_kernel.hpp"
 
@@ -52,7 +56,11 @@ struct Lanes {
     }
     static Lanes broadcast(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
     static Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) {
+#ifdef GM_MUTANT_P12  // rounds twice, as a compiler may that is not told
+        return add(multiply(a, b), c);
+#else
         return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+#endif
     }
     static Lanes add(const Lanes& a, const Lanes& b) {
         return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
@@ -97,7 +105,11 @@ const NetworkKernel* avx2_kernel() noexcept {
 
 }  // namespace gm
 
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 
 #else
 

@@ -12,8 +12,13 @@
 #include "gm/base/elementary.hpp"
 
 // From here on only templates over the lane type below are compiled: all private to this file.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,popcnt,avx512f,avx512dq"))), \
+                             apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,popcnt,avx512f,avx512dq")
+#endif
 
 #include "gm/policy/network_kernel.hpp"
 
@@ -88,7 +93,11 @@ const NetworkKernel* avx512_kernel() noexcept {
 
 }  // namespace gm
 
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 
 #else
 

@@ -86,9 +86,13 @@ FrameFault decode_frame(std::span<const std::uint8_t> bytes, FrameRole role, Fra
     RecordHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
     if (header.magic != kMagic) return FrameFault::kWrongMagic;
+#ifndef GM_MUTANT_P15  // takes what another build meant otherwise
     if (header.schema != kSchema) return FrameFault::kWrongSchema;
+#endif
     if (header.count == 0 || header.count > kFrameRecordsMax) return FrameFault::kWrongCount;
+#ifndef GM_MUTANT_P8  // believes the count, and reads behind what came
     if (bytes.size() != sizeof header + header.count * kPayloadSize) return FrameFault::kWrongSize;
+#endif
     const auto type = static_cast<RecordType>(header.type);
     if (!is_allowed(type, role)) return FrameFault::kWrongType;
     if (!is_source_of(header.source, role)) return FrameFault::kWrongSource;
