@@ -52,6 +52,7 @@ struct IoSettings {
     std::int64_t stop_within_ns = 2'000'000'000;
     // Kill campaigns: _exit(137) once so many inputs were stepped, before their orders leave.
     std::uint64_t die_after_inputs = 0;
+    double ns_per_tick = 0.0;  // 0: measured
 };
 
 class IoLoop {
@@ -65,6 +66,9 @@ class IoLoop {
     // Before run(). See Backfill::add_files().
     void add_backfill_files(std::vector<BarClose> bars) { backfill_.add_files(std::move(bars)); }
     void run();  // the io thread's body
+    // The same a wake-up at a time, and its wait: for who brings clocks of his own. False: it is
+    // over, and what was open is closed.
+    bool turn(std::int64_t now_ns, std::int64_t wall_ns);
     // Without a run(): a context cannot end while sockets are open.
     void close() noexcept;
 
