@@ -74,6 +74,11 @@ void Judge::take_record(const Slot& record) {
         intents_[key_of(record.as<NewOrder>().id)] = record.trailer.journal_sequence;
     } else if (record.type() == RecordType::kOrderUpdate) {
         take_update(record.as<OrderUpdate>());
+    } else if (record.type() == RecordType::kConnected) {  // it may join where the feed is
+        const auto event = record.as<SessionEvent>();
+        if (event.has_backfill != 0) {
+            feed_arrived_ = std::max(feed_arrived_, event.feed_begins_after);
+        }
     }
 }
 
@@ -112,7 +117,9 @@ void Judge::on_arrived(Lane lane, std::span<const std::uint8_t> bytes) {
     if (frame.header.first_sequence <= feed_arrived_ + 1) {
         feed_arrived_ = std::max(feed_arrived_, frame.last_sequence());
     }
-    if (trades(frame.header)) market_ts_ns_ = std::max(market_ts_ns_, frame.header.receive_ts_ns);
+    if (!trades(frame.header)) return;
+    market_ts_ns_ = std::max(market_ts_ns_, frame.header.receive_ts_ns);
+    market_arrived_ns_ = now_ns_;
 }
 
 // ---- what leaves
@@ -151,10 +158,17 @@ void Judge::check_order(const NewOrder& order) {
                 std::to_string(engine.last_feed_sequence()) + " was taken, " +
                 std::to_string(feed_arrived_) + " has come without a hole");
     }
+    check_age(order);
+}
+
+// R08. Without the promise a row is as old as its arrival: one that a link held back is fresh.
+void Judge::check_age(const NewOrder& order) {
+    const std::int64_t decided_ns = order.valid_until_ns - settings_.header.order_valid_for_ns;
     const std::int64_t age_ns =
-        order.valid_until_ns - settings_.header.order_valid_for_ns - market_ts_ns_;
+        promises_.ages_by_event_time ? decided_ns - market_ts_ns_ : now_ns_ - market_arrived_ns_;
     if (age_ns > settings_.limits[order.instrument].reference_age_ns_max) {
-        violate("R08: " + name + " is decided on data " + std::to_string(age_ns) + " ns old");
+        violate("R08: " + name_of(order.id) + " is decided on data " + std::to_string(age_ns) +
+                " ns old");
     }
 }
 

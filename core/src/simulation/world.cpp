@@ -151,6 +151,7 @@ Failure PlayingWorld::play(SimulationReport& report) {
         }
         judge_->fold(static_cast<std::uint64_t>(event.due_ns) << 8U |
                      static_cast<std::uint64_t>(event.kind));
+        judge_->on_time(event.due_ns);
         take(event);
     }
     if (!venue_.failure().is_ok()) return venue_.failure();

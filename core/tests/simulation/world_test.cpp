@@ -68,6 +68,6 @@ TEST_CASE("no promise is broken in a hundred worlds") {
     }
     if (count < 100) return;
     for (std::size_t i = 1; i < kWorldFaults; ++i) {
-        CHECK_MESSAGE(faults[i] > 0, describe(static_cast<WorldFault>(i)));
+        CHECK_MESSAGE(faults[i] > 0, std::string(describe(static_cast<WorldFault>(i))));
     }
 }

@@ -26,6 +26,8 @@ struct Promises {
     bool knows_reserved_ids = false;
     // A fill that the venue never tells under good numbers is found by comparing positions.
     bool compares_positions = false;
+    // What a link held back is as old as it says, not as its arrival.
+    bool ages_by_event_time = false;
 };
 
 class Judge {
@@ -53,6 +55,7 @@ class Judge {
     [[nodiscard]] const std::string& violation() const noexcept { return violation_; }
     void violate(const std::string& what);
     [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+    void on_time(std::int64_t now_ns) noexcept { now_ns_ = now_ns; }
     void fold(std::uint64_t word) noexcept { hash_ = (hash_ ^ word) * 0x9e3779b97f4a7c15; }
     [[nodiscard]] std::uint64_t records_read() const noexcept { return records_read_; }
     [[nodiscard]] std::uint64_t unknowns_resolved() const noexcept { return unknowns_resolved_; }
@@ -65,6 +68,7 @@ class Judge {
     void take_record(const Slot& record);
     void take_update(const OrderUpdate& update);
     void check_order(const NewOrder& order);
+    void check_age(const NewOrder& order);
     void check_level(std::uint32_t instrument, bool is_reducing, const OrderId& id);
     void check_reserved(std::int64_t open_buy_lots, std::int64_t open_sell_lots);
     void follow_open_orders();
@@ -86,7 +90,9 @@ class Judge {
     Slot last_input_{};
     Hello hello_{};
     std::uint64_t feed_arrived_ = 0;  // without a hole
+    std::int64_t now_ns_ = 0;         // simulated
     std::int64_t market_ts_ns_ = 0;   // of the newest event that arrived
+    std::int64_t market_arrived_ns_ = 0;
     std::vector<std::uint32_t> open_rows_;
     std::size_t rows_seen_ = 0;
     std::uint64_t hash_ = 1;
