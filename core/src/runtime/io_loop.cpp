@@ -35,8 +35,8 @@ Failure IoLoop::open(const IoParts& parts, const IoSettings& settings) {
     settings_ = settings;
     clock_ = EngineClock(settings.last_ts_ns);
     backfill_.open(settings.backfill);
-    ns_per_tick_ = settings.ns_per_tick > 0.0 ? settings.ns_per_tick
-                                              : TickScale::calibrate().ns_per_tick();
+    ns_per_tick_ =
+        settings.ns_per_tick > 0.0 ? settings.ns_per_tick : TickScale::calibrate().ns_per_tick();
     is_end_consumed_.store(settings.has_ended, std::memory_order_release);
     wake_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_event_ < 0) {
@@ -120,6 +120,7 @@ void IoLoop::keep_connected() {
         session_.lose(LossReason::kEngineGap);
         on_lost();
     }
+    judge_silence();
     if (!session_.advance(now_ns_)) on_lost();
     if (!session_.failure().is_ok()) fail_with(session_.failure());
     if (parts_.runner->is_halted() && !is_finished_) {
@@ -127,6 +128,21 @@ void IoLoop::keep_connected() {
                       ? parts_.journal_thread->failure()
                       : fail(Status::kRingFull, "the order ring is full: io did not keep up"));
     }
+}
+
+// A venue may lose a question and live on. Nobody asks twice on one connection, so a question that
+// stays open as long as a reconciliation may take is the connection's end.
+void IoLoop::judge_silence() {
+    const bool is_asked = is_announced_ && !session_.is_lockstep() &&
+                          parts_.runner->is_caught_up() &&
+                          parts_.runner->view().awaiting_queries > 0;
+    if (!is_asked) unanswered_since_ns_ = INT64_MAX;
+    if (is_asked) unanswered_since_ns_ = std::min(unanswered_since_ns_, now_ns_);
+    if (!is_asked || now_ns_ - unanswered_since_ns_ <= settings_.session.reconcile_within_ns)
+        return;
+    unanswered_since_ns_ = INT64_MAX;
+    session_.lose(LossReason::kReconcileLate);
+    on_lost();
 }
 
 // The replies of former connections were consumed: now the engine asks for its open orders.

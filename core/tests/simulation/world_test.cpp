@@ -51,6 +51,21 @@ TEST_CASE("the same seed is the same world, another seed another") {
     CHECK(first.hash != other.hash);
 }
 
+TEST_CASE("a question that the venue loses is asked again on a new connection") {
+    std::uint64_t resolved = 0;
+    for (const std::uint64_t seed : {2, 22, 42}) {  // a rule that turns with each bar
+        SimulationSettings settings = world_settings(seed, 2500);
+        settings.set_faults = [](Faults& faults) {
+            faults = Faults();
+            faults.set(WorldFault::kLostOrder, 200'000);
+        };
+        const SimulationReport report = play(settings);
+        CHECK_MESSAGE(report.violation.empty(), seed << ": " << report.violation);
+        resolved += report.unknowns_resolved;
+    }
+    CHECK(resolved > 0);
+}
+
 // GM_SIMULATION_SEEDS and GM_SIMULATION_SEED look at more, or at one again.
 TEST_CASE("no promise is broken in a hundred worlds") {
     const std::uint64_t from = number_of("GM_SIMULATION_SEED", 1);

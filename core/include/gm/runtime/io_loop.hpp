@@ -99,6 +99,7 @@ class IoLoop {
 
     void serve();
     void keep_connected();
+    void judge_silence();
     void announce();
     void tell_end();
     bool receive(Read read);
@@ -154,6 +155,7 @@ class IoLoop {
     std::int64_t timer_ns_ = 0;
     std::int64_t status_ns_ = 0;
     std::int64_t ended_ns_ = 0;  // when END was known to be consumed
+    std::int64_t unanswered_since_ns_ = INT64_MAX;  // questions about orders, free-running
     // Orders that the kill switch stopped, until the engine has been told. Each is open there.
     std::array<OrderStopped, kOpenOrdersMax> stopped_{};
     std::size_t stopped_count_ = 0;
