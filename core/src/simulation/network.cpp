@@ -341,7 +341,7 @@ void SimulatedNetwork::deliver(std::uint32_t index) {
 }
 
 int SimulatedNetwork::send(Node& node, std::span<const std::uint8_t> part, bool has_more) {
-    if (node.party == Party::kEngine) hooks_.operation(hooks_.context);
+    if (node.party == Party::kEngine) hooks_.operation(hooks_.context, false);
     if (node.kind != SocketKind::kRouter) return send_body(node, part);
     if (!has_more) {
         Link* link = link_of(std::exchange(node.writing_to, 0));
@@ -376,7 +376,8 @@ int SimulatedNetwork::send_body(Node& node, std::span<const std::uint8_t> body) 
 }
 
 int SimulatedNetwork::receive(Node& node, std::span<std::uint8_t> out) {
-    if (node.party == Party::kEngine) hooks_.operation(hooks_.context);
+    const bool is_feed = node.kind == SocketKind::kSub && !node.inbox.empty();
+    if (node.party == Party::kEngine) hooks_.operation(hooks_.context, is_feed);
     if (node.inbox.empty()) return failed(EAGAIN);
     Node::Part& part = node.inbox.front();
     if (node.kind == SocketKind::kRouter && !node.has_identity_out) {

@@ -65,8 +65,9 @@ class PlayingWorld {
     void plan_start(std::int64_t within_ns);
     void on_core_over();
     void kill_process();
-    void die_in_turn();     // some operations from now
-    void meet_operation();  // the engine calls network or disk: does it die here?
+    void die_in_turn();  // some operations from now
+    // The engine calls network or disk: does it die here, is the kill switch raised?
+    void meet_operation(bool takes_feed);
     void end_dead_turn();
     void lose_power();
     void raise_kill();
@@ -95,6 +96,7 @@ class PlayingWorld {
     std::unique_ptr<Core> core_;
     KillWords words_;
 
+    std::int64_t lag_ns_max_ = 0;  // of an engine thread that gets no turn
     std::int64_t wall_base_ns_ = 0;
     std::int64_t wall_step_ns_ = 0;
     std::uint64_t io_version_ = 0;
@@ -104,7 +106,8 @@ class PlayingWorld {
     bool is_journal_planned_ = false;
     bool is_step_planned_ = false;
     bool must_stop_ = false;
-    std::int64_t operations_left_ = -1;  // until the process dies in a turn; -1: it does not
+    std::int64_t takes_until_kill_ = -1;  // -1: nobody raises it
+    std::int64_t operations_left_ = -1;   // until the process dies in a turn; -1: it does not
     bool is_dead_in_turn_ = false;
     std::uint64_t published_at_death_ = 0;
     std::vector<std::uint8_t> ring_at_death_;

@@ -21,6 +21,7 @@ void PlayingWorld::start_engine() {
     network_.act_as(Party::kEngine);
     core_ = std::make_unique<Core>();
     Failure failure = core_->open(settings_.settings_block, core_settings_, zmq_, &network_);
+    if (is_dead_in_turn_) return end_dead_turn();  // in the middle of recovery
     if (failure.is_ok()) failure = words_.open(endpoints_.kill_path);
     if (!failure.is_ok()) {
         failure_text_ = failure.text;
@@ -85,7 +86,7 @@ void PlayingWorld::after_engine_turn() {
     }
     if (core_settings_.driver == Driver::kThreaded && !is_step_planned_) {
         is_step_planned_ = true;
-        const std::int64_t lag_ns = random_.hits(50'000) ? 30 * kMs : kMs / 10;
+        const std::int64_t lag_ns = random_.hits(100'000) ? lag_ns_max_ : kMs / 10;
         events_.plan(events_.now_ns() + random_.between(1'000, lag_ns), EventKind::kEngineStep);
     }
 }
@@ -126,11 +127,15 @@ void PlayingWorld::die_in_turn() {
 }
 
 // The rest of the turn is a ghost's: nothing of it leaves, and of its journal nothing stays.
-void PlayingWorld::meet_operation() {
+void PlayingWorld::meet_operation(bool takes_feed) {
+    if (takes_feed && takes_until_kill_ >= 0 && words_.is_open() && takes_until_kill_-- == 0) {
+        raise_kill();
+    }
     if (operations_left_ < 0 || core_ == nullptr || is_dead_in_turn_) return;
     if (operations_left_-- > 0) return;
     if (!read_file(endpoints_.ring_path, ring_at_death_).is_ok()) return;
-    published_at_death_ = core_->journal_ring().published();
+    const bool has_ring = core_->journal_ring().capacity() > 0;
+    published_at_death_ = has_ring ? core_->journal_ring().published() : 0;
     is_dead_in_turn_ = true;
     network_.mute(true);
     disk_.stand_still(true);
@@ -138,8 +143,10 @@ void PlayingWorld::meet_operation() {
 
 void PlayingWorld::end_dead_turn() {
     note("dies in a turn", published_at_death_);
-    judge_->read_journal(published_at_death_);
-    judge_->on_death(judge_->records_read());
+    if (words_.is_open()) {  // else it had not come as far as to write anything new
+        judge_->read_journal(published_at_death_);
+        judge_->on_death(judge_->records_read());
+    }
     network_.act_as(Party::kEngine);
     core_->abandon();
     core_.reset();

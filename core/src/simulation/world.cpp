@@ -54,9 +54,9 @@ PlayingWorld::PlayingWorld(const SimulationSettings& settings)
            [](void* self, Lane lane, std::span<const std::uint8_t> frame) {
                world_of(self).on_arrived(lane, frame);
            },
-           [](void* self) { world_of(self).meet_operation(); }}),
+           [](void* self, bool takes_feed) { world_of(self).meet_operation(takes_feed); }}),
       disk_(random_, faults_) {
-    disk_.watch(this, [](void* self) { world_of(self).meet_operation(); });
+    disk_.watch(this, [](void* self) { world_of(self).meet_operation(false); });
 }
 
 PlayingWorld::~PlayingWorld() {
@@ -74,6 +74,7 @@ Failure PlayingWorld::open() {
     core_settings_.runtime_directory = settings_.directory + "/r";
     core_settings_.journal_segment_bytes = 1U << 20;
     core_settings_.driver = random_.hits(400'000) ? Driver::kThreaded : Driver::kInline;
+    lag_ns_max_ = random_.hits(300'000) ? 300 * kMs : 10 * kMs;
     core_settings_.stepped = &stepped_;
     stepped_.journal_id = settings_.seed + 1;
     stepped_.ring_slots = kRingSlots;
@@ -253,7 +254,8 @@ void PlayingWorld::draw_fault() {
         plan_venue(events_.now_ns());
     }
     if (core_ == nullptr) return;
-    if (strikes(WorldFault::kKillSwitch)) raise_kill();
+    // By another process, which waits for no turn of this one.
+    if (strikes(WorldFault::kKillSwitch)) takes_until_kill_ = random_.below(6);
     if (strikes(WorldFault::kProcessDeath)) return kill_process();
     if (strikes(WorldFault::kDeathInTurn)) return die_in_turn();
     if (strikes(WorldFault::kPowerLoss)) return lose_power();

@@ -35,7 +35,9 @@ class SimulatedNetwork {
         void (*sent)(void* context, std::span<const std::uint8_t> frame) = nullptr;
         // A frame of the feed or a reply reached the engine's socket.
         void (*arrived)(void* context, Lane lane, std::span<const std::uint8_t> frame) = nullptr;
-        void (*operation)(void* context) = nullptr;  // the engine calls: its process may die here
+        // The engine's process calls, and may die here; or it takes an event of the feed, and
+        // somebody else does something before it can send what follows.
+        void (*operation)(void* context, bool takes_feed) = nullptr;
     };
 
     SimulatedNetwork(EventQueue& events, Random& random, Faults& faults, const Hooks& hooks);
