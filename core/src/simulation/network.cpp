@@ -376,7 +376,8 @@ int SimulatedNetwork::send_body(Node& node, std::span<const std::uint8_t> body) 
 }
 
 int SimulatedNetwork::receive(Node& node, std::span<std::uint8_t> out) {
-    const bool is_feed = node.kind == SocketKind::kSub && !node.inbox.empty();
+    const bool is_feed = node.kind == SocketKind::kSub && !node.inbox.empty() &&
+                         type_of(node.inbox.front().body) != RecordType::kBarOpen;
     if (node.party == Party::kEngine) hooks_.operation(hooks_.context, is_feed);
     if (node.inbox.empty()) return failed(EAGAIN);
     Node::Part& part = node.inbox.front();

@@ -255,7 +255,7 @@ void PlayingWorld::draw_fault() {
     }
     if (core_ == nullptr) return;
     // By another process, which waits for no turn of this one.
-    if (strikes(WorldFault::kKillSwitch)) takes_until_kill_ = random_.below(6);
+    if (strikes(WorldFault::kKillSwitch)) takes_until_kill_ = random_.below(3);
     if (strikes(WorldFault::kProcessDeath)) return kill_process();
     if (strikes(WorldFault::kDeathInTurn)) return die_in_turn();
     if (strikes(WorldFault::kPowerLoss)) return lose_power();
