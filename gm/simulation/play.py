@@ -113,8 +113,8 @@ def _pieces(campaign: Campaign, blocks: dict[str, bytes]) -> Iterator[list[World
     end = campaign.first + campaign.seeds
     starts = iter(range(campaign.first, end, PIECE))
     if campaign.processes == 1 or campaign.seeds <= PIECE:
-        for start in starts:
-            yield _play_piece(campaign, blocks, start, min(start + PIECE, end))
+        for begin in starts:
+            yield _play_piece(campaign, blocks, begin, min(begin + PIECE, end))
         return
     pool = ProcessPoolExecutor(campaign.processes, mp_context=get_context("spawn"))
     try:

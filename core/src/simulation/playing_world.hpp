@@ -72,7 +72,7 @@ class PlayingWorld {
     void lose_power();
     void raise_kill();
     void close_core();
-    [[nodiscard]] std::int64_t wall_ns() const noexcept {
+    [[nodiscard]] std::int64_t engine_wall() const noexcept {
         return wall_base_ns_ + events_.now_ns() + wall_step_ns_;
     }
 

@@ -52,7 +52,7 @@ void PlayingWorld::turn_io() {
     if (core_ == nullptr) return;
     if (core_->journal_ring().free() < kRingSlots / 2) turn_journal();
     network_.act_as(Party::kEngine);
-    const bool goes_on = core_->turn_io(events_.now_ns(), wall_ns());
+    const bool goes_on = core_->turn_io(events_.now_ns(), engine_wall());
     if (is_dead_in_turn_) return end_dead_turn();
     after_engine_turn();
     if (!goes_on) return on_core_over();
