@@ -128,8 +128,9 @@ void PlayingWorld::die_in_turn() {
 
 // The rest of the turn is a ghost's: nothing of it leaves, and of its journal nothing stays.
 void PlayingWorld::meet_operation(bool takes_feed) {
-    if (takes_feed && takes_until_kill_ >= 0 && words_.is_open() && takes_until_kill_-- == 0) {
-        raise_kill();
+    if (takes_feed && takes_until_kill_ >= 0 && words_.is_open()) {
+        if (takes_until_kill_ == 0) raise_kill();
+        --takes_until_kill_;
     }
     if (operations_left_ < 0 || core_ == nullptr || is_dead_in_turn_) return;
     if (operations_left_-- > 0) return;
