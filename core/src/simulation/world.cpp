@@ -61,6 +61,8 @@ PlayingWorld::PlayingWorld(const SimulationSettings& settings)
 
 PlayingWorld::~PlayingWorld() {
     close_core();
+    std::error_code error;
+    std::filesystem::remove_all(settings_.directory, error);
 }
 
 Failure PlayingWorld::open() {

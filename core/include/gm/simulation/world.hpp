@@ -28,7 +28,7 @@ namespace gm {
 struct SimulationSettings {
     std::uint64_t seed = 1;
     std::uint64_t events = 10'000;
-    std::string directory;  // on tmpfs; what lies in it is removed
+    std::string directory;  // on tmpfs; removed before and after
     std::vector<std::uint8_t> settings_block;
     std::vector<TapeRow> tape;  // empty: a synthetic one
     Promises promises;
