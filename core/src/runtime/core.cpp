@@ -285,6 +285,7 @@ void Core::abandon() noexcept {
 
 // What is synced in the segments is not needed in memory: a run that ended leaves no 8 MiB behind.
 void Core::remove_ring_if_synced() noexcept {
+    if (ring_.capacity() == 0) return;  // a start that did not come as far
     const bool is_synced = ring_.published() == ring_.drained() &&
                            segments_.synced_sequence() == segments_.last_sequence() &&
                            segments_.last_sequence() == ring_.published();
