@@ -27,7 +27,7 @@ CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
 .PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
-        journal-campaign same-bytes mappo-btc \
+        journal-campaign same-bytes simulate simulate-smoke mappo-btc \
         fuzz fuzz-campaign model model-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
@@ -123,6 +123,16 @@ $(SAME_BYTES:%=build/same-bytes-%): build/same-bytes-%: $(INSTALLED)
 	$(CMAKE) -S . -B $@ -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-$(lastword $(subst -, ,$*)) \
 	    -DCMAKE_CXX_COMPILER=$(COMPILER-$(firstword $(subst -, ,$*)))
 	$(BIN)/ninja -C $@ -j $(JOBS) gm-core-harness gm-core-harness-scalar gm-core-harness-avx2
+
+# Worlds of seeded faults (README, gm simulate): a hundred thousand, or a thousand for CI. FIRST=5000
+# begins elsewhere. A seed that breaks a promise is named: gm simulate --seed 12345 plays it again.
+SEEDS ?= 100000
+FIRST ?= 1
+simulate: native
+	$(BIN)/gm simulate --seeds $(SEEDS) --first $(FIRST)
+
+simulate-smoke: native
+	$(BIN)/gm simulate --seeds 1000
 
 test-train: native $(TRAIN_INSTALLED)
 	$(BIN)/pytest -m "train and not data and not slow" $(SPREAD) $(PYTEST)

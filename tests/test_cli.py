@@ -15,7 +15,7 @@ from gm.venue.serving import VenueOptions, _tape
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ["demo", "run", "venue", "status", "report", "replay", "backtest", "verify", "config"]
-COMMANDS += ["train", "export", "explain", "kill", "clear"]
+COMMANDS += ["train", "export", "explain", "kill", "clear", "simulate"]
 
 
 def gm(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
@@ -94,7 +94,7 @@ def test_the_options_of_the_venue_reach_the_reader(
 
 def test_a_command_that_is_not_built_says_so() -> None:
     assert not set(NOT_BUILT) & set(COMMANDS)
-    found = gm("simulate")
+    found = gm("doctor")
     assert found.returncode == 2
     assert "not built yet" in found.stderr
 

@@ -30,6 +30,7 @@ FLOORS = (
     ("engine", "venue"),
     ("session",),
     ("runtime",),
+    ("simulation",),
 )
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 HOT_ROOMS = {"ring", "market", "indicators", "features", "risk", "policy", "orders", "engine"}

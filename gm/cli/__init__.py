@@ -15,6 +15,7 @@ from gm.cli.features import features
 from gm.cli.kill import clear, kill
 from gm.cli.models import app as models_app
 from gm.cli.options import Config, Json, config_path
+from gm.cli.simulation import simulate
 from gm.cli.training import export, train
 from gm.errors import GmError
 
@@ -63,6 +64,7 @@ app.command(features)
 app.command(models_app)
 app.command(kill)
 app.command(clear)
+app.command(simulate)
 app.command(train)
 app.command(export)
 
@@ -73,7 +75,6 @@ NOT_BUILT = {
     "orders": "service issue (7)",
     "risk": "portfolio risk issue (6)",
     "serve": "service issue (7)",
-    "simulate": "orders issue (5)",
     "top": "service issue (7)",
     "up": "service issue (7)",
 }

@@ -12,6 +12,13 @@ OrderEvent ended_event(RecordType type) noexcept {
     return type == RecordType::kCancelled ? OrderEvent::kCancelled : OrderEvent::kExpired;
 }
 
+// The venue ends it and knows of fills that it has not told, or not of one that we have. What they
+// traded is unknown until they are told, so nothing may be decided on the position.
+bool counts_otherwise(const Order& order, const OrderEnded& ended) noexcept {
+    const bool is_ours = order.state != OrderState::kOrphan && !is_terminal(order.state);
+    return is_ours && ended.filled_lots != order.filled_lots;
+}
+
 }  // namespace
 
 void Engine::on_reply(const Slot& input, Outputs& out) noexcept {
@@ -25,6 +32,9 @@ void Engine::on_reply(const Slot& input, Outputs& out) noexcept {
         case RecordType::kFill: return on_fill(*order, input.as<Fill>(), out);
         case RecordType::kCancelled:
         case RecordType::kExpired:
+            if (counts_otherwise(*order, input.view<OrderEnded>())) {
+                meet_impossible(order->request.instrument, out);
+            }
             return on_order_event(*order, ended_event(input.type()), RejectReason::kNone, out);
         case RecordType::kOrderState:
             return on_state_report(*order, input.as<OrderStateReport>(), out);

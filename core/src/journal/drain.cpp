@@ -59,6 +59,12 @@ std::size_t JournalDrain::turn(std::int64_t now_ns) {
     return taken;
 }
 
+void JournalDrain::flush() {
+    while (failure_.is_ok() && take() != 0) {  // bounded: nobody appends meanwhile
+    }
+    if (failure_.is_ok()) sync();
+}
+
 void JournalDrain::finish() {
     while (failure_.is_ok() && take() != 0) {  // bounded: the engine has stopped
     }

@@ -17,6 +17,7 @@ namespace gm {
 namespace {
 
 constexpr std::int64_t kWaitStepNs = 1'000'000;
+constexpr double kNoSpin = 1e18;  // ns a tick: whatever is waited for by ticks is not waited for
 
 }  // namespace
 
@@ -61,6 +62,7 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.is_threaded = settings.driver == Driver::kThreaded;
         io.stop_within_ns = settings.stop_within_ns;
         io.die_after_inputs = settings.die_after_inputs;
+        if (settings.stepped != nullptr) io.ns_per_tick = kNoSpin;
         failure = io_.open(
             {&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_, &page_, &kill_},
             io);
@@ -102,6 +104,12 @@ Failure Core::open_journal(const CoreSettings& settings) {
     SegmentSettings segment_settings;
     segment_settings.run_directory = endpoints_.run_dir;
     segment_settings.segment_bytes = settings.journal_segment_bytes;
+    std::uint64_t ring_slots = kJournalRingSlots;
+    if (settings.stepped != nullptr) {
+        segment_settings.journal_id = settings.stepped->journal_id;
+        segment_settings.hook = settings.stepped->journal_hook;
+        ring_slots = settings.stepped->ring_slots;
+    }
     Failure failure = segments_.open(segment_settings);
     if (!failure.is_ok()) return failure;
     report_.torn_bytes = segments_.torn_bytes();
@@ -116,7 +124,7 @@ Failure Core::open_journal(const CoreSettings& settings) {
             std::filesystem::remove(endpoints_.ring_path, error);
         }
     }
-    failure = ring_.open(endpoints_.ring_path);
+    failure = ring_.open(endpoints_.ring_path, ring_slots);
     if (failure.is_ok()) failure = drain_ring_into_segments(ring_, segments_, report_.drain);
     return failure;
 }
@@ -137,21 +145,27 @@ Failure Core::begin_epoch() {
     runner.instruments = engine_settings_.instruments;
     runner.policy_budget_ns = settings_.policy_budget_ns;
     runner.kernels = engine_settings_.kernels.empty() ? nullptr : &kernel_host_;
+    runner.is_stepped = settings_.stepped != nullptr;
     Failure failure = runner_.open(engine_, ring_, orders_, drop_copy_, page_, runner);
     if (failure.is_ok()) {
-        failure = journal_.start(ring_, segments_, page_, settings_.journal_cpu,
-                                 {[this] { runner_.halt(); },
-                                  [this] {
-                                      // Pairs with the release in open(): before it, nothing is
-                                      // there to be measured.
-                                      if (is_io_open_.load(std::memory_order_acquire)) {
-                                          io_.write_stages();
-                                      }
-                                  },
-                                  [this] {
-                                      watch_kernels();
-                                      attend_kill();
-                                  }});
+        JournalThread::Calls calls{[this] { runner_.halt(); },
+                                   [this] {
+                                       // Pairs with the release in open(): before it, nothing is
+                                       // there to be measured.
+                                       if (is_io_open_.load(std::memory_order_acquire)) {
+                                           io_.write_stages();
+                                       }
+                                   },
+                                   [this] {
+                                       watch_kernels();
+                                       attend_kill();
+                                   }};
+        if (settings_.stepped != nullptr) {
+            journal_.open(ring_, segments_, page_, std::move(calls));
+        } else {
+            failure =
+                journal_.start(ring_, segments_, page_, settings_.journal_cpu, std::move(calls));
+        }
     }
     if (failure.is_ok()) failure = runner_.start();
     if (!failure.is_ok()) return failure;
@@ -165,9 +179,18 @@ Failure Core::begin_epoch() {
     epoch.clean = report_.replay.is_clean ? 1 : 0;
     std::memcpy(epoch.settings_sha256, engine_settings_.sha256, sizeof epoch.settings_sha256);
     runner_.submit(make_slot(RecordType::kEpoch, Source::kIo, 0, report_.replay.last_ts_ns, epoch));
+    consume_now();
+    return meet_kill();
+}
+
+// One step of an input that was just submitted.
+void Core::consume_now() noexcept {
+    if (settings_.stepped != nullptr && settings_.driver == Driver::kThreaded) {
+        (void)runner_.turn(1);
+        return;
+    }
     while (!runner_.is_caught_up()) {  // one step
     }
-    return meet_kill();
 }
 
 // settings.bin lies beside the journal that was made with it: replay needs nothing else.
@@ -179,6 +202,7 @@ Failure Core::save_settings(std::span<const std::uint8_t> block) const {
 }
 
 Failure Core::start() {
+    if (settings_.stepped != nullptr) return ok();
     return io_thread_.start("gm-io", settings_.io_cpu, [this] { io_.run(); });
 }
 
@@ -249,8 +273,19 @@ void Core::close() noexcept {
     lock_.release();
 }
 
+void Core::abandon() noexcept {
+    if (!is_open_) return;
+    is_open_ = false;
+    io_.close();
+    journal_.abandon();
+    kill_.close();
+    ring_.close();
+    lock_.release();
+}
+
 // What is synced in the segments is not needed in memory: a run that ended leaves no 8 MiB behind.
 void Core::remove_ring_if_synced() noexcept {
+    if (ring_.capacity() == 0) return;  // a start that did not come as far
     const bool is_synced = ring_.published() == ring_.drained() &&
                            segments_.synced_sequence() == segments_.last_sequence() &&
                            segments_.last_sequence() == ring_.published();

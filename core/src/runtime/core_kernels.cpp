@@ -23,6 +23,17 @@ constexpr const char* kQuarantinedFile = "kernels-quarantined.json";
 Failure Core::open_kernels() {
     const auto& kernels = engine_settings_.kernels;
     if (kernels.empty()) return ok();
+    if (settings_.stepped != nullptr) {
+        const auto& functions = settings_.stepped->kernels;
+        if (functions.size() != kernels.size()) {
+            return fail(Status::kBadSettings, "kernels of the settings: " +
+                                                  std::to_string(kernels.size()) +
+                                                  ", functions: " +
+                                                  std::to_string(functions.size()));
+        }
+        kernel_host_.open(kernels, functions, kNoKernelBudgetNs);
+        return ok();
+    }
     if (Failure failure = kernel_library_.open(settings_.kernel_library, kernels);
         !failure.is_ok()) {
         return failure;

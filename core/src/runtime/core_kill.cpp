@@ -58,8 +58,7 @@ Failure Core::meet_kill() {
     while (kill_.next_change(kill)) {  // bounded: each word once
         runner_.submit(make_slot(RecordType::kKill, Source::kIo, 0, engine_.now_ns(), kill));
         kill_.told(kill);
-        while (!runner_.is_caught_up()) {  // one step
-        }
+        consume_now();
     }
     if (!journal_.wait_synced(ring_.published())) return journal_.failure();
     kill_.latch_behind(0);

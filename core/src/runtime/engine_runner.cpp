@@ -116,7 +116,7 @@ Failure EngineRunner::open(Engine& engine, JournalRing& journal, SpscRing<Slot>&
     settings_ = settings;
     io_sequence_ = settings.io_sequence;
     outputs_.emplace(journal, orders, &drop_copy);
-    ns_per_tick_ = TickScale::calibrate().ns_per_tick();
+    if (!settings.is_stepped) ns_per_tick_ = TickScale::calibrate().ns_per_tick();
     policy_budget_ticks_ =
         static_cast<std::uint64_t>(static_cast<double>(settings.policy_budget_ns) / ns_per_tick_);
     engine.watch(&stage_times_);
@@ -127,7 +127,7 @@ Failure EngineRunner::open(Engine& engine, JournalRing& journal, SpscRing<Slot>&
 
 Failure EngineRunner::start() {
     must_stop_.store(false, std::memory_order_release);
-    if (settings_.driver == Driver::kInline) return ok();
+    if (settings_.driver == Driver::kInline || settings_.is_stepped) return ok();
     return thread_.start("gm-engine", settings_.engine_cpu, [this] { run(); });
 }
 
@@ -173,6 +173,11 @@ EngineView EngineRunner::view() const noexcept {
 }
 
 bool EngineRunner::idle() noexcept {
+    if (settings_.is_stepped) {
+        while (engine_->prepare_part()) {  // bounded by one bar's work
+        }
+        return false;
+    }
     if (settings_.driver == Driver::kThreaded) return false;
     const auto turn = static_cast<std::uint64_t>(static_cast<double>(kPrepareNs) / ns_per_tick_);
     const std::uint64_t begin = ticks();
@@ -253,6 +258,19 @@ void EngineRunner::publish() noexcept {
     is_gapped_.store(engine_->is_gapped(), std::memory_order_relaxed);
     // Release: pairs with consumed(). The orders of the step are in the ring before this.
     consumed_.store(stepped_, std::memory_order_release);
+}
+
+std::size_t EngineRunner::turn(std::size_t most) noexcept {
+    std::size_t taken = 0;
+    for (const Slot* input = feed_.front(); input != nullptr && taken < most; ++taken) {
+        if (!is_halted() && !journal_->has_room(Engine::kStepRecordsMax)) break;
+        consume(*input);
+        feed_.pop();
+        ++stepped_;
+        publish();
+        input = feed_.front();
+    }
+    return taken;
 }
 
 void EngineRunner::run() noexcept {

@@ -19,36 +19,55 @@ void sleep_ns(std::int64_t duration_ns) noexcept {
 
 }  // namespace
 
-Failure JournalThread::start(JournalRing& ring, SegmentWriter& segments, StatusPage& page, int cpu,
-                             Calls calls) {
+void JournalThread::open(JournalRing& ring, SegmentWriter& segments, StatusPage& page,
+                         Calls calls) {
     ring_ = &ring;
     segments_ = &segments;
     page_ = &page;
     calls_ = std::move(calls);
     must_stop_.store(false, std::memory_order_release);
     drain_.emplace(ring, segments);
+    is_stepped_ = true;
+    is_over_ = false;
+}
+
+Failure JournalThread::start(JournalRing& ring, SegmentWriter& segments, StatusPage& page, int cpu,
+                             Calls calls) {
+    open(ring, segments, page, std::move(calls));
+    is_stepped_ = false;
     return thread_.start("gm-journal", cpu, [this] { run(); });
 }
 
 void JournalThread::stop() noexcept {
     must_stop_.store(true, std::memory_order_release);
     thread_.join();
+    if (is_stepped_) finish();
 }
 
 void JournalThread::run() {
-    std::int64_t status_ns = 0;
-    std::int64_t called_ns = 0;
     while (!must_stop_.load(std::memory_order_acquire) && !drain_->has_failed()) {
-        const std::int64_t now_ns = monotonic_ns();
-        if (drain_->turn(now_ns) == 0) sleep_ns(kPauseNs);
-        if (now_ns - status_ns < kStatusEveryNs) continue;
-        status_ns = now_ns;
-        write_status();
-        if (calls_.every_turn) calls_.every_turn();
-        if (now_ns - called_ns < kCallEveryNs) continue;
-        called_ns = now_ns;
-        calls_.every_second();
+        if (turn(monotonic_ns()) == 0) sleep_ns(kPauseNs);
     }
+    finish();
+}
+
+std::size_t JournalThread::turn(std::int64_t now_ns) {
+    if (is_over_) return 0;
+    const std::size_t taken = drain_->turn(now_ns);
+    if (is_stepped_ && drain_->has_failed()) finish();
+    if (is_over_ || now_ns - status_ns_ < kStatusEveryNs) return taken;
+    status_ns_ = now_ns;
+    write_status();
+    if (calls_.every_turn) calls_.every_turn();
+    if (now_ns - called_ns_ < kCallEveryNs) return taken;
+    called_ns_ = now_ns;
+    calls_.every_second();
+    return taken;
+}
+
+void JournalThread::finish() {
+    if (is_over_ || !drain_) return;
+    is_over_ = true;
     if (!drain_->has_failed()) drain_->finish();
     write_status();
     calls_.every_second();
@@ -56,6 +75,10 @@ void JournalThread::run() {
 }
 
 bool JournalThread::wait_synced(std::uint64_t sequence) noexcept {
+    if (is_stepped_ && drain_->synced_sequence() < sequence) {
+        drain_->flush();
+        if (drain_->has_failed()) finish();
+    }
     while (drain_->synced_sequence() < sequence) {  // bounded by the disk, or by its failure
         if (drain_->has_failed()) return false;
         sleep_ns(kPauseNs / 5);

@@ -48,26 +48,29 @@ Failure VenueServer::open(const ZmqTable& zmq, void* context, const VenueServerS
 }
 
 Failure VenueServer::run() {
-    Failure failure = ok();
-    while (!is_stopped_.load(std::memory_order_relaxed) && !is_finished_) {
-        bool has_read = read_subscriptions();
-        for (int i = 0; i < kMessagesPerTurn && read_message(); ++i) has_read = true;
-        const std::int64_t now_ns = monotonic_ns();
-        const bool is_ending = finish_at_ns_ != INT64_MAX;
-        if (is_ending && has_read) finish_at_ns_ = now_ns + settings_.linger_ns;
-        advance(now_ns);
-        failure = venue_->failure();
-        if (!failure.is_ok()) break;
-        if (has_read && !has_failed_) continue;
-        std::array<ZmqPollItem, 2> items{orders_.poll_item(), feed_.poll_item()};
-        if (has_failed_ || poll_sockets(*zmq_, items, timeout_ms(now_ns)) < 0) {
-            failure = fail(Status::kZmqFailed, "the venue's sockets were closed under it");
-            break;
-        }
+    while (turn(monotonic_ns())) {
     }
     orders_.close();
     feed_.close();
-    return failure;
+    return failure_;
+}
+
+bool VenueServer::turn(std::int64_t now_ns) {
+    if (is_stopped_.load(std::memory_order_relaxed) || is_finished_) return false;
+    bool has_read = read_subscriptions();
+    for (int i = 0; i < kMessagesPerTurn && read_message(); ++i) has_read = true;
+    const bool is_ending = finish_at_ns_ != INT64_MAX;
+    if (is_ending && has_read) finish_at_ns_ = now_ns + settings_.linger_ns;
+    advance(now_ns);
+    failure_ = venue_->failure();
+    if (!failure_.is_ok()) return false;
+    if (has_read && !has_failed_) return true;
+    std::array<ZmqPollItem, 2> items{orders_.poll_item(), feed_.poll_item()};
+    if (has_failed_ || poll_sockets(*zmq_, items, timeout_ms(now_ns)) < 0) {
+        failure_ = fail(Status::kZmqFailed, "the venue's sockets were closed under it");
+        return false;
+    }
+    return true;
 }
 
 // ---- what goes out

@@ -78,6 +78,7 @@ bool VenueSession::open_connection(std::int64_t now_ns) noexcept {
     phase_ = SessionPhase::kHello;
     phase_since_ns_ = now_ns;
     orders_sent_ = 0;
+    replies_owed_ = 0;
     has_heartbeats_ = false;
     return true;
 }
@@ -116,6 +117,9 @@ bool VenueSession::advance(std::int64_t now_ns) noexcept {
     } else if (phase_ == SessionPhase::kReady && has_heartbeats_ && !is_lockstep_ &&
                now_ns - heard_ns_ > settings_.silence_ns_max) {
         reason = LossReason::kSilence;
+    } else if (is_reply_lost(now_ns)) {
+        ++counters_.sequence_gaps;
+        reason = LossReason::kReplyGap;
     }
     if (reason == LossReason::kNone) return true;
     lose(reason);
@@ -214,11 +218,15 @@ FrameUse VenueSession::place(const Frame& frame, std::uint64_t& last_sequence,
         counters_.repeated_records += frame.header.count;
         return FrameUse::kRepeated;
     }
+#ifdef GM_MUTANT_P6  // a number that is missing is not missed
+    if (first > expected) last_sequence = first - 1;
+#else
     if (first > expected) {
         ++counters_.sequence_gaps;
         lose(gap);
         return FrameUse::kLost;
     }
+#endif
     first_new = static_cast<std::size_t>(expected - first);
     counters_.repeated_records += first_new;
     last_sequence = frame.last_sequence();
@@ -244,13 +252,21 @@ FrameUse VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
     if (frame.type() != RecordType::kHeartbeat) {
         return place(frame, last_feed_sequence_, first_new, LossReason::kFeedGap);
     }
-    has_heartbeats_ = true;
     Heartbeat heartbeat;
     std::memcpy(&heartbeat, frame.payloads, sizeof heartbeat);
+    take_heartbeat(heartbeat, now_ns);
     if (heartbeat.last_feed_sequence <= last_feed_sequence_) return FrameUse::kIgnored;
     ++counters_.sequence_gaps;  // what was published last never came
     lose(LossReason::kFeedGap);
     return FrameUse::kLost;
+}
+
+// Replies come on another socket, so one that it knows of may still be on its way.
+void VenueSession::take_heartbeat(const Heartbeat& heartbeat, std::int64_t now_ns) noexcept {
+    has_heartbeats_ = true;
+    if (heartbeat.last_reply_sequence <= last_reply_sequence_) return;
+    if (replies_owed_ <= last_reply_sequence_) owed_since_ns_ = now_ns;
+    if (replies_owed_ <= last_reply_sequence_) replies_owed_ = heartbeat.last_reply_sequence;
 }
 
 FrameUse VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
@@ -337,9 +353,11 @@ bool VenueSession::send(const Slot& slot) noexcept {
     // it does not know such an order's fate, and the queries of the new connection will tell.
     const bool trades =
         slot.type() == RecordType::kNewOrder || slot.type() == RecordType::kReplaceOrder;
-    const bool may_trade = phase_ == SessionPhase::kReady || !trades;
 #ifdef GM_MUTANT_P1  // what was meant for a connection that is gone is sent on the next one
     connection = connection_;
+    const bool may_trade = true || trades;
+#else
+    const bool may_trade = phase_ == SessionPhase::kReady || !trades;
 #endif
     if (connection != connection_ || !is_announced() || !may_trade) {
         ++counters_.orders_dropped;

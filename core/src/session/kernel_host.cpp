@@ -6,6 +6,7 @@ namespace gm {
 namespace {
 
 std::uint64_t to_ticks(std::int64_t duration_ns) {
+    if (duration_ns == kNoKernelBudgetNs) return UINT64_MAX;
     return static_cast<std::uint64_t>(static_cast<double>(duration_ns) /
                                       TickScale::calibrate().ns_per_tick());
 }

@@ -210,7 +210,25 @@ void Venue::write_reply(RecordType type, const P& payload, std::int64_t delay_ns
     if (add_overflows(now_ns_, delay_ns, slot.header.source_ts_ns)) {
         slot.header.source_ts_ns = INT64_MAX;
     }
+    if (hook_.take != nullptr && !hook_.take(hook_.context, slot)) return;
+    slot.header.first_sequence = replies_.size() + 1;  // whoever took it may have said others
     replies_.push_back(slot);
+}
+
+void Venue::say(const Slot& reply) noexcept {
+    if (replies_.size() == kRepliesPerOrder * ledger_.orders_max()) {
+        return stop(Status::kOutOfMemory);
+    }
+    replies_.push_back(reply);
+    replies_.back().header.first_sequence = replies_.size();
+}
+
+bool Venue::cancel_unasked(const OrderId& id) noexcept {
+    LedgerOrder* order = ledger_.find(id);
+    if (order == nullptr || !order->is_open() || is_being_filled(*order)) return false;
+    ledger_.end(*order, OrderState::kCancelled, now_ns_);
+    write_ended(RecordType::kCancelled, *order);
+    return true;
 }
 
 template void Venue::write_reply(RecordType, const Fill&, std::int64_t) noexcept;

@@ -72,6 +72,19 @@ TEST_CASE("a fill of an order that is dead to us is booked and stops the instrum
     CHECK(rig.desk().level == KillLevel::kHalted);
 }
 
+TEST_CASE(
+    "an end that knows of fills which were not told stops the instrument, and they are booked") {
+    for (const RecordType said : {RecordType::kCancelled, RecordType::kExpired}) {
+        Rig rig;
+        const NewOrder order = resting_order(rig);
+        rig.reply(said, OrderEnded{order.id, 300, 0, {}});
+        CHECK(rig.desk().level == KillLevel::kHalted);
+        CHECK(rig.engine->open_orders() == 0);
+        rig.fill(order, 41'000, 300, 700);
+        CHECK(magnitude(rig.desk().position.lots) == 300);
+    }
+}
+
 TEST_CASE("an order that is not ours is held at its worst and cancelled until it is gone") {
     for (const RecordType said : {RecordType::kAck, RecordType::kOrderState, RecordType::kFill}) {
         Rig rig;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -96,6 +97,15 @@ void compare_with_ledger(const std::string& run_dir, const Venue& venue) {
 }
 
 }  // namespace
+
+TEST_CASE("a journal that cannot be opened is a reason, not the end of the process") {
+    const TemporaryFolder folder;
+    std::ofstream(folder / "journal.anchor") << "no anchor";
+    test::MemoryNetwork network;
+    RunningCore running;
+    const Failure failure = running.open(network, folder.path());
+    CHECK_MESSAGE(failure.status == Status::kJournalCorrupt, failure.text);
+}
 
 TEST_CASE("inline driver, threaded driver and a session in one thread write the same bytes") {
     const auto first = trade(Driver::kInline);

@@ -298,6 +298,19 @@ TEST_CASE_FIXTURE(Fixture, "a hole in either stream leads to a new connection th
             frame_of(RecordType::kHeartbeat, Source::kVenueFeed, 0, heartbeat));
         CHECK(receive_feed() == FrameUse::kLost);
     }
+    SUBCASE("heartbeat of a reply that does not come") {
+        Heartbeat heartbeat{};
+        heartbeat.last_feed_sequence = 1;
+        heartbeat.last_reply_sequence = 1;
+        for (int i = 0; i < 2; ++i) {  // it may still be on its way
+            feed().to_receive.push_back(
+                frame_of(RecordType::kHeartbeat, Source::kVenueFeed, 0, heartbeat));
+            CHECK(receive_feed() == FrameUse::kIgnored);
+            CHECK(advance(500 * kMillisecond));
+        }
+        CHECK_FALSE(advance());
+        CHECK(session.last_loss() == LossReason::kReplyGap);
+    }
     CHECK(session.counters().sequence_gaps == 1);
     advance(20 * kMillisecond);
     const auto hello = sent(0).slot(0, 0).as<Hello>();

@@ -204,6 +204,7 @@ class Engine {
     [[nodiscard]] bool is_gapped() const noexcept { return is_gapped_; }
     [[nodiscard]] std::uint32_t awaiting_queries() const noexcept { return awaiting_queries_; }
     [[nodiscard]] std::size_t open_orders() const noexcept { return orders_.open_count(); }
+    [[nodiscard]] const OrderTable& orders() const noexcept { return orders_; }
     // Of the kill switch: the account alone, and what an instrument's orders are held to.
     [[nodiscard]] KillLevel account_level() const noexcept { return level_; }
     [[nodiscard]] KillLevel kill_level(std::uint32_t at) const noexcept;

@@ -39,6 +39,8 @@ class JournalDrain {
     // over. Answers how many records it took: 0 is a reason to sleep a little. `now_ns` is
     // monotonic.
     std::size_t turn(std::int64_t now_ns);
+    // Journal thread: everything that waits, synced, whatever the interval.
+    void flush();
     // Journal thread, last act: everything that waits, synced, and the anchor durable.
     void finish();
 

@@ -26,6 +26,16 @@
 
 namespace gm {
 
+// A core without threads, clocks and kernel library: whoever opened it calls turn_io(),
+// turn_engine() (threaded) and turn_journal() at times of his own. With the same inputs and times
+// the journal gets the same records.
+struct SteppedParts {
+    std::uint64_t journal_id = 0;  // of a new journal
+    std::uint64_t ring_slots = kJournalRingSlots;
+    FileHook journal_hook;
+    std::vector<KernelFunction> kernels;  // one a row of the settings
+};
+
 struct CoreSettings {
     std::string run_dir;
     std::string runtime_directory;  // value of RUNTIME_DIRECTORY, or empty
@@ -47,6 +57,7 @@ struct CoreSettings {
     std::int64_t crash_loop_window_ns = 60'000'000'000;
     bool halts_after_unclean = false;  // restart_policy halted
     bool kills_on_signal = false;      // SIGUSR1 means KILLED until close(); one core a process
+    const SteppedParts* stepped = nullptr;  // null: threads of its own; else it outlives the core
 };
 
 // What a start found and did.
@@ -89,6 +100,17 @@ class Core {
     void request_stop() noexcept;
     // Returns when the core has stopped or failed, or after the timeout: true when it has.
     [[nodiscard]] bool wait(std::int64_t timeout_ns) noexcept;
+    // Stepped. turn_io(): one wake-up of io; false once the core has stopped or failed.
+    // turn_engine(), turn_journal(): how many inputs, how many records were taken.
+    bool turn_io(std::int64_t now_ns, std::int64_t wall_ns) { return io_.turn(now_ns, wall_ns); }
+    std::size_t turn_engine(std::size_t most) noexcept { return runner_.turn(most); }
+    std::size_t turn_journal(std::int64_t now_ns) { return journal_.turn(now_ns); }
+    // Stepped: leaves everything as the death of the process would.
+    void abandon() noexcept;
+    // Stepped: between turns.
+    [[nodiscard]] const Engine& engine() const noexcept { return engine_; }
+    [[nodiscard]] JournalRing& journal_ring() noexcept { return ring_; }
+    [[nodiscard]] std::uint64_t synced_sequence() const noexcept { return journal_.synced(); }
     // Stops if need be, joins the threads, leaves the journal synced and the lock free.
     void close() noexcept;
 
@@ -113,6 +135,7 @@ class Core {
     Failure meet_kill();
     void attend_kill();
     void remove_ring_if_synced() noexcept;
+    void consume_now() noexcept;
     void write_phase(Phase phase) noexcept;
 
     static constexpr std::size_t kOrderSlots = 8 * Engine::kStepRecordsMax;

@@ -38,6 +38,9 @@ struct RunnerSettings {
     std::span<const Instrument> instruments;  // for the status page
     KernelHost* kernels = nullptr;            // null: there are none
     std::int64_t policy_budget_ns = 0;        // of one decision's networks; 0: none
+    // No thread and no measured time: threaded, the engine's turn is turn(); idle() prepares
+    // everything, however long it takes.
+    bool is_stepped = false;
 };
 
 // What io reads between steps. One writer: whoever steps.
@@ -68,6 +71,8 @@ class EngineRunner {
                  SpscRing<Slot>& drop_copy, StatusPage& page, const RunnerSettings& settings);
     Failure start();  // threaded: the engine thread; inline: nothing
     void stop() noexcept;
+    // Stepped and threaded: consumes up to `most` of what waits. How many it took.
+    std::size_t turn(std::size_t most) noexcept;
 
     // io thread. How many inputs are sure to be taken now.
     [[nodiscard]] std::size_t room() noexcept;

@@ -52,6 +52,7 @@ struct IoSettings {
     std::int64_t stop_within_ns = 2'000'000'000;
     // Kill campaigns: _exit(137) once so many inputs were stepped, before their orders leave.
     std::uint64_t die_after_inputs = 0;
+    double ns_per_tick = 0.0;  // 0: measured
 };
 
 class IoLoop {
@@ -65,6 +66,9 @@ class IoLoop {
     // Before run(). See Backfill::add_files().
     void add_backfill_files(std::vector<BarClose> bars) { backfill_.add_files(std::move(bars)); }
     void run();  // the io thread's body
+    // The same a wake-up at a time, and its wait: for who brings clocks of his own. False: it is
+    // over, and what was open is closed.
+    bool turn(std::int64_t now_ns, std::int64_t wall_ns);
     // Without a run(): a context cannot end while sockets are open.
     void close() noexcept;
 
@@ -95,6 +99,7 @@ class IoLoop {
 
     void serve();
     void keep_connected();
+    void judge_silence();
     void announce();
     void tell_end();
     bool receive(Read read);
@@ -150,6 +155,7 @@ class IoLoop {
     std::int64_t timer_ns_ = 0;
     std::int64_t status_ns_ = 0;
     std::int64_t ended_ns_ = 0;  // when END was known to be consumed
+    std::int64_t unanswered_since_ns_ = INT64_MAX;  // questions about orders, free-running
     // Orders that the kill switch stopped, until the engine has been told. Each is open there.
     std::array<OrderStopped, kOpenOrdersMax> stopped_{};
     std::size_t stopped_count_ = 0;

@@ -33,6 +33,12 @@ class JournalThread {
     // Everything handed in must outlive the thread.
     Failure start(JournalRing& ring, SegmentWriter& segments, StatusPage& page, int cpu,
                   Calls calls);
+    // The same without a thread: whoever calls turn() is the journal thread.
+    void open(JournalRing& ring, SegmentWriter& segments, StatusPage& page, Calls calls);
+    // One look at the ring. How many records it took.
+    std::size_t turn(std::int64_t now_ns);
+    // Stepped: the process dies here.
+    void abandon() noexcept { is_over_ = true; }
     // Drains and syncs what waits, then ends the thread. The engine must have stopped.
     void stop() noexcept;
 
@@ -47,6 +53,7 @@ class JournalThread {
 
  private:
     void run();
+    void finish();
     void write_status() noexcept;
 
     JournalRing* ring_ = nullptr;
@@ -54,6 +61,10 @@ class JournalThread {
     StatusPage* page_ = nullptr;
     std::optional<JournalDrain> drain_;
     Calls calls_;
+    std::int64_t status_ns_ = 0;
+    std::int64_t called_ns_ = 0;
+    bool is_stepped_ = false;
+    bool is_over_ = false;
     std::atomic<bool> must_stop_{false};
     Thread thread_;
 };

@@ -62,6 +62,10 @@ class VenueServer {
 
     // Serves until END is consumed or stop() is called; why it could not go on, otherwise.
     Failure run();
+    // The same a look at a time, and its wait: for who brings a clock of his own. False: it is
+    // over, and failure() says why if it could not go on.
+    bool turn(std::int64_t now_ns);
+    [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
     void stop() noexcept { is_stopped_.store(true, std::memory_order_relaxed); }
 
     // After run(): END was consumed (lockstep) or published (free-running).
@@ -137,6 +141,7 @@ class VenueServer {
     std::int64_t finish_at_ns_ = INT64_MAX;
     VenueServerCounters counters_;
     std::vector<std::int64_t> arrivals_ns_;
+    Failure failure_;
     std::atomic<bool> is_stopped_{false};  // relaxed: it orders nothing but itself
 };
 

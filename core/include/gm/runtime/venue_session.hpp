@@ -56,6 +56,7 @@ struct SessionSettings {
     std::int64_t welcome_within_ns = 2'000'000'000;
     std::int64_t reconcile_within_ns = 10'000'000'000;
     std::int64_t silence_ns_max = 2'000'000'000;  // free-running, once a heartbeat was seen
+    std::int64_t reply_within_ns = 1'000'000'000;  // of the heartbeat that knows of it
 };
 
 // What receive_feed() or receive_reply() found.
@@ -145,6 +146,11 @@ class VenueSession {
     [[nodiscard]] bool open_connection(std::int64_t now_ns) noexcept;
     [[nodiscard]] bool send_hello(std::int64_t now_ns) noexcept;
     [[nodiscard]] bool is_peer_gone() noexcept;
+    [[nodiscard]] bool is_reply_lost(std::int64_t now_ns) const noexcept {
+        return phase_ == SessionPhase::kReady && replies_owed_ > last_reply_sequence_ &&
+               now_ns - owed_since_ns_ > settings_.reply_within_ns;
+    }
+    void take_heartbeat(const Heartbeat& heartbeat, std::int64_t now_ns) noexcept;
     [[nodiscard]] bool is_killed(const Slot& slot) const noexcept;
     void take_welcome(const Frame& frame, std::int64_t now_ns) noexcept;
     [[nodiscard]] bool is_tape_known() const noexcept;
@@ -175,7 +181,9 @@ class VenueSession {
     std::uint64_t replies_due_ = 0;   // WELCOME: the last reply that the venue has written
     std::uint64_t feed_reached_ = 0;  // WELCOME: the last event that it has published
     std::int64_t welcome_ts_ns_ = 0;
-    std::uint64_t orders_sent_ = 0;  // in this connection
+    std::uint64_t replies_owed_ = 0;  // a heartbeat: the last reply that the venue has written
+    std::int64_t owed_since_ns_ = 0;  // and has not come since then
+    std::uint64_t orders_sent_ = 0;   // in this connection
     std::uint64_t last_feed_sequence_ = 0;
     std::uint64_t last_reply_sequence_ = 0;
     std::array<std::uint8_t, 32> tape_id_{};

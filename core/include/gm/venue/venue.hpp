@@ -55,6 +55,13 @@ struct Sender {
     std::int64_t received_ts_ns;  // lockstep: Venue::now_ns()
 };
 
+// Lets a simulation stand between the venue and what it says: `take` answers whether a reply that
+// was just made is written now. One that is not is lost, unless it is said later. Null elsewhere.
+struct ReplyHook {
+    void* context = nullptr;
+    bool (*take)(void* context, const Slot& reply) = nullptr;
+};
+
 class Venue {
  public:
     static constexpr std::size_t kRepliesPerOrder = 14;
@@ -107,6 +114,12 @@ class Venue {
     [[nodiscard]] bool is_refused_trade(std::uint64_t sequence) const noexcept {
         return sequence > 0 && sequence <= feed_.size() && feed_[sequence - 1].is_refused;
     }
+
+    // For an adversary. say() writes a reply as the next one, whatever it claims; cancel_unasked()
+    // ends an order that nobody has cancelled, unless it has ended or is being filled.
+    void hook_replies(const ReplyHook& hook) noexcept { hook_ = hook; }
+    void say(const Slot& reply) noexcept;
+    bool cancel_unasked(const OrderId& id) noexcept;
 
     // Other luck for the orders to come.
     void reseed(std::uint64_t seed) noexcept { dice_ = Dice(seed); }
@@ -285,6 +298,7 @@ class Venue {
     std::uint32_t epoch_ = 0;
     std::uint32_t connection_ = 0;
     Status status_ = Status::kOk;
+    ReplyHook hook_;
 };
 
 }  // namespace gm
