@@ -9,10 +9,11 @@
 
 namespace gm {
 
-Failure JournalReader::open(const std::string& folder, bool checks_chain) {
+Failure JournalReader::open(const std::string& folder, bool checks_chain,
+                            const std::optional<ChainPlace>& from) {
     block_ = {};
     given_ = 0;
-    WalkSettings settings{.folder = folder, .checks_chain = checks_chain};
+    WalkSettings settings{.folder = folder, .checks_chain = checks_chain, .from = from};
     // Of a folder without an anchor beside it nothing is known to be unsynced.
     AnchorRecord anchor{};
     const std::string run_directory = (std::filesystem::path(folder) / "..").string();

@@ -80,11 +80,11 @@ Failure Core::recover(const CoreSettings& settings) {
     Failure failure = open_journal(settings);
     if (failure.is_ok()) failure = open_rings();
     if (failure.is_ok()) failure = open_kernels();
-    if (failure.is_ok()) failure = engine_.open(engine_settings_);
     if (!failure.is_ok()) return failure;
     const std::int64_t begin_ns = monotonic_ns();
-    failure = replay_journal(journal_folder(endpoints_.run_dir), engine_settings_, engine_, nullptr,
-                             report_.replay);
+    failure =
+        recover_engine({endpoints_.run_dir, segments_.journal_id(), segments_.last_sequence()},
+                       engine_settings_, engine_, report_.replay, report_.snapshot);
     report_.replay_ns = monotonic_ns() - begin_ns;
     if (!failure.is_ok()) return failure;
     // The process died inside a step: what it owed to the journal is written now. The orders
@@ -137,6 +137,9 @@ Failure Core::begin_epoch() {
     runner.instruments = engine_settings_.instruments;
     runner.policy_budget_ns = settings_.policy_budget_ns;
     runner.kernels = engine_settings_.kernels.empty() ? nullptr : &kernel_host_;
+    snapshots_.open(engine_, engine_settings_, endpoints_.run_dir, segments_,
+                    settings_.snapshot_every_ns);
+    runner.snapshots = &snapshots_;
     Failure failure = runner_.open(engine_, ring_, orders_, drop_copy_, page_, runner);
     if (failure.is_ok()) {
         failure = journal_.start(ring_, segments_, page_, settings_.journal_cpu,
@@ -151,6 +154,7 @@ Failure Core::begin_epoch() {
                                   [this] {
                                       watch_kernels();
                                       attend_kill();
+                                      write_snapshot();
                                   }});
     }
     if (failure.is_ok()) failure = runner_.start();
@@ -247,6 +251,11 @@ void Core::close() noexcept {
     kill_.close();
     remove_ring_if_synced();
     lock_.release();
+}
+
+void Core::write_snapshot() {
+    Failure failure = snapshots_.write_if_synced(segments_, journal_.synced());
+    if (!failure.is_ok()) page_.write_failure("no snapshot: " + failure.text);
 }
 
 // What is synced in the segments is not needed in memory: a run that ended leaves no 8 MiB behind.

@@ -179,6 +179,7 @@ bool EngineRunner::idle() noexcept {
     bool has_more = engine_->prepare_part();
     while (has_more && ticks() - begin < turn) has_more = engine_->prepare_part();
     write_status(false);
+    if (!has_more) copy_state_if_due();
     return has_more;
 }
 
@@ -234,6 +235,12 @@ void EngineRunner::judge_lateness() noexcept {
     step(make_slot(RecordType::kModelCommand, Source::kIo, 0, engine_->now_ns(), late));
 }
 
+// Nothing waits, and what could be prepared is.
+void EngineRunner::copy_state_if_due() noexcept {
+    if (settings_.snapshots == nullptr || is_halted()) return;
+    settings_.snapshots->copy_if_due(*engine_, journal_->next_sequence() - 1, io_sequence_);
+}
+
 void EngineRunner::consume(const Slot& input) noexcept {
     if (is_lockstep_.load(std::memory_order_relaxed)) {
         fire_deadlines(*engine_, input.header.receive_ts_ns, [this](const Slot& timer) {
@@ -280,6 +287,7 @@ void EngineRunner::run() noexcept {
         if (!is_idle) {
             is_idle = true;
             write_status(false);
+            copy_state_if_due();
             idle_since = ticks();
         }
         if (ticks() - idle_since < spin_ticks) {

@@ -51,6 +51,7 @@ struct JournalEnd {
     std::uint64_t journal_id = 0;
     std::uint64_t segments = 0;
     std::string segment_path;         // the last one
+    std::uint64_t segment_first_sequence = 1;
     std::uint64_t segment_slots = 0;  // its size; slot 0 is the header
     std::uint64_t slot = 0;           // where the next record goes
     std::uint64_t last_sequence = 0;
@@ -69,6 +70,9 @@ struct WalkSettings {
     // Last record that the anchor knows to be on the disk. Without it every record counts as
     // synced.
     std::uint64_t synced_sequence = kNoAnchor;
+    // Begins there: what came before is neither read nor checked, but the chain record that ends
+    // it must be the one that the place names.
+    std::optional<ChainPlace> from = {};
 
     static constexpr std::uint64_t kNoAnchor = ~std::uint64_t{0};
 };
@@ -105,6 +109,7 @@ class BlockWalker {
     Outcome check_header(const SegmentHeader& header, const SegmentFile& file,
                          HeaderContext context);
     void adopt_header(const SegmentHeader& header);
+    Outcome jump(const SegmentHeader& header, const ChainPlace& to);
     Outcome at_record(const Slot& slot);
     Outcome at_chain_record(const Slot& slot);
     [[nodiscard]] std::string chain_complaint(const BlockDigest& payload, const Slot& slot);

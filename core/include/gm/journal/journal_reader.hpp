@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -16,8 +17,9 @@ namespace gm {
 
 class JournalReader {
  public:
-    // A folder without segments is an empty journal.
-    Failure open(const std::string& folder, bool checks_chain = true);
+    // A folder without segments is an empty journal. `from`: begins there, see WalkSettings.
+    Failure open(const std::string& folder, bool checks_chain = true,
+                 const std::optional<ChainPlace>& from = {});
 
     // False: the journal ends, or failure() says why not.
     [[nodiscard]] bool next(Slot& slot) {

@@ -21,6 +21,7 @@
 #include "gm/runtime/io_loop.hpp"
 #include "gm/runtime/kill_switch.hpp"
 #include "gm/runtime/replay.hpp"
+#include "gm/runtime/snapshots.hpp"
 #include "gm/session/kernel_host.hpp"
 #include "gm/session/kernel_library.hpp"
 
@@ -46,6 +47,7 @@ struct CoreSettings {
     std::uint32_t crash_loop_starts = 0;
     std::int64_t crash_loop_window_ns = 60'000'000'000;
     bool halts_after_unclean = false;  // restart_policy halted
+    std::int64_t snapshot_every_ns = kSnapshotEveryNs;  // 0: none are made
     bool kills_on_signal = false;      // SIGUSR1 means KILLED until close(); one core a process
 };
 
@@ -53,6 +55,7 @@ struct CoreSettings {
 struct StartReport {
     ReplayReport replay;
     DrainReport drain;
+    SnapshotReport snapshot;
     std::uint64_t torn_bytes = 0;           // cut from the end of the last segment
     std::uint32_t epoch = 0;                // of this start
     std::vector<std::int64_t> bars_needed;  // by instrument: Engine::bars_needed()
@@ -112,6 +115,7 @@ class Core {
     Failure judge_start();
     Failure meet_kill();
     void attend_kill();
+    void write_snapshot();
     void remove_ring_if_synced() noexcept;
     void write_phase(Phase phase) noexcept;
 
@@ -132,6 +136,7 @@ class Core {
     KernelLibrary kernel_library_;
     KernelHost kernel_host_;
     std::optional<KernelWatch> kernel_watch_;  // journal thread
+    Snapshots snapshots_;
     EngineRunner runner_;
     JournalThread journal_;
     IoLoop io_;

@@ -18,6 +18,7 @@
 #include "gm/base/status.hpp"
 #include "gm/engine/engine.hpp"
 #include "gm/engine/outputs.hpp"
+#include "gm/runtime/snapshots.hpp"
 #include "gm/runtime/status_page.hpp"
 #include "gm/runtime/thread.hpp"
 #include "gm/session/kernel_host.hpp"
@@ -38,6 +39,7 @@ struct RunnerSettings {
     std::span<const Instrument> instruments;  // for the status page
     KernelHost* kernels = nullptr;            // null: there are none
     std::int64_t policy_budget_ns = 0;        // of one decision's networks; 0: none
+    Snapshots* snapshots = nullptr;           // null: none are made
 };
 
 // What io reads between steps. One writer: whoever steps.
@@ -106,6 +108,7 @@ class EngineRunner {
     void step(const Slot& input) noexcept;
     void step_and_serve(const Slot& input) noexcept;
     void judge_lateness() noexcept;
+    void copy_state_if_due() noexcept;
     [[nodiscard]] bool wait_for_journal() noexcept;
     void publish() noexcept;
     void run() noexcept;

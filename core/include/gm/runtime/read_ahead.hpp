@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -28,8 +29,8 @@ class ReadAhead {
     ReadAhead(const ReadAhead&) = delete;
     ReadAhead& operator=(const ReadAhead&) = delete;
 
-    // Cold, once.
-    Failure open(const std::string& folder);
+    // Cold, once. `from`: begins there, see WalkSettings.
+    Failure open(const std::string& folder, const std::optional<ChainPlace>& from = {});
 
     // The next block, valid until the next call; empty at the end, and at the first fault.
     [[nodiscard]] std::span<const Slot> next_block() noexcept;

@@ -36,6 +36,20 @@ struct ReplayReport {
 Failure replay_journal(const std::string& folder, const Settings& settings, Engine& engine,
                        SegmentWriter* copy, ReplayReport& report);
 
+// Where a replay begins whose engine was restored from a snapshot.
+struct ReplayStart {
+    ChainPlace place;            // of the journal, at or before the record
+    std::uint64_t sequence;      // the record that the snapshot stands behind
+    std::uint64_t io_sequence;   // of the last record that io had made
+    std::uint32_t epoch;
+    bool has_ended;
+};
+
+// Recovery from a snapshot: the same of the records behind it alone. Those before are neither read
+// nor checked, but for the rest of the block at the place. report.records counts them all.
+Failure replay_behind(const std::string& folder, const Settings& settings, Engine& engine,
+                      const ReplayStart& start, ReplayReport& report);
+
 // The record up to which a replay goes.
 struct ReplayTarget {
     std::uint64_t sequence = 0;  // its journal sequence, from 1
