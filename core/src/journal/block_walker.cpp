@@ -437,13 +437,14 @@ bool BlockWalker::find_last_whole() {
     constexpr std::size_t kChunkSlots = 512;
     const auto chunk = std::make_unique_for_overwrite<Slot[]>(kChunkSlots);
     searched_ = true;
-    for (std::uint64_t slot = end_.slot; slot < end_.segment_slots; slot += kChunkSlots) {
+    const std::uint64_t left = end_.segment_slots - end_.slot;
+    const std::uint64_t limit = end_.slot + std::min(left, settings_.tail_slots_max);
+    for (std::uint64_t slot = end_.slot; slot < limit; slot += kChunkSlots) {
         std::size_t got = 0;
         failure_ = file_.read_at(slot * sizeof(Slot),
                                  std::as_writable_bytes(std::span(chunk.get(), kChunkSlots)), got);
         if (!failure_.is_ok()) return false;
-        const std::size_t count =
-            std::min<std::uint64_t>(got / sizeof(Slot), end_.segment_slots - slot);
+        const std::size_t count = std::min<std::uint64_t>(got / sizeof(Slot), limit - slot);
         for (std::size_t i = 0; i < count; ++i) {
             if (is_empty(chunk[i])) continue;
             last_used_ = slot + i;

@@ -80,7 +80,10 @@ Failure SegmentWriter::begin_journal() {
 
 Failure SegmentWriter::resume(const std::string& folder) {
     BlockWalker walker;
-    Failure failure = walker.open({folder, false, true, anchor_.record().last_sequence});
+    WalkSettings walk{.folder = folder, .checks_chain = false, .last_segment_only = true};
+    walk.synced_sequence = anchor_.record().last_sequence;
+    walk.tail_slots_max = kTailSlotsMax;
+    Failure failure = walker.open(walk);
     if (!failure.is_ok()) return failure;
     walker.watch_block(anchor_.record().blocks);
     BlockWalker::Step step;

@@ -243,12 +243,14 @@ Failure replay_behind(const std::string& folder, const Settings& settings, Engin
     report.io_sequence = start.io_sequence;
     report.epoch = start.epoch;
     report.has_ended = start.has_ended;
-    report.is_clean = false;  // it was alive
+    report.is_clean = start.sequence == 0;  // a snapshot is of one that was alive
     auto replayer = std::make_unique<Replayer>(
         settings, engine, std::filesystem::path(folder).parent_path().string(), report);
     ReadAhead reader;
     Failure failure = replayer->open(start.sequence);
-    if (failure.is_ok()) failure = reader.open(folder, start.place);
+    WalkSettings walk{.folder = folder, .from = start.place};
+    walk.tail_slots_max = kTailSlotsMax;
+    if (failure.is_ok()) failure = reader.open(walk);
     while (failure.is_ok()) {  // bounded by the journal
         const std::span<const Slot> block = reader.next_block();
         if (block.empty()) break;

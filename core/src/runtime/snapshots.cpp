@@ -166,7 +166,7 @@ Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Eng
         return fail(failure.status, failure.text + "; it went on from " + path);
     }
     if (Failure failure = engine.open(settings); !failure.is_ok()) return failure;
-    return replay_journal(folder, settings, engine, nullptr, replay);
+    return replay_behind(folder, settings, engine, {}, replay);
 }
 
 }  // namespace gm

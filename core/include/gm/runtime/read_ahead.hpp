@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -29,8 +28,9 @@ class ReadAhead {
     ReadAhead(const ReadAhead&) = delete;
     ReadAhead& operator=(const ReadAhead&) = delete;
 
-    // Cold, once. `from`: begins there, see WalkSettings.
-    Failure open(const std::string& folder, const std::optional<ChainPlace>& from = {});
+    // Cold, once.
+    Failure open(const std::string& folder) { return open(WalkSettings{.folder = folder}); }
+    Failure open(const WalkSettings& settings);
 
     // The next block, valid until the next call; empty at the end, and at the first fault.
     [[nodiscard]] std::span<const Slot> next_block() noexcept;

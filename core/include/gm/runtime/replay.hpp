@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,17 +37,17 @@ struct ReplayReport {
 Failure replay_journal(const std::string& folder, const Settings& settings, Engine& engine,
                        SegmentWriter* copy, ReplayReport& report);
 
-// Where a replay begins whose engine was restored from a snapshot.
+// Where a recovery begins: by default with record 1.
 struct ReplayStart {
-    ChainPlace place;            // of the journal, at or before the record
-    std::uint64_t sequence;      // the record that the snapshot stands behind
-    std::uint64_t io_sequence;   // of the last record that io had made
-    std::uint32_t epoch;
-    bool has_ended;
+    std::optional<ChainPlace> place;  // of the journal, at or before the record
+    std::uint64_t sequence = 0;       // the record that the engine's snapshot stands behind
+    std::uint64_t io_sequence = 0;    // of the last record that io had made
+    std::uint32_t epoch = 0;
+    bool has_ended = false;
 };
 
-// Recovery from a snapshot: the same of the records behind it alone. Those before are neither read
-// nor checked, but for the rest of the block at the place. report.records counts them all.
+// The same for a start, whose SegmentWriter has cut the torn tail: of the records behind the place
+// alone. Those before are neither read nor checked. report.records counts them all.
 Failure replay_behind(const std::string& folder, const Settings& settings, Engine& engine,
                       const ReplayStart& start, ReplayReport& report);
 
