@@ -6,7 +6,8 @@
 // lockstep, over sockets; then it is stopped and started ROUNDS times while the venue lives on. A
 // start is core->open() to the READY that the venue has answered. With "snapshot" the first
 // thousand records lie before a snapshot, without it none is there and a start begins with record
-// 1. Printed as JSON: of each round the ns to READY, of open() in it, and of the replay in that.
+// 1. Printed as JSON: of each round the ns to READY, of
+// CPU time meanwhile, of open() in it, and of the replay in that.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +46,19 @@ bool wait_until(Condition condition) {
     return true;
 }
 
+// Of all threads: what a start costs, whoever else uses the machine.
+std::int64_t cpu_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+struct Start {
+    std::int64_t ready_ns = 0;
+    std::int64_t cpu_ns = 0;
+    gm::StartReport report;
+};
+
 std::uint64_t fed(const gm::Core& core) {
     gm::StatusReading reading;
     return core.read_status(reading) ? reading.engine.last_feed_sequence : 0;
@@ -52,19 +66,21 @@ std::uint64_t fed(const gm::Core& core) {
 
 // One life until `wanted` feed records, or until READY where there is nothing to wait for.
 gm::Failure live(const Bench& bench, std::uint64_t wanted, std::int64_t snapshot_every_ns,
-                 std::int64_t& ready_ns, gm::StartReport& report) {
+                 Start& start) {
     gm::CoreSettings settings;
     settings.run_dir = bench.folder;
     settings.runtime_directory = bench.folder + "/r";
     settings.snapshot_every_ns = snapshot_every_ns;
     const auto core = std::make_unique<gm::Core>();
+    const std::int64_t begin_cpu_ns = cpu_ns();
     const std::int64_t begin_ns = gm::monotonic_ns();
     gm::Failure failure = core->open(bench.block, settings, bench.zmq, bench.context);
     if (failure.is_ok()) failure = core->start();
     if (!failure.is_ok()) return failure;
     const bool is_ready = wait_until([&] { return core->is_ready() || !core->failure().is_ok(); });
-    ready_ns = gm::monotonic_ns() - begin_ns;
-    report = core->report();
+    start.ready_ns = gm::monotonic_ns() - begin_ns;
+    start.cpu_ns = cpu_ns() - begin_cpu_ns;
+    start.report = core->report();
     const auto has_snapshot = [&] {
         return snapshot_every_ns == 0 || !gm::list_snapshots(bench.folder).empty();
     };
@@ -78,19 +94,21 @@ gm::Failure live(const Bench& bench, std::uint64_t wanted, std::int64_t snapshot
 }
 
 gm::Failure run(const Bench& bench, std::uint64_t records, int rounds, bool has_snapshot) {
-    std::int64_t ready_ns = 0;
-    gm::StartReport report;
+    Start start;
     gm::Failure failure = gm::ok();
-    if (has_snapshot) failure = live(bench, kBeforeSnapshot, 1, ready_ns, report);
-    if (failure.is_ok()) failure = live(bench, records, 0, ready_ns, report);
+    if (has_snapshot) failure = live(bench, kBeforeSnapshot, 1, start);
+    if (failure.is_ok()) failure = live(bench, records, 0, start);
     std::printf("[");
     for (int i = 0; i < rounds && failure.is_ok(); ++i) {
-        failure = live(bench, 0, 0, ready_ns, report);
+        failure = live(bench, 0, 0, start);
+        const gm::StartReport& report = start.report;
         std::printf(
-            "%s{\"ready_ns\":%lld,\"open_ns\":%lld,\"replay_ns\":%lld,\"records\":%llu,"
+            "%s{\"ready_ns\":%lld,\"cpu_ns\":%lld,\"open_ns\":%lld,\"replay_ns\":%lld,\"records\":%"
+            "llu,"
             "\"snapshot\":%llu}",
-            i == 0 ? "" : ",\n", static_cast<long long>(ready_ns),
-            static_cast<long long>(report.open_ns), static_cast<long long>(report.replay_ns),
+            i == 0 ? "" : ",\n", static_cast<long long>(start.ready_ns),
+            static_cast<long long>(start.cpu_ns), static_cast<long long>(report.open_ns),
+            static_cast<long long>(report.replay_ns),
             static_cast<unsigned long long>(report.replay.records),
             static_cast<unsigned long long>(report.snapshot.sequence));
     }

@@ -168,6 +168,10 @@ int main(int count, char** values) {
     void* context = zmq.ctx_new();
     const auto core = std::make_unique<Core>();
     failure = core->open(block, arguments.core, zmq, context);
+    if (failure.is_ok() && core->report().snapshot.sequence > 0) {
+        std::fprintf(stderr, "gm-core-harness: goes on from the snapshot of record %llu\n",
+                     static_cast<unsigned long long>(core->report().snapshot.sequence));
+    }
     if (failure.is_ok()) failure = core->start();
     if (failure.is_ok()) {
         const std::int64_t ready_ns = run(*core, signals, begin_ns);

@@ -17,12 +17,14 @@ namespace gm {
 namespace {
 
 constexpr std::int64_t kWaitStepNs = 1'000'000;
+constexpr std::int64_t kMeasureNs = 20'000'000;
 
 }  // namespace
 
 Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSettings& settings,
                    const ZmqTable& zmq, void* context) {
-    const std::int64_t begin_ns = monotonic_ns();
+    const std::int64_t begin_ns = begin_ns_ = monotonic_ns();
+    begin_ticks_ = ticks();
     settings_ = settings;
     Failure failure = load_settings(settings_block, engine_settings_);
     if (failure.is_ok()) {
@@ -61,6 +63,7 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.is_threaded = settings.driver == Driver::kThreaded;
         io.stop_within_ns = settings.stop_within_ns;
         io.die_after_inputs = settings.die_after_inputs;
+        io.ns_per_tick = ns_per_tick_;
         failure = io_.open(
             {&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_, &page_, &kill_},
             io);
@@ -140,6 +143,8 @@ Failure Core::begin_epoch() {
     snapshots_.open(engine_, engine_settings_, endpoints_.run_dir, segments_,
                     settings_.snapshot_every_ns);
     runner.snapshots = &snapshots_;
+    measure_ticks();
+    runner.ns_per_tick = ns_per_tick_;
     Failure failure = runner_.open(engine_, ring_, orders_, drop_copy_, page_, runner);
     if (failure.is_ok()) {
         failure = journal_.start(ring_, segments_, page_, settings_.journal_cpu,
@@ -251,6 +256,15 @@ void Core::close() noexcept {
     kill_.close();
     remove_ring_if_synced();
     lock_.release();
+}
+
+// Over the recovery, which is nearly always long enough; what is missing is waited for.
+void Core::measure_ticks() noexcept {
+    std::int64_t since_ns = 0;
+    do {  // bounded by the clock
+        since_ns = monotonic_ns() - begin_ns_;
+    } while (since_ns < kMeasureNs);
+    ns_per_tick_ = static_cast<double>(since_ns) / static_cast<double>(ticks() - begin_ticks_);
 }
 
 void Core::write_snapshot() {

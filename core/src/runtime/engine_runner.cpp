@@ -116,7 +116,8 @@ Failure EngineRunner::open(Engine& engine, JournalRing& journal, SpscRing<Slot>&
     settings_ = settings;
     io_sequence_ = settings.io_sequence;
     outputs_.emplace(journal, orders, &drop_copy);
-    ns_per_tick_ = TickScale::calibrate().ns_per_tick();
+    ns_per_tick_ =
+        settings.ns_per_tick > 0.0 ? settings.ns_per_tick : TickScale::calibrate().ns_per_tick();
     policy_budget_ticks_ =
         static_cast<std::uint64_t>(static_cast<double>(settings.policy_budget_ns) / ns_per_tick_);
     engine.watch(&stage_times_);

@@ -35,7 +35,8 @@ Failure IoLoop::open(const IoParts& parts, const IoSettings& settings) {
     settings_ = settings;
     clock_ = EngineClock(settings.last_ts_ns);
     backfill_.open(settings.backfill);
-    ns_per_tick_ = TickScale::calibrate().ns_per_tick();
+    ns_per_tick_ =
+        settings.ns_per_tick > 0.0 ? settings.ns_per_tick : TickScale::calibrate().ns_per_tick();
     is_end_consumed_.store(settings.has_ended, std::memory_order_release);
     wake_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_event_ < 0) {

@@ -46,9 +46,9 @@ struct CoreSettings {
     // So many unclean starts within the window start HALTED; 0: off.
     std::uint32_t crash_loop_starts = 0;
     std::int64_t crash_loop_window_ns = 60'000'000'000;
-    bool halts_after_unclean = false;  // restart_policy halted
+    bool halts_after_unclean = false;                   // restart_policy halted
     std::int64_t snapshot_every_ns = kSnapshotEveryNs;  // 0: none are made
-    bool kills_on_signal = false;      // SIGUSR1 means KILLED until close(); one core a process
+    bool kills_on_signal = false;  // SIGUSR1 means KILLED until close(); one core a process
 };
 
 // What a start found and did.
@@ -116,6 +116,7 @@ class Core {
     Failure meet_kill();
     void attend_kill();
     void write_snapshot();
+    void measure_ticks() noexcept;
     void remove_ring_if_synced() noexcept;
     void write_phase(Phase phase) noexcept;
 
@@ -142,6 +143,9 @@ class Core {
     IoLoop io_;
     Thread io_thread_;
     StartReport report_;
+    std::uint64_t begin_ticks_ = 0;  // of open(): ticks are measured over all of it
+    std::int64_t begin_ns_ = 0;
+    double ns_per_tick_ = 0.0;
     std::atomic<bool> is_io_open_{false};
     bool is_open_ = false;
 };

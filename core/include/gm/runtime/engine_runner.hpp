@@ -40,6 +40,7 @@ struct RunnerSettings {
     KernelHost* kernels = nullptr;            // null: there are none
     std::int64_t policy_budget_ns = 0;        // of one decision's networks; 0: none
     Snapshots* snapshots = nullptr;           // null: none are made
+    double ns_per_tick = 0.0;                 // 0: measured by open(), which takes 20 ms
 };
 
 // What io reads between steps. One writer: whoever steps.
