@@ -9,7 +9,8 @@ INCLUDE = Path(__file__).parent.parent / "core" / "include" / "gm"
 ARCHIVE = re.compile(r"void archive\(Archive& archive\) noexcept( \{|;)")
 CLASS = re.compile(r"\b(?:class|struct) (\w+)(?: final)?(?: : [^{;]*)? \{")
 MEMBER = re.compile(
-    r"^(?!class|struct|using|static|friend|return|template|constexpr|enum|public|private|case|if|typedef|explicit)"
+    r"^(?!class|struct|using|static|friend|return|template|constexpr|enum|public|private|case|if)"
+    r"(?!typedef|explicit)"
     r"(?:mutable )?[\w:<>,&* ]+?[>&*\w] (\w+)"
     r"(?:\[[^;]*\])?(?:\{[^;()]*\}| = [^;]*)?;",
     re.DOTALL,

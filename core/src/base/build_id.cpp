@@ -12,7 +12,7 @@ namespace gm {
 namespace {
 
 struct Search {
-    std::uintptr_t code;  // an address in the module that is looked for
+    const std::uint8_t* code;  // in the module that is looked for
     Sha256Digest found;
 };
 
@@ -39,16 +39,17 @@ bool find_build_id(const std::uint8_t* notes, std::size_t size, Sha256Digest& ou
 int look_at(dl_phdr_info* module, std::size_t, void* context) noexcept {
     auto& search = *static_cast<Search*>(context);
     const auto headers = std::span(module->dlpi_phdr, module->dlpi_phnum);
+    const auto code = reinterpret_cast<std::uintptr_t>(search.code);
     bool is_ours = false;
     for (const auto& header : headers) {
         const std::uintptr_t begin = module->dlpi_addr + header.p_vaddr;
-        is_ours = is_ours || (header.p_type == PT_LOAD && search.code - begin < header.p_memsz);
+        is_ours = is_ours || (header.p_type == PT_LOAD && code - begin < header.p_memsz);
     }
     if (!is_ours) return 0;
     for (const auto& header : headers) {
         if (header.p_type != PT_NOTE) continue;
-        const auto* const notes =
-            reinterpret_cast<const std::uint8_t*>(module->dlpi_addr + header.p_vaddr);
+        const std::uintptr_t begin = module->dlpi_addr + header.p_vaddr;
+        const std::uint8_t* const notes = search.code + static_cast<std::ptrdiff_t>(begin - code);
         if (find_build_id(notes, header.p_memsz, search.found)) return 1;
     }
     return 1;
@@ -57,7 +58,7 @@ int look_at(dl_phdr_info* module, std::size_t, void* context) noexcept {
 }  // namespace
 
 Sha256Digest build_sha256() noexcept {
-    Search search{reinterpret_cast<std::uintptr_t>(&look_at), {}};
+    Search search{reinterpret_cast<const std::uint8_t*>(&look_at), {}};
     (void)dl_iterate_phdr(&look_at, &search);
     return search.found;
 }

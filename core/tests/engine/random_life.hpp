@@ -277,7 +277,7 @@ class RandomLife : public Rig {
     }
 
     Settings settings_;
-    std::mt19937 random_;
+    std::mt19937_64 random_;
     std::int64_t duration_ns_;
     std::int64_t count_ = 0;
     std::int64_t price_ = 40'000;

@@ -34,8 +34,9 @@ void check_every_restored(const RandomLife& life, const Settings& settings, int 
     for (std::size_t i = 0; i < written.size(); ++i) {
         if (is_input(written[i])) inputs.push_back(i);
     }
-    std::mt19937 random(7);
+    std::mt19937_64 random(7);
     std::vector<std::size_t> stops;
+    stops.reserve(inputs.size());
     for (int i = 0; i < points; ++i) stops.push_back(inputs[random() % inputs.size()]);
     std::ranges::copy_if(inputs, std::back_inserter(stops),
                          [&](std::size_t i) { return i >= dense && i < dense + 400; });

@@ -58,7 +58,7 @@ struct Recording {
         listener.on_made = [&](std::span<const Slot> made) {
             REQUIRE(writer.append(made).is_ok());
         };
-        std::mt19937 random(3);
+        std::mt19937_64 random(3);
         for (std::size_t at = 0; at < records;) {
             REQUIRE(listener.step(life.written, at));
             if (random() % 10 == 0) REQUIRE(writer.sync().is_ok());
@@ -162,7 +162,7 @@ void edit_header(const std::string& path, const std::function<void(SnapshotHeade
 
 TEST_CASE("a start from a snapshot ends where the start from record 1 ends, wherever it was cut") {
     const RandomLife& life = one_life();
-    std::mt19937 random(1);
+    std::mt19937_64 random(1);
     for (int i = 0; i < 12; ++i) {
         const std::size_t records = 3'000 + random() % (life.written.size() - 3'000);
         const TemporaryFolder folder;
@@ -241,7 +241,7 @@ TEST_CASE("snapshots of a journal that lost its tail, or went another way, are l
     const Recording longer(folder / "long", one_life(), 6'000, 77);
     for (const std::size_t records : {std::size_t{400}, std::size_t{3'000}}) {
         const std::string run = folder / ("short" + std::to_string(records));
-        Recording(run, one_life(), records, 77);
+        const Recording shorter(run, one_life(), records, 77);
         std::filesystem::remove_all(snapshot_folder(run));
         std::filesystem::copy(snapshot_folder(folder / "long"), snapshot_folder(run));
         const Recovered found = recover(run);
@@ -251,7 +251,7 @@ TEST_CASE("snapshots of a journal that lost its tail, or went another way, are l
     }
     RandomLife other(life_settings(), 12, 30);
     other.live(1'100);
-    Recording(folder / "other", other, other.written.size(), 77);
+    const Recording elsewhere(folder / "other", other, other.written.size(), 77);
     std::filesystem::remove_all(snapshot_folder(folder / "other"));
     std::filesystem::copy(snapshot_folder(folder / "long"), snapshot_folder(folder / "other"));
     const Recovered found = recover(folder / "other");

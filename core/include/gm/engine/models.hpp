@@ -9,7 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
+#include <functional>  // tidy: allow cold
 #include <memory>
 #include <span>
 #include <string>
@@ -59,8 +59,10 @@ Failure load_model(std::span<const std::uint8_t> block, Model& out);
 using ModelPointer = std::shared_ptr<const Model>;  // tidy: allow cold threads count
 
 // Gives the model of a manifest that was loaded from a block with that SHA-256.
-using ModelSource = std::function<Failure(const Sha256Digest& sha256,
-                                          const Sha256Digest& block_sha256, ModelPointer& out)>;
+// clang-format off
+using ModelSource = std::function<  // tidy: allow cold
+    Failure(const Sha256Digest& sha256, const Sha256Digest& block_sha256, ModelPointer& out)>;
+// clang-format on
 
 class Models {
  public:
