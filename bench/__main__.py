@@ -18,7 +18,7 @@ from bench.rig import ROOT, build_native, save
 
 NAMES = (
     "ring", "indicators", "row", "batch", "policy", "engine", "decision", "swaps", "zmq", "replay",
-    "backtest", "training",
+    "restart", "backtest", "training",
 )  # fmt: skip
 CAMPAIGNS = ("planted",)  # up to an hour: only their smoke is run from here
 TIME_LIMIT_S = 900

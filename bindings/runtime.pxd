@@ -258,9 +258,14 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         KillLevel level
         Digest signatures_sha256
 
+    cdef cppclass SnapshotReport:
+        uint64_t sequence
+        vector[string] skipped
+
     cdef cppclass StartReport:
         ReplayReport replay
         DrainReport drain
+        SnapshotReport snapshot
         uint64_t torn_bytes
         uint32_t epoch
         vector[int64_t] bars_needed

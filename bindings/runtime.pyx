@@ -340,6 +340,11 @@ cdef class Core:
             "drained": report.drain.drained,
             "duplicates": report.drain.duplicates,
             "ring_was_new": report.drain.ring_was_new,
+            "snapshot_sequence": report.snapshot.sequence,
+            "snapshots_skipped": [
+                report.snapshot.skipped[i].decode()
+                for i in range(report.snapshot.skipped.size())
+            ],
             "torn_bytes": report.torn_bytes,
             "bars_needed": [report.bars_needed[i] for i in range(report.bars_needed.size())],
             "needs_backfill": report.needs_backfill,

@@ -93,12 +93,18 @@ def campaign(here: Place, plan: list[Kill], driver: str) -> tuple[Result, Counte
     return finish(here, engine, venue), phases
 
 
-def harness(here: Place, driver: str, die_after_inputs: int) -> Process:
+FROM_SNAPSHOT = "goes on from the snapshot of record"
+
+
+def harness(
+    here: Place, driver: str, die_after_inputs: int, snapshot_every_us: int = 60_000_000
+) -> Process:
     """The engine without Python, which dies like kill -9 at an exact input."""
     assert HARNESS.exists(), f"{HARNESS} is missing: make test-core"
     return here.start(
         HARNESS, "--run-dir", here.run_dir, "--libzmq", libzmq_path(), "--driver", driver,
         "--segment-bytes", str(16 << 20), "--die-after-inputs", str(die_after_inputs),
+        "--snapshot-every-us", str(snapshot_every_us),
     )  # fmt: skip
 
 
@@ -226,24 +232,28 @@ def native_campaign(
     No further life begins behind `feed_last`: the venue would not outlive it.
 
     Half of the lives die at an exact input, between the journal and the send of its orders; the
-    other half by kill -9 at any microsecond from exec on.
+    other half by kill -9 at any microsecond from exec on. Two thirds of them make snapshots, at
+    every idle moment or every 2 ms; the next goes on from the newest, whoever comes.
     """
     venue = here.venue()
     first = here.engine("--driver", driver)  # makes settings.bin
     first.wait_for(lambda: fed(here, first) > 0)
     first.kill()
     deaths: Counter[str] = Counter()
+    restored = 0
     for _ in range(lives):
         if reached(here) > feed_last:
             break
         inputs = random_.randint(2, 24) if random_.random() < 0.5 else 0
-        life = harness(here, driver, inputs)
+        life = harness(here, driver, inputs, random_.choice((0, 1, 2_000)))
         if inputs == 0:
             time.sleep(random_.uniform(0, 0.06))
             life.kill()
         deaths[f"exit {life.finish()}"] += 1
+        restored += FROM_SNAPSHOT in life.errors()
         # 137: at its input; -9: by us. Anything else is an engine that could not come back.
         assert set(deaths) <= {"exit 137", "exit -9"}, f"{deaths} {life.errors()}"
+    assert restored > lives // 8, f"{restored} of {deaths.total()} lives went on from a snapshot"
     engine = here.engine("--driver", driver)
     return finish(here, engine, venue), deaths
 

@@ -24,6 +24,7 @@ using namespace gm;
 constexpr const char* kUsage =
     "gm-core-harness --run-dir DIR --libzmq FILE [--settings FILE] [--driver inline|threaded]\n"
     "                [--segment-bytes N] [--idle-spin-us N] [--die-after-inputs N]\n"
+    "                [--snapshot-every-us N]\n"
     "gm-core-harness --run-dir DIR --replay OUTPUT_DIR\n"
     "  --settings defaults to DIR/settings.bin. --die-after-inputs ends the process like kill -9\n"
     "  once so many inputs were stepped, before their orders leave.\n";
@@ -62,6 +63,8 @@ bool parse(int count, char** values, Arguments& out) {
             out.core.journal_segment_bytes = std::strtoull(value, nullptr, 10);
         } else if (key == "--idle-spin-us") {
             out.core.idle_spin_ns = std::strtoll(value, nullptr, 10) * 1000;
+        } else if (key == "--snapshot-every-us") {
+            out.core.snapshot_every_ns = std::strtoll(value, nullptr, 10) * 1000;
         } else if (key == "--die-after-inputs") {
             out.core.die_after_inputs = std::strtoull(value, nullptr, 10);
         } else {
@@ -99,12 +102,15 @@ void print_summary(const Core& core, std::int64_t ready_ns) {
     const EngineStatus& totals = reading->engine;
     std::printf(
         "{\"phase\":\"%s\",\"epoch\":%u,\"replayed\":%llu,\"missing\":%zu,"
-        "\"open_ns\":%lld,\"ready_ns\":%lld,\"feed\":%llu,\"replies\":%llu,"
+        "\"snapshot\":%llu,\"snapshots_skipped\":%zu,\"replay_ns\":%lld,\"open_ns\":%lld,\"ready_"
+        "ns\":%lld,\"feed\":%llu,\"replies\":%llu,"
         "\"decisions\":%llu,\"orders\":%llu,\"fills\":%llu,\"bad_transitions\":%llu,"
         "\"reconnects\":%llu}\n",
         describe(reading->io.phase), start.epoch,
         static_cast<unsigned long long>(start.replay.records), start.replay.missing.size(),
-        static_cast<long long>(start.open_ns), static_cast<long long>(ready_ns),
+        static_cast<unsigned long long>(start.snapshot.sequence), start.snapshot.skipped.size(),
+        static_cast<long long>(start.replay_ns), static_cast<long long>(start.open_ns),
+        static_cast<long long>(ready_ns),
         static_cast<unsigned long long>(reading->engine.last_feed_sequence),
         static_cast<unsigned long long>(reading->engine.last_reply_sequence),
         static_cast<unsigned long long>(totals.decisions),
@@ -162,6 +168,10 @@ int main(int count, char** values) {
     void* context = zmq.ctx_new();
     const auto core = std::make_unique<Core>();
     failure = core->open(block, arguments.core, zmq, context);
+    if (failure.is_ok() && core->report().snapshot.sequence > 0) {
+        std::fprintf(stderr, "gm-core-harness: goes on from the snapshot of record %llu\n",
+                     static_cast<unsigned long long>(core->report().snapshot.sequence));
+    }
     if (failure.is_ok()) failure = core->start();
     if (failure.is_ok()) {
         const std::int64_t ready_ns = run(*core, signals, begin_ns);

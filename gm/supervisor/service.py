@@ -161,6 +161,8 @@ class Service:
             records=report["replay"]["records"],
             drained=report["drained"],
             torn_bytes=report["torn_bytes"],
+            snapshot_sequence=report["snapshot_sequence"],
+            snapshots_skipped=report["snapshots_skipped"],
             settings_sha256=self._prepared.manifest.settings_sha256,
         )
         try:

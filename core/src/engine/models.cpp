@@ -102,6 +102,7 @@ Failure load_model(std::span<const std::uint8_t> block, Model& out) {
     out.guard.columns_max = header.guard_columns_max;
     out.guard.rows_max = header.guard_rows_max;
     std::memcpy(out.sha256.data(), header.bundle_sha256, out.sha256.size());
+    out.block_sha256 = sha256(block.data(), block.size());
     Failure failure =
         load_networks({parts.agents, parts.onnx, parts.tactical}, header.threshold, out);
     out.column_mask |= header.guard_columns;  // a column that nobody computes has no range

@@ -42,7 +42,12 @@ Failure BlockWalker::open(const WalkSettings& settings) {
     if (settings.last_segment_only && segments_.size() > 1) {
         segments_.erase(segments_.begin(), segments_.end() - 1);
     }
-    return ok();
+    if (!settings.from) return ok();
+    const std::uint64_t first = settings.from->segment_first_sequence;
+    std::erase_if(segments_, [&](const SegmentFile& file) { return file.first_sequence < first; });
+    if (!segments_.empty() && segments_[0].first_sequence == first) return ok();
+    return fail(Status::kJournalCorrupt,
+                "the journal in " + settings.folder + " has no " + segment_name(first));
 }
 
 BlockWalker::Step BlockWalker::next() {
@@ -259,6 +264,7 @@ BlockWalker::Outcome BlockWalker::open_segment() {
     if (!failure.is_ok()) return fail_with(std::move(failure));
     end_.segments += 1;
     end_.segment_path = segment.path;
+    end_.segment_first_sequence = segment.first_sequence;
     end_.segment_slots = std::min(file_bytes, kSegmentBytesMax) / sizeof(Slot);
     end_.slot = 1;
     filled_ = cursor_ = 0;
@@ -283,6 +289,7 @@ BlockWalker::Outcome BlockWalker::check_header(const SegmentHeader& header, cons
     const JournalEnd before = end_;
     const std::uint64_t wanted = expected_;
     adopt_header(header);
+    if (is_first && settings_.from) return jump(header, *settings_.from);
     if (is_first && settings_.last_segment_only) return {};
     if (before.journal_id != 0 && before.journal_id != header.journal_id) {
         return report(FaultKind::kSegmentForeign, 0, 1,
@@ -301,6 +308,42 @@ BlockWalker::Outcome BlockWalker::check_header(const SegmentHeader& header, cons
     if (!continues && !context.lost_the_head) {
         return report(FaultKind::kChain, 0, 1,
                       "the header does not continue the chain of the segment before");
+    }
+    return {};
+}
+
+// The header is sound and adopted: goes on to a place behind it.
+BlockWalker::Outcome BlockWalker::jump(const SegmentHeader& header, const ChainPlace& to) {
+    Slot before{};
+    std::size_t got = sizeof before;
+    if (to.slot > 1 && to.slot <= end_.segment_slots) {
+        failure_ = file_.read_at((to.slot - 1) * sizeof(Slot),
+                                 std::as_writable_bytes(std::span(&before, 1)), got);
+        if (!failure_.is_ok()) return Step::kFailed;
+    }
+    const auto chain = before.as<BlockDigest>();
+    const bool is_header = to.slot == 1 && header.first_block == to.blocks + 1 &&
+                           header.first_sequence == to.last_sequence + 1 &&
+                           std::memcmp(header.previous_digest, to.digest, sizeof to.digest) == 0;
+    const bool is_chain_record = to.slot > 1 && got == sizeof before && is_whole(before) &&
+                                 before.type() == RecordType::kBlockDigest &&
+                                 chain.block == to.blocks &&
+                                 chain.last_journal_sequence == to.last_sequence &&
+                                 std::memcmp(chain.sha256, to.digest, sizeof to.digest) == 0;
+    if (!is_header && !is_chain_record) {
+        return report(FaultKind::kChain, 0, 1,
+                      "slot " + text_of(to.slot) + " does not follow block " + text_of(to.blocks) +
+                          " of the chain that the walk was to go on from");
+    }
+    end_.slot = to.slot;
+    end_.last_sequence = to.last_sequence;
+    end_.blocks = place_ = to.blocks;
+    std::memcpy(end_.digest.data(), to.digest, end_.digest.size());
+    expected_ = to.last_sequence + 1;
+    if (is_chain_record) note_mark(chain);
+    if (end_.blocks == watched_block_) {
+        watched_digest_ = end_.digest;
+        watched_seen_ = true;
     }
     return {};
 }
@@ -394,13 +437,14 @@ bool BlockWalker::find_last_whole() {
     constexpr std::size_t kChunkSlots = 512;
     const auto chunk = std::make_unique_for_overwrite<Slot[]>(kChunkSlots);
     searched_ = true;
-    for (std::uint64_t slot = end_.slot; slot < end_.segment_slots; slot += kChunkSlots) {
+    const std::uint64_t left = end_.segment_slots - end_.slot;
+    const std::uint64_t limit = end_.slot + std::min(left, settings_.tail_slots_max);
+    for (std::uint64_t slot = end_.slot; slot < limit; slot += kChunkSlots) {
         std::size_t got = 0;
         failure_ = file_.read_at(slot * sizeof(Slot),
                                  std::as_writable_bytes(std::span(chunk.get(), kChunkSlots)), got);
         if (!failure_.is_ok()) return false;
-        const std::size_t count =
-            std::min<std::uint64_t>(got / sizeof(Slot), end_.segment_slots - slot);
+        const std::size_t count = std::min<std::uint64_t>(got / sizeof(Slot), limit - slot);
         for (std::size_t i = 0; i < count; ++i) {
             if (is_empty(chunk[i])) continue;
             last_used_ = slot + i;

@@ -52,7 +52,9 @@ std::size_t JournalDrain::take() {
 std::size_t JournalDrain::turn(std::int64_t now_ns) {
     if (!failure_.is_ok()) return 0;
     const std::size_t taken = take();
-    if (failure_.is_ok() && now_ns - last_sync_ns_ >= sync_interval_ns_) {
+    const std::uint64_t unsynced = segments_.last_sequence() - segments_.synced_sequence();
+    const bool is_due = now_ns - last_sync_ns_ >= sync_interval_ns_ || unsynced >= kUnsyncedMax;
+    if (failure_.is_ok() && is_due) {
         last_sync_ns_ = now_ns;
         sync();
     }

@@ -9,13 +9,12 @@
 
 namespace gm {
 
-Failure JournalReader::open(const std::string& folder, bool checks_chain) {
+Failure JournalReader::open(WalkSettings settings) {
     block_ = {};
     given_ = 0;
-    WalkSettings settings{.folder = folder, .checks_chain = checks_chain};
     // Of a folder without an anchor beside it nothing is known to be unsynced.
     AnchorRecord anchor{};
-    const std::string run_directory = (std::filesystem::path(folder) / "..").string();
+    const std::string run_directory = (std::filesystem::path(settings.folder) / "..").string();
     if (JournalAnchor::read(anchor_path(run_directory), anchor).is_ok()) {
         settings.synced_sequence = anchor.last_sequence;
     }

@@ -90,13 +90,13 @@ Failure JournalRing::make_file(const std::string& path, std::uint64_t capacity,
     return failure;
 }
 
-Failure JournalRing::open_anonymous(std::uint64_t capacity) {
+Failure JournalRing::open_anonymous(std::uint64_t capacity, std::uint64_t position) {
     close();
     Failure failure = check_capacity(capacity);
     if (failure.is_ok()) failure = map(-1, "anonymous memory", capacity);
     if (!failure.is_ok()) return failure;
-    *header_ = make_header(capacity, 0, 0);
-    set_positions(0, 0);
+    *header_ = make_header(capacity, position, 0);
+    set_positions(position, position);
     path_.clear();
     return ok();
 }

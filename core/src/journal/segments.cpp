@@ -80,7 +80,10 @@ Failure SegmentWriter::begin_journal() {
 
 Failure SegmentWriter::resume(const std::string& folder) {
     BlockWalker walker;
-    Failure failure = walker.open({folder, false, true, anchor_.record().last_sequence});
+    WalkSettings walk{.folder = folder, .checks_chain = false, .last_segment_only = true};
+    walk.synced_sequence = anchor_.record().last_sequence;
+    walk.tail_slots_max = kTailSlotsMax;
+    Failure failure = walker.open(walk);
     if (!failure.is_ok()) return failure;
     walker.watch_block(anchor_.record().blocks);
     BlockWalker::Step step;
@@ -95,6 +98,7 @@ Failure SegmentWriter::resume(const std::string& folder) {
     if (!failure.is_ok()) return failure;
 
     const JournalEnd& end = walker.end();
+    segment_first_ = end.segment_first_sequence;
     segment_slots_ = end.segment_slots;
     slot_ = end.slot;
     last_sequence_ = end.last_sequence;
@@ -223,6 +227,13 @@ Failure SegmentWriter::seal_block() {
     return keep(prepare_next(kPreparedWithBlock));
 }
 
+ChainPlace SegmentWriter::sealed_place() const noexcept {
+    ChainPlace place{
+        segment_first_, slot_ - open_slots_, last_sequence_ - open_slots_, blocks_, {}};
+    std::memcpy(place.digest, digest_.data(), digest_.size());
+    return place;
+}
+
 Failure SegmentWriter::sync() {
     if (!failure_.is_ok() || synced_sequence_ == last_sequence_) return failure_;
     Failure failure = seal_block();
@@ -265,6 +276,7 @@ Failure SegmentWriter::change_segment() {
         failure = next_.rename_to(folder_ + "/" + segment_name(last_sequence_ + 1));
     if (!failure.is_ok()) return failure;
     segment_ = std::move(next_);
+    segment_first_ = last_sequence_ + 1;
     segment_slots_ = settings_.segment_bytes / sizeof(Slot);
     slot_ = 1;
     begin_block();

@@ -18,12 +18,14 @@ namespace {
 
 constexpr std::int64_t kWaitStepNs = 1'000'000;
 constexpr double kNoSpin = 1e18;  // ns a tick: whatever is waited for by ticks is not waited for
+constexpr std::int64_t kMeasureNs = 20'000'000;
 
 }  // namespace
 
 Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSettings& settings,
                    const ZmqTable& zmq, void* context) {
-    const std::int64_t begin_ns = monotonic_ns();
+    const std::int64_t begin_ns = begin_ns_ = monotonic_ns();
+    begin_ticks_ = ticks();
     settings_ = settings;
     Failure failure = load_settings(settings_block, engine_settings_);
     if (failure.is_ok()) {
@@ -62,7 +64,7 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.is_threaded = settings.driver == Driver::kThreaded;
         io.stop_within_ns = settings.stop_within_ns;
         io.die_after_inputs = settings.die_after_inputs;
-        if (settings.stepped != nullptr) io.ns_per_tick = kNoSpin;
+        io.ns_per_tick = ns_per_tick_;
         failure = io_.open(
             {&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_, &page_, &kill_},
             io);
@@ -82,11 +84,11 @@ Failure Core::recover(const CoreSettings& settings) {
     Failure failure = open_journal(settings);
     if (failure.is_ok()) failure = open_rings();
     if (failure.is_ok()) failure = open_kernels();
-    if (failure.is_ok()) failure = engine_.open(engine_settings_);
     if (!failure.is_ok()) return failure;
     const std::int64_t begin_ns = monotonic_ns();
-    failure = replay_journal(journal_folder(endpoints_.run_dir), engine_settings_, engine_, nullptr,
-                             report_.replay);
+    failure =
+        recover_engine({endpoints_.run_dir, segments_.journal_id(), segments_.last_sequence()},
+                       engine_settings_, engine_, report_.replay, report_.snapshot);
     report_.replay_ns = monotonic_ns() - begin_ns;
     if (!failure.is_ok()) return failure;
     // The process died inside a step: what it owed to the journal is written now. The orders
@@ -145,7 +147,13 @@ Failure Core::begin_epoch() {
     runner.instruments = engine_settings_.instruments;
     runner.policy_budget_ns = settings_.policy_budget_ns;
     runner.kernels = engine_settings_.kernels.empty() ? nullptr : &kernel_host_;
+    // A snapshot is due by a clock that a stepped core does not have.
+    snapshots_.open(engine_, engine_settings_, endpoints_.run_dir, segments_,
+                    settings_.stepped != nullptr ? 0 : settings_.snapshot_every_ns);
+    runner.snapshots = &snapshots_;
+    measure_ticks();
     runner.is_stepped = settings_.stepped != nullptr;
+    if (!runner.is_stepped) runner.ns_per_tick = ns_per_tick_;
     Failure failure = runner_.open(engine_, ring_, orders_, drop_copy_, page_, runner);
     if (failure.is_ok()) {
         JournalThread::Calls calls{[this] { runner_.halt(); },
@@ -159,6 +167,7 @@ Failure Core::begin_epoch() {
                                    [this] {
                                        watch_kernels();
                                        attend_kill();
+                                       write_snapshot();
                                    }};
         if (settings_.stepped != nullptr) {
             journal_.open(ring_, segments_, page_, std::move(calls));
@@ -281,6 +290,24 @@ void Core::abandon() noexcept {
     kill_.close();
     ring_.close();
     lock_.release();
+}
+
+// Over the recovery, which is nearly always long enough; what is missing is waited for.
+void Core::measure_ticks() noexcept {
+    if (settings_.stepped != nullptr) {
+        ns_per_tick_ = kNoSpin;
+        return;
+    }
+    std::int64_t since_ns = 0;
+    do {  // bounded by the clock
+        since_ns = monotonic_ns() - begin_ns_;
+    } while (since_ns < kMeasureNs);
+    ns_per_tick_ = static_cast<double>(since_ns) / static_cast<double>(ticks() - begin_ticks_);
+}
+
+void Core::write_snapshot() {
+    Failure failure = snapshots_.write_if_synced(segments_, journal_.synced());
+    if (!failure.is_ok()) page_.write_failure("no snapshot: " + failure.text);
 }
 
 // What is synced in the segments is not needed in memory: a run that ended leaves no 8 MiB behind.

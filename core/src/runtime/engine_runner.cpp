@@ -116,7 +116,11 @@ Failure EngineRunner::open(Engine& engine, JournalRing& journal, SpscRing<Slot>&
     settings_ = settings;
     io_sequence_ = settings.io_sequence;
     outputs_.emplace(journal, orders, &drop_copy);
-    if (!settings.is_stepped) ns_per_tick_ = TickScale::calibrate().ns_per_tick();
+    if (settings.ns_per_tick > 0.0) {
+        ns_per_tick_ = settings.ns_per_tick;
+    } else if (!settings.is_stepped) {
+        ns_per_tick_ = TickScale::calibrate().ns_per_tick();
+    }
     policy_budget_ticks_ =
         static_cast<std::uint64_t>(static_cast<double>(settings.policy_budget_ns) / ns_per_tick_);
     engine.watch(&stage_times_);
@@ -184,6 +188,7 @@ bool EngineRunner::idle() noexcept {
     bool has_more = engine_->prepare_part();
     while (has_more && ticks() - begin < turn) has_more = engine_->prepare_part();
     write_status(false);
+    if (!has_more) copy_state_if_due();
     return has_more;
 }
 
@@ -237,6 +242,12 @@ void EngineRunner::judge_lateness() noexcept {
     late.action = ModelAction::kLate;
     late.value = static_cast<std::int64_t>(static_cast<double>(took) * ns_per_tick_);
     step(make_slot(RecordType::kModelCommand, Source::kIo, 0, engine_->now_ns(), late));
+}
+
+// Nothing waits, and what could be prepared is.
+void EngineRunner::copy_state_if_due() noexcept {
+    if (settings_.snapshots == nullptr || is_halted()) return;
+    settings_.snapshots->copy_if_due(*engine_, journal_->next_sequence() - 1, io_sequence_);
 }
 
 void EngineRunner::consume(const Slot& input) noexcept {
@@ -298,6 +309,7 @@ void EngineRunner::run() noexcept {
         if (!is_idle) {
             is_idle = true;
             write_status(false);
+            copy_state_if_due();
             idle_since = ticks();
         }
         if (ticks() - idle_since < spin_ticks) {

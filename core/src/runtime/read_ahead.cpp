@@ -27,8 +27,8 @@ ReadAhead::~ReadAhead() {
     thread_.join();
 }
 
-Failure ReadAhead::open(const std::string& folder) {
-    if (Failure failure = reader_.open(folder); !failure.is_ok()) return failure;
+Failure ReadAhead::open(const WalkSettings& settings) {
+    if (Failure failure = reader_.open(settings); !failure.is_ok()) return failure;
     places_ = std::make_unique_for_overwrite<Place[]>(kPlaces);
     return thread_.start("gm-read", -1, [this] { read(); });
 }

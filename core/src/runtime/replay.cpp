@@ -35,8 +35,8 @@ class Replayer {
           run_directory_(std::move(run_directory)),
           report_(report) {}
 
-    Failure open() {
-        Failure failure = ring_.open_anonymous(kScratchSlots);
+    Failure open(std::uint64_t position = 0) {
+        Failure failure = ring_.open_anonymous(kScratchSlots, position);
         if (failure.is_ok()) failure = orders_.open(kScratchSlots);
         outputs_.emplace(ring_, orders_, nullptr);
         return failure;
@@ -230,6 +230,35 @@ Failure replay_journal(const std::string& folder, const Settings& settings, Engi
         // The last block of a process that was killed is still open.
         if (failure.is_ok() && reader.blocks() != blocks) failure = copy->seal_block();
         blocks = reader.blocks();
+    }
+    if (failure.is_ok()) failure = reader.failure();
+    replayer->finish();
+    return failure;
+}
+
+Failure replay_behind(const std::string& folder, const Settings& settings, Engine& engine,
+                      const ReplayStart& start, ReplayReport& report) {
+    report = {};
+    report.records = start.sequence;
+    report.io_sequence = start.io_sequence;
+    report.epoch = start.epoch;
+    report.has_ended = start.has_ended;
+    report.is_clean = start.sequence == 0;  // a snapshot is of one that was alive
+    auto replayer = std::make_unique<Replayer>(
+        settings, engine, std::filesystem::path(folder).parent_path().string(), report);
+    ReadAhead reader;
+    Failure failure = replayer->open(start.sequence);
+    WalkSettings walk{.folder = folder, .from = start.place};
+    walk.tail_slots_max = kTailSlotsMax;
+    if (failure.is_ok()) failure = reader.open(walk);
+    while (failure.is_ok()) {  // bounded by the journal
+        const std::span<const Slot> block = reader.next_block();
+        if (block.empty()) break;
+        for (const Slot& record : block) {
+            if (record.trailer.journal_sequence <= start.sequence) continue;
+            failure = replayer->take(record);
+            if (!failure.is_ok()) return failure;
+        }
     }
     if (failure.is_ok()) failure = reader.failure();
     replayer->finish();

@@ -21,8 +21,10 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/engine/kernels.hpp"
 #include "gm/engine/models.hpp"
 #include "gm/engine/outputs.hpp"
@@ -67,12 +69,16 @@ struct OrderCause {
     OrderReason reason = OrderReason::kDecision;
     OrderType type = OrderType::kMarket;
     std::int64_t bar_start_ts_ns = 0;
+
+    void archive(Archive& archive) noexcept { archive(reason, type, bar_start_ts_ns); }
 };
 
 // What the strategic decision of a model wants of its tactical team: 1, -1, or 0 for nothing.
 struct StandingDirection {
     std::int64_t until_ts_ns = 0;  // bars that end there or later are none of its
     std::int32_t direction = 0;
+
+    void archive(Archive& archive) noexcept { archive(until_ts_ns, direction); }
 };
 
 // Stop and target of a position, each sized to it; what one trades, the other gives up. Sizing says
@@ -82,6 +88,8 @@ struct Bracket {
         OrderId id{};             // the last order sent for it; zero: none yet
         bool is_refused = false;  // by gate, send or venue: not asked again before the next close
         std::uint32_t sends = 0;  // since the last close: a venue may refuse each of them
+
+        void archive(Archive& archive) noexcept { archive(id, is_refused, sends); }
     };
     static constexpr std::uint32_t kSendsMax = 3;
     std::array<Leg, 2> legs{};  // stop, target
@@ -89,6 +97,10 @@ struct Bracket {
     std::int64_t target_ticks = 0;
     bool has_stop = false;  // not where the ATR was not known when the position was opened
     bool has_target = false;
+
+    void archive(Archive& archive) noexcept {
+        archive(legs, stop_ticks, target_ticks, has_stop, has_target);
+    }
 };
 
 // How far the preparation for the next bars has come: Engine::prepare_part().
@@ -139,6 +151,16 @@ struct Desk {
     bool was_ready = false;
     bool is_closing = false;  // flat_at_session_end: no bar after the next one in this session
     bool is_live = false;     // the live feed has said something good: backfill is over for good
+
+    // Not archived: must_prepare, must_prepare_team, must_warm, prepare_stage, prepare_piece (what
+    // was prepared is prepared again).
+    void archive(Archive& archive) noexcept {
+        archive(market, features, tactical, synergies, policy, team, standing, strange_rows,
+                position, target_lots, held_bars, closed_bars_30m, closed_bars_5m, quarantined,
+                backfilled_bars, backfilled_until_ts_ns, last_bar_start_ts_ns,
+                tactical_bar_start_ts_ns, exit, wish, wish_lots, bracket, level, must_decide,
+                must_time, must_leave, has_wish, was_ready, is_closing, is_live);
+    }
 };
 
 class Engine {
@@ -164,6 +186,16 @@ class Engine {
         while (prepare_part()) {  // bounded: stages and pieces of each instrument
         }
     }
+
+    // All that step() reads and changes, as bytes of this build: an engine that was opened with the
+    // same settings goes on from there with the same outputs, byte for byte. Between two steps.
+    // snapshot_size(): the most that save() takes, known from open() on. save() answers how much
+    // it took, and allocates nothing; 0: there was no room.
+    [[nodiscard]] std::size_t snapshot_size() noexcept;
+    [[nodiscard]] std::size_t save(std::span<std::uint8_t> out) noexcept;
+    // Cold. `models` gives those that came while the other ran. kBadArgument: not what save() of
+    // this build wrote; then, and where a model is not to be had, open() must come again.
+    Failure restore(std::span<const std::uint8_t> bytes, const ModelSource& models);
 
     // Where stage times go; null (the default): nowhere. Changes no output.
     void watch(StageTimes* times) noexcept { times_ = times; }
@@ -200,6 +232,7 @@ class Engine {
     [[nodiscard]] std::int64_t now_ns() const noexcept { return stamp_.now_ns; }
     [[nodiscard]] std::uint32_t epoch() const noexcept { return stamp_.epoch; }
     [[nodiscard]] EngineState state() const noexcept { return state_; }
+    [[nodiscard]] bool has_ended() const noexcept { return has_ended_; }
     // A sequence number was missing: io opens a new connection, so that the venue sends it again.
     [[nodiscard]] bool is_gapped() const noexcept { return is_gapped_; }
     [[nodiscard]] std::uint32_t awaiting_queries() const noexcept { return awaiting_queries_; }
@@ -225,6 +258,15 @@ class Engine {
     [[nodiscard]] bool needs_backfill() const noexcept;
     // The tape that the journal belongs to; zero until the first kConnected.
     [[nodiscard]] const std::array<std::uint8_t, 32>& tape_id() const noexcept { return tape_id_; }
+
+    // Not archived: settings_, columns_read_, has_two_levels_ (settings), times_ (changes no
+    // output), preparing_, scratch_, was_disturbed_ (what was prepared is prepared again).
+    void archive(Archive& archive) noexcept {
+        archive(desks_, models_, kernels_, gate_, orders_, executions_, totals_, stamp_, tape_id_,
+                last_feed_sequence_, last_reply_sequence_, last_kernel_sequence_, order_counter_,
+                connection_, awaiting_queries_, state_, level_, kill_check_ns_, is_gapped_,
+                has_ended_, is_backfilling_);
+    }
 
  private:
     void end_stage(Stage stage) noexcept {

@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/engine/settings.hpp"
 #include "gm/features/schema.hpp"
@@ -56,6 +57,12 @@ class KernelBars {
     [[nodiscard]] std::int64_t start_ts_ns(std::size_t age) const noexcept;
     [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
     [[nodiscard]] bool is_open() const noexcept { return keep_ != 0; }
+
+    // Not archived: keep_ (settings).
+    void archive(Archive& archive) noexcept {
+        archive.index(next_, keep_);
+        archive(count_, values_, starts_);
+    }
 
  private:
     std::size_t keep_ = 0;
@@ -125,6 +132,14 @@ class Kernels {
     // Calls that nobody made before the next bar.
     [[nodiscard]] std::uint64_t abandoned() const noexcept { return abandoned_; }
 
+    // Not archived: settings_, column_of_, rule_, needed_columns_, decision_minutes_ (settings).
+    void archive(Archive& archive) noexcept {
+        archive(states_, desks_);
+        archive.list(waiting_);
+        archive.index(next_waiting_, waiting_.size());
+        archive(asked_in_, abandoned_);
+    }
+
  private:
     void ask_now(std::uint32_t at, std::uint64_t input_sequence) noexcept;
 
@@ -135,6 +150,8 @@ class Kernels {
         KernelStatus status = KernelStatus::kOk;
         std::uint32_t over_budget = 0;  // in a row
         std::uint64_t calls = 0;
+
+        void archive(Archive& archive) noexcept { archive(status, over_budget, calls); }
     };
     struct Waiting {
         std::int64_t bar_start_ts_ns;
@@ -145,6 +162,8 @@ class Kernels {
     struct Row {
         std::int64_t start_ts_ns = INT64_MIN;
         std::uint32_t warm = 0;  // bit i: column 13 + i was returned, or its kernel is quarantined
+
+        void archive(Archive& archive) noexcept { archive(start_ts_ns, warm); }
     };
     struct Desk {
         std::array<KernelBars, kSizes> bars;
@@ -160,6 +179,13 @@ class Kernels {
         bool is_rewritten = false;
         std::int64_t tick_e9 = 0;  // billionths of a price unit
         std::int64_t lot_e9 = 0;
+
+        // Not archived: tick_e9, lot_e9 (settings).
+        void archive(Archive& archive) noexcept {
+            archive(bars, fresh, values, rows);
+            archive.index(next_row, kStrategicRows - 1);
+            archive(latest, latest_values, waiting, rule, is_rule_warm, is_rewritten);
+        }
     };
 
     [[nodiscard]] static std::size_t size_of(std::uint32_t minutes) noexcept {

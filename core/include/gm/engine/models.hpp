@@ -9,11 +9,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>  // tidy: allow cold
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/sha256.hpp"
 #include "gm/base/status.hpp"
 #include "gm/engine/settings.hpp"
@@ -30,7 +32,8 @@ struct Model {
     Ensemble ensemble;
     TacticalTeam team;  // not loaded: the bundle has none
     Guard guard{};
-    Sha256Digest sha256{};  // of the bundle's manifest
+    Sha256Digest sha256{};        // of the bundle's manifest
+    Sha256Digest block_sha256{};  // of the model block; zero: it came without one
     std::uint32_t column_mask = 0;
 };
 
@@ -54,6 +57,12 @@ Failure load_model(std::span<const std::uint8_t> block, Model& out);
 
 // Counted by cold threads; the engine swaps pointers, and its step makes and drops none.
 using ModelPointer = std::shared_ptr<const Model>;  // tidy: allow cold threads count
+
+// Gives the model of a manifest that was loaded from a block with that SHA-256.
+// clang-format off
+using ModelSource = std::function<  // tidy: allow cold
+    Failure(const Sha256Digest& sha256, const Sha256Digest& block_sha256, ModelPointer& out)>;
+// clang-format on
 
 class Models {
  public:
@@ -99,12 +108,25 @@ class Models {
     [[nodiscard]] std::uint16_t shadow_number() const noexcept { return number_of(shadow_); }
     [[nodiscard]] std::uint32_t last_number() const noexcept { return last_number_; }
 
+    // Which model lies where, but not the models: restore_models() gets them back. Not archived:
+    // columns_, needs_team_ (settings), offered_, returned_ (no step has seen them).
+    void archive(Archive& archive) noexcept;
+    // Cold, behind a restored archive.
+    Failure restore_models(const ModelSource& source);
+
     static constexpr std::size_t kNoPlace = kModelPlaces;
 
  private:
     struct Place {
         ModelPointer model;
         std::uint16_t number = 0;
+        // Of the model, while it is not there yet: it was archived.
+        bool is_taken = false;
+        Sha256Digest sha256{};
+        Sha256Digest block_sha256{};
+
+        // Not archived: model (named by its hashes).
+        void archive(Archive& archive) noexcept { archive(number, is_taken, sha256, block_sha256); }
     };
 
     [[nodiscard]] std::uint16_t number_of(std::size_t place) const noexcept {

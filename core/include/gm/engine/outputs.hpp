@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "gm/base/archive.hpp"
 #include "gm/journal/journal_ring.hpp"
 #include "gm/ring/spsc_ring.hpp"
 #include "gm/risk/gate.hpp"
@@ -22,6 +23,10 @@ struct Stamp {
     std::uint64_t output_sequence;  // of the last output; grows with each
     std::int64_t now_ns;
     std::uint32_t epoch;
+
+    void archive(Archive& archive) noexcept {
+        archive(input_sequence, output_sequence, now_ns, epoch);
+    }
 };
 
 class Outputs {

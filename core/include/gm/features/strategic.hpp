@@ -13,6 +13,7 @@
 #include <span>
 #include <type_traits>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/features/readiness.hpp"
 #include "gm/features/row_window.hpp"
@@ -130,6 +131,8 @@ class StrategicFeatures {
     std::uint64_t prepared_ = 0;  // 0: nothing, 1: everything, 1 + n: the first n parts
 };
 static_assert(std::is_trivially_copyable_v<StrategicFeatures>);
+template <>
+inline constexpr bool kIsPlainMemory<StrategicFeatures> = true;
 
 // Where a batch goes. Any may be null.
 struct StrategicBatch {

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/features/strategic.hpp"
 #include "gm/features/tactical.hpp"
@@ -103,6 +104,8 @@ class SynergyDetector {
     std::uint64_t expired_ = 0;
 };
 static_assert(std::is_trivially_copyable_v<SynergyDetector>);
+template <>
+inline constexpr bool kIsPlainMemory<SynergyDetector> = true;
 
 // The close of the bar that completed it, and the strategic side as it stood then.
 void add_market_context(const ClosedBar& bar, const StrategicFeatures& features,

@@ -11,6 +11,7 @@
 #include <span>
 #include <type_traits>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/features/readiness.hpp"
 #include "gm/features/row_window.hpp"
@@ -76,6 +77,8 @@ class TacticalFeatures {
     std::uint64_t is_out_of_session_ = 0;
 };
 static_assert(std::is_trivially_copyable_v<TacticalFeatures>);
+template <>
+inline constexpr bool kIsPlainMemory<TacticalFeatures> = true;
 
 // Where a batch goes. Any may be null.
 struct TacticalBatch {

@@ -50,7 +50,8 @@ struct JournalFault {
 struct JournalEnd {
     std::uint64_t journal_id = 0;
     std::uint64_t segments = 0;
-    std::string segment_path;         // the last one
+    std::string segment_path;  // the last one
+    std::uint64_t segment_first_sequence = 1;
     std::uint64_t segment_slots = 0;  // its size; slot 0 is the header
     std::uint64_t slot = 0;           // where the next record goes
     std::uint64_t last_sequence = 0;
@@ -62,6 +63,11 @@ struct JournalEnd {
     std::uint64_t torn_bytes = 0;  // from `slot` to the last byte that is not zero
 };
 
+// Records that a writer may have handed to the disk since its last sync, and chain records among
+// them, are fewer: JournalDrain syncs no later than kUnsyncedMax records.
+inline constexpr std::uint64_t kUnsyncedMax = 65'536;
+inline constexpr std::uint64_t kTailSlotsMax = 4 * kUnsyncedMax;
+
 struct WalkSettings {
     std::string folder;
     bool checks_chain = true;        // false: trust the digests (a reader after a full check)
@@ -69,6 +75,13 @@ struct WalkSettings {
     // Last record that the anchor knows to be on the disk. Without it every record counts as
     // synced.
     std::uint64_t synced_sequence = kNoAnchor;
+    // Begins there: what came before is neither read nor checked, but the chain record that ends
+    // it must be the one that the place names.
+    std::optional<ChainPlace> from = {};
+    // So far behind the first slot that is not whole the last segment is searched for more. A start
+    // looks kTailSlotsMax far: more was never written ahead of a sync, and what was synced the
+    // anchor knows.
+    std::uint64_t tail_slots_max = ~std::uint64_t{0};
 
     static constexpr std::uint64_t kNoAnchor = ~std::uint64_t{0};
 };
@@ -105,6 +118,7 @@ class BlockWalker {
     Outcome check_header(const SegmentHeader& header, const SegmentFile& file,
                          HeaderContext context);
     void adopt_header(const SegmentHeader& header);
+    Outcome jump(const SegmentHeader& header, const ChainPlace& to);
     Outcome at_record(const Slot& slot);
     Outcome at_chain_record(const Slot& slot);
     [[nodiscard]] std::string chain_complaint(const BlockDigest& payload, const Slot& slot);

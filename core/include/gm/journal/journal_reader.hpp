@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -17,7 +18,11 @@ namespace gm {
 class JournalReader {
  public:
     // A folder without segments is an empty journal.
-    Failure open(const std::string& folder, bool checks_chain = true);
+    Failure open(const std::string& folder, bool checks_chain = true) {
+        return open(WalkSettings{.folder = folder, .checks_chain = checks_chain});
+    }
+    // The folder of these settings, as they say; the anchor beside it says what was synced.
+    Failure open(WalkSettings settings);
 
     // False: the journal ends, or failure() says why not.
     [[nodiscard]] bool next(Slot& slot) {

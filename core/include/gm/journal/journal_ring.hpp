@@ -56,7 +56,8 @@ class JournalRing {
     // be.
     Failure open(const std::string& path, std::uint64_t capacity = kJournalRingSlots);
     // The same ring in private memory: tests, benchmarks, backtest.
-    Failure open_anonymous(std::uint64_t capacity = kJournalRingSlots);
+    // Its first record gets the sequence behind `position`.
+    Failure open_anonymous(std::uint64_t capacity = kJournalRingSlots, std::uint64_t position = 0);
     void close() noexcept;
 
     // Engine thread. Writes the record and sets journal_sequence and commit in `slot` too; the

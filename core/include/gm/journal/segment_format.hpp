@@ -80,6 +80,16 @@ struct SyncMarks {
 [[nodiscard]] bool is_whole(const Slot& slot) noexcept;
 [[nodiscard]] bool is_empty(const Slot& slot) noexcept;  // all zeros
 
+// Between two blocks: where a walk may begin, and what it must find there. Crosses into files.
+struct ChainPlace {
+    std::uint64_t segment_first_sequence;  // of the segment that holds it
+    std::uint64_t slot;                    // of that segment: where the next block begins
+    std::uint64_t last_sequence;           // of the block before it
+    std::uint64_t blocks;                  // sealed before it
+    std::uint8_t digest[32];               // of the last of them; zeros before the first
+};
+static_assert(sizeof(ChainPlace) == 64 && offsetof(ChainPlace, digest) == 32);
+
 // How many of the slots from the first on are whole and in order, chain records among them, when
 // the next record is `next_sequence`. For readers that follow a journal as it grows.
 [[nodiscard]] std::size_t count_in_order(std::span<const std::byte> slots,

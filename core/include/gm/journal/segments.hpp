@@ -57,6 +57,8 @@ class SegmentWriter {
     [[nodiscard]] std::uint64_t synced_sequence() const noexcept { return synced_sequence_; }
     [[nodiscard]] std::uint64_t blocks() const noexcept { return blocks_; }
     [[nodiscard]] const Sha256Digest& head_digest() const noexcept { return digest_; }
+    // Behind the last sealed block.
+    [[nodiscard]] ChainPlace sealed_place() const noexcept;
     [[nodiscard]] bool is_open_block() const noexcept { return open_slots_ != 0; }
     // Of the tail that the last open cut.
     [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
@@ -88,6 +90,7 @@ class SegmentWriter {
     std::unique_ptr<Slot[]> staged_;  // one block: records with their checksums
     Sha256 hash_;                     // of the open block
 
+    std::uint64_t segment_first_ = 1;  // sequence of its first record
     std::uint64_t segment_slots_ = 0;
     std::uint64_t slot_ = 0;  // where the next record goes
     std::uint64_t last_sequence_ = 0;

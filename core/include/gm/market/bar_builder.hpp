@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/checked.hpp"
 #include "gm/base/status.hpp"
 #include "gm/market/bar.hpp"
@@ -81,6 +82,14 @@ class BucketSide {
     // Synthetic bars in a row, up to the last bar taken.
     [[nodiscard]] std::uint32_t synthetic_in_row() const noexcept { return synthetic_in_row_; }
 
+    // Not archived: size_ns_, minutes_ (settings).
+    void archive(Archive& archive) noexcept {
+        archive(is_open_, bucket_, finished_);
+        archive.index(finished_count_, finished_.size());
+        archive(closed_start_ns_, reached_ns_, fill_ns_, last_start_ns_, last_close_ticks_,
+                synthetic_in_row_);
+    }
+
  private:
     [[nodiscard]] std::int64_t floor_ns(std::int64_t ts_ns) const noexcept;
     // In the bucket that time has reached: what nearly every event is, found without a division.
@@ -141,6 +150,8 @@ class BarBuilder {
     [[nodiscard]] bool is_stale() const noexcept {
         return thirty_.synthetic_in_row() > 3 || five_.synthetic_in_row() > 6;
     }
+
+    void archive(Archive& archive) noexcept { archive(five_, thirty_); }
 
  private:
     BucketSide five_;

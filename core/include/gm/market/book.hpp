@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace gm {
@@ -79,6 +80,8 @@ class Book {
         return quote;
     }
 
+    void archive(Archive& archive) noexcept { archive(halves_, state_); }
+
  private:
     struct Half {
         std::vector<PriceLevel> slots;  // kNear before the levels; never resized after open()
@@ -87,6 +90,10 @@ class Book {
         std::int64_t cut_ticks = 0;
 
         [[nodiscard]] bool is_exhausted() const noexcept { return is_cut && count == 0; }
+        void archive(Archive& archive) noexcept {
+            archive.first(slots.data() + kNear, count, slots.size() - kNear);
+            archive(is_cut, cut_ticks);
+        }
     };
 
     // How many of the kNear levels from first on are worse than price: all are looked at, none

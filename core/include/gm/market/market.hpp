@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/checked.hpp"
 #include "gm/base/status.hpp"
 #include "gm/market/bar_builder.hpp"
@@ -145,6 +146,13 @@ class Market {
     }
     // Good events that entered no bucket: it had closed, or the bar is longer than a bucket.
     [[nodiscard]] std::uint64_t unplaced_events() const noexcept { return unplaced_events_; }
+
+    // Not archived: calendar_ (settings; where it looked last changes no answer).
+    void archive(Archive& archive) noexcept {
+        archive(check_, builder_, book_, top_, top_ts_ns_, quote_ts_ns_, quote_fault_, level_fault_,
+                price_ticks_, price_ts_ns_, lag_ns_, session_open_ns_, session_close_ns_,
+                unplaced_events_, last_flags_, is_in_session_, is_tick_feed_);
+    }
 
  private:
     void note(std::int64_t price_ticks, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "gm/base/archive.hpp"
 #include "gm/market/instrument.hpp"
 #include "gm/wire/payload.hpp"
 
@@ -116,11 +117,24 @@ class BarCheck {
         return counts_;
     }
 
+    // Not archived: price_floor_ticks_, price_ticks_max_, band_ppm_, band_ticks_min_, clean_bars_
+    // (settings).
+    void archive(Archive& archive) noexcept {
+        archive(reference_ticks_, near_low_ticks_, near_high_ticks_, last_bar_ts_ns_,
+                last_open_ts_ns_, last_trade_ts_ns_, jumps_);
+        archive.index(jump_count_, jumps_.size());
+        archive(refusals_in_row_, clean_bars_missing_, has_reference_, counts_);
+    }
+
  private:
     struct Prices {
         std::int64_t ts_ns;
         std::int64_t open, high, low, close;  // ticks
         bool is_trade;
+
+        void archive(Archive& archive) noexcept {
+            archive(ts_ns, open, high, low, close, is_trade);
+        }
     };
 
     struct BookSide {

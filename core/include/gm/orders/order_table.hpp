@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/risk/exposure.hpp"
 #include "gm/wire/payload.hpp"
@@ -60,6 +61,11 @@ struct Order {
     // What may still trade, whichever way a replace is answered.
     [[nodiscard]] std::int64_t reserved_lots() const noexcept {
         return std::max(request.quantity_lots, wanted_lots) - filled_lots;
+    }
+
+    void archive(Archive& archive) noexcept {
+        archive(request, filled_lots, wanted_lots, wanted_price_ticks, replace_id, deadline_ns,
+                state, reject_reason, is_queried, is_tombstoned);
     }
 };
 
@@ -130,6 +136,14 @@ class OrderTable {
             earliest = std::min(earliest, orders_[open_[i]].deadline_ns);
         }
         return earliest;
+    }
+
+    void archive(Archive& archive) noexcept {
+        archive(orders_);
+        archive.index(open_count_, open_.size());
+        for (std::uint32_t& place : open_) archive.index(place, orders_.size());
+        archive.index(next_place_, orders_.size());
+        archive(exposure_, open_by_instrument_, unknown_by_instrument_);
     }
 
  private:

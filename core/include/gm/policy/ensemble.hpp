@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/features/schema.hpp"
 #include "gm/policy/agent.hpp"
@@ -72,6 +73,9 @@ struct EnsembleState {
     float newest_known[kColumnsMax];
     std::uint8_t errors_in_row[kAgentsMax];
     std::uint8_t prepared_agents;  // bit i: agent i is, for the rows from oldest to newest
+
+    // Not archived: prepared, oldest_known, newest_known, prepared_agents (made again, same bits).
+    void archive(Archive& archive) noexcept { archive(errors_in_row); }
 };
 
 class Ensemble {

@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/features/schema.hpp"
 #include "gm/policy/ensemble.hpp"
@@ -65,6 +66,9 @@ struct TacticalState {
     std::int64_t prepared_count;  // of the window whose known rows these are
     std::uint8_t prepared_agents;
     std::uint8_t errors_in_row[kTacticalAgents];
+
+    // Not archived: prepared, prepared_count, prepared_agents (made again, same bits).
+    void archive(Archive& archive) noexcept { archive(errors_in_row); }
 };
 
 // From what agents say to an entry: see above. `values.agents` and `agent_probability` are given.

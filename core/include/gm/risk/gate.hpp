@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/market/instrument.hpp"
 #include "gm/risk/exposure.hpp"
@@ -102,6 +103,10 @@ class Gate {
     // A cancel skips the exposure checks but has a bucket of its own. True: it may go.
     [[nodiscard]] bool may_cancel(std::int64_t now_ns) noexcept;
 
+    void archive(Archive& archive) noexcept {
+        archive(desks_, account_bucket_, cancel_bucket_, last_epoch_, last_counter_);
+    }
+
  private:
     struct Past {  // one attempt, for R13
         std::int64_t ts_ns;
@@ -109,6 +114,10 @@ class Gate {
         std::int64_t quantity_lots;
         std::uint8_t side;
         std::uint8_t strategy;
+
+        void archive(Archive& archive) noexcept {
+            archive(ts_ns, price_ticks, quantity_lots, side, strategy);
+        }
     };
     static constexpr std::size_t kPastMax = 64;
     struct Desk {
@@ -117,6 +126,9 @@ class Gate {
         TokenBucket bucket;
         std::array<Past, kPastMax> past{};
         std::uint64_t past_count = 0;
+
+        // Not archived: instrument, limits (settings).
+        void archive(Archive& archive) noexcept { archive(bucket, past, past_count); }
     };
     class Findings;
 

@@ -21,6 +21,7 @@
 #include "gm/runtime/io_loop.hpp"
 #include "gm/runtime/kill_switch.hpp"
 #include "gm/runtime/replay.hpp"
+#include "gm/runtime/snapshots.hpp"
 #include "gm/session/kernel_host.hpp"
 #include "gm/session/kernel_library.hpp"
 
@@ -55,8 +56,9 @@ struct CoreSettings {
     // So many unclean starts within the window start HALTED; 0: off.
     std::uint32_t crash_loop_starts = 0;
     std::int64_t crash_loop_window_ns = 60'000'000'000;
-    bool halts_after_unclean = false;  // restart_policy halted
-    bool kills_on_signal = false;      // SIGUSR1 means KILLED until close(); one core a process
+    bool halts_after_unclean = false;                   // restart_policy halted
+    std::int64_t snapshot_every_ns = kSnapshotEveryNs;  // 0: none are made
+    bool kills_on_signal = false;  // SIGUSR1 means KILLED until close(); one core a process
     const SteppedParts* stepped = nullptr;  // null: threads of its own; else it outlives the core
 };
 
@@ -64,6 +66,7 @@ struct CoreSettings {
 struct StartReport {
     ReplayReport replay;
     DrainReport drain;
+    SnapshotReport snapshot;
     std::uint64_t torn_bytes = 0;           // cut from the end of the last segment
     std::uint32_t epoch = 0;                // of this start
     std::vector<std::int64_t> bars_needed;  // by instrument: Engine::bars_needed()
@@ -134,6 +137,8 @@ class Core {
     Failure judge_start();
     Failure meet_kill();
     void attend_kill();
+    void write_snapshot();
+    void measure_ticks() noexcept;
     void remove_ring_if_synced() noexcept;
     void consume_now() noexcept;
     void write_phase(Phase phase) noexcept;
@@ -155,11 +160,15 @@ class Core {
     KernelLibrary kernel_library_;
     KernelHost kernel_host_;
     std::optional<KernelWatch> kernel_watch_;  // journal thread
+    Snapshots snapshots_;
     EngineRunner runner_;
     JournalThread journal_;
     IoLoop io_;
     Thread io_thread_;
     StartReport report_;
+    std::uint64_t begin_ticks_ = 0;  // of open(): ticks are measured over all of it
+    std::int64_t begin_ns_ = 0;
+    double ns_per_tick_ = 0.0;
     std::atomic<bool> is_io_open_{false};
     bool is_open_ = false;
 };

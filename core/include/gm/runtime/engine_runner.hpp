@@ -18,6 +18,7 @@
 #include "gm/base/status.hpp"
 #include "gm/engine/engine.hpp"
 #include "gm/engine/outputs.hpp"
+#include "gm/runtime/snapshots.hpp"
 #include "gm/runtime/status_page.hpp"
 #include "gm/runtime/thread.hpp"
 #include "gm/session/kernel_host.hpp"
@@ -41,6 +42,8 @@ struct RunnerSettings {
     // No thread and no measured time: threaded, the engine's turn is turn(); idle() prepares
     // everything, however long it takes.
     bool is_stepped = false;
+    Snapshots* snapshots = nullptr;  // null: none are made
+    double ns_per_tick = 0.0;        // 0: measured by open(), which takes 20 ms
 };
 
 // What io reads between steps. One writer: whoever steps.
@@ -111,6 +114,7 @@ class EngineRunner {
     void step(const Slot& input) noexcept;
     void step_and_serve(const Slot& input) noexcept;
     void judge_lateness() noexcept;
+    void copy_state_if_due() noexcept;
     [[nodiscard]] bool wait_for_journal() noexcept;
     void publish() noexcept;
     void run() noexcept;

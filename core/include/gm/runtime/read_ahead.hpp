@@ -29,7 +29,8 @@ class ReadAhead {
     ReadAhead& operator=(const ReadAhead&) = delete;
 
     // Cold, once.
-    Failure open(const std::string& folder);
+    Failure open(const std::string& folder) { return open(WalkSettings{.folder = folder}); }
+    Failure open(const WalkSettings& settings);
 
     // The next block, valid until the next call; empty at the end, and at the first fault.
     [[nodiscard]] std::span<const Slot> next_block() noexcept;

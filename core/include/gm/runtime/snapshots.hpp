@@ -1,0 +1,80 @@
+// Snapshots of a running engine: copied between two steps, written behind the journal.
+//
+// The stepping thread, when nothing waits and the last copy is long enough ago, copies the state
+// into the one buffer and tags it with the sequence of the last record it wrote. The journal thread
+// writes the file once the journal is on the disk up to there, and gives the buffer back: until
+// then no other copy is made, so there is no need for a second buffer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gm/base/sha256.hpp"
+#include "gm/base/status.hpp"
+#include "gm/engine/engine.hpp"
+#include "gm/journal/segments.hpp"
+#include "gm/runtime/replay.hpp"
+#include "gm/runtime/snapshot_file.hpp"
+
+namespace gm {
+
+inline constexpr std::int64_t kSnapshotEveryNs = 60'000'000'000;
+
+class Snapshots {
+ public:
+    // Cold, before there are threads. Allocates the buffer. every_ns 0: none is ever made, and so
+    // where this build has no id.
+    void open(Engine& engine, const Settings& settings, const std::string& run_dir,
+              const SegmentWriter& segments, std::int64_t every_ns);
+
+    // Stepping thread, while it is idle. `sequence` of the last record that the engine wrote.
+    void copy_if_due(Engine& engine, std::uint64_t sequence, std::uint64_t io_sequence) noexcept;
+
+    // Journal thread, each turn. A file that cannot be written costs nothing but itself: the
+    // next start replays more.
+    Failure write_if_synced(const SegmentWriter& segments, std::uint64_t synced_sequence);
+
+    // Any thread.
+    [[nodiscard]] std::uint64_t written_sequence() const noexcept {
+        return written_sequence_.load(std::memory_order_relaxed);
+    }
+
+ private:
+    std::string run_dir_;
+    std::int64_t every_ns_ = 0;
+    // Stepping thread while is_full_ is false, journal thread while it is true.
+    std::vector<std::uint8_t> file_;
+    std::size_t size_ = 0;
+    SnapshotHeader header_{};
+    std::atomic<bool> is_full_{false};
+    // Stepping thread.
+    std::int64_t copied_ns_ = 0;
+    std::uint64_t copied_sequence_ = 0;
+    // Journal thread.
+    ChainPlace place_{};  // when the buffer was last seen empty: not behind what will be copied
+    std::atomic<std::uint64_t> written_sequence_{0};
+};
+
+// What a start found of them.
+struct SnapshotReport {
+    std::uint64_t sequence = 0;        // the record that the engine went on from; 0: from record 1
+    std::vector<std::string> skipped;  // newer ones that were not used, and why
+};
+
+// Where a recovery finds the journal and its snapshots.
+struct RecoveryPlace {
+    std::string run_dir;
+    std::uint64_t journal_id;
+    std::uint64_t last_sequence;  // of the journal
+};
+
+// Cold. Opens the engine and brings it to the end of the journal: from the newest snapshot of this
+// build, these settings and this journal that is whole, else from record 1. What lies before the
+// snapshot is not read; `gm verify` checks the whole of it.
+Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Engine& engine,
+                       ReplayReport& replay, SnapshotReport& report);
+
+}  // namespace gm

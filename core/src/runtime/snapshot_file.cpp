@@ -1,0 +1,120 @@
+#include "gm/runtime/snapshot_file.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string_view>
+#include <system_error>
+
+#include "gm/base/crc32c.hpp"
+#include "gm/base/sha256.hpp"
+#include "gm/journal/journal_file.hpp"
+#include "gm/runtime/durable_file.hpp"
+#include "gm/runtime/replay.hpp"
+#include "gm/wire/record.hpp"
+
+namespace gm {
+namespace {
+
+constexpr std::string_view kNamePrefix = "snapshot.";
+constexpr std::size_t kNameDigits = 20;
+
+bool is_snapshot_name(std::string_view name) {
+    if (name.size() != kNamePrefix.size() + kNameDigits || !name.starts_with(kNamePrefix)) {
+        return false;
+    }
+    return std::ranges::all_of(name.substr(kNamePrefix.size()),
+                               [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::uint32_t crc_of(const SnapshotHeader& header) noexcept {
+    return crc32c(&header, offsetof(SnapshotHeader, crc32c));
+}
+
+Failure refuse(const std::string& path, const std::string& why) {
+    return fail(Status::kBadArgument, path + ": " + why);
+}
+
+// All but the newest, and drafts that a death left behind.
+void remove_old(const std::string& run_dir) {
+    std::error_code error;
+    const std::vector<std::string> all = list_snapshots(run_dir);
+    for (std::size_t i = kSnapshotsKept; i < all.size(); ++i) {
+        std::filesystem::remove(all[i], error);
+    }
+    std::filesystem::directory_iterator files(snapshot_folder(run_dir), error);
+    for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
+        std::error_code ignored;
+        if (files->path().extension() == ".new") std::filesystem::remove(files->path(), ignored);
+    }
+}
+
+}  // namespace
+
+std::string snapshot_folder(const std::string& run_dir) {
+    return run_dir + "/snapshots";
+}
+
+std::string snapshot_path(const std::string& run_dir, std::uint64_t sequence) {
+    const std::string digits = std::to_string(sequence);
+    return snapshot_folder(run_dir) + "/" + std::string(kNamePrefix) +
+           std::string(kNameDigits - digits.size(), '0') + digits;
+}
+
+std::vector<std::string> list_snapshots(const std::string& run_dir) {
+    std::vector<std::string> found;
+    std::error_code error;
+    std::filesystem::directory_iterator files(snapshot_folder(run_dir), error);
+    for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
+        if (is_snapshot_name(files->path().filename().string())) {
+            found.push_back(files->path().string());
+        }
+    }
+    std::ranges::sort(found, std::greater<>());
+    return found;
+}
+
+Failure write_snapshot_file(const std::string& run_dir, SnapshotHeader header,
+                            std::span<std::uint8_t> file) {
+    const std::span<const std::uint8_t> state = file.subspan(sizeof header);
+    header.magic = kSnapshotMagic;
+    header.schema = kSchema;
+    header.state_bytes = state.size();
+    const Sha256Digest digest = sha256(state.data(), state.size());
+    std::memcpy(header.state_sha256, digest.data(), digest.size());
+    header.crc32c = crc_of(header);
+    std::memcpy(file.data(), &header, sizeof header);
+    Failure failure = make_folder(snapshot_folder(run_dir));
+    if (failure.is_ok()) failure = write_durably(snapshot_path(run_dir, header.sequence), file);
+    if (failure.is_ok()) remove_old(run_dir);
+    return failure;
+}
+
+Failure read_snapshot_file(const std::string& path, SnapshotHeader& header,
+                           std::vector<std::uint8_t>& file) {
+    if (Failure failure = read_file(path, file); !failure.is_ok()) return failure;
+    if (file.size() < sizeof header) {
+        return refuse(path, "ends after " + std::to_string(file.size()) + " bytes");
+    }
+    std::memcpy(&header, file.data(), sizeof header);
+    if (header.magic != kSnapshotMagic || header.crc32c != crc_of(header)) {
+        return refuse(path, "its header fails its checksum");
+    }
+    if (header.schema != kSchema) {
+        return refuse(path, "is of schema " + std::to_string(header.schema) + ", not " +
+                                std::to_string(kSchema));
+    }
+    const std::span<const std::uint8_t> state = std::span(file).subspan(sizeof header);
+    if (header.state_bytes != state.size()) {
+        return refuse(path, "holds " + std::to_string(state.size()) + " bytes of state, not " +
+                                std::to_string(header.state_bytes));
+    }
+    const Sha256Digest digest = sha256(state.data(), state.size());
+    if (std::memcmp(digest.data(), header.state_sha256, digest.size()) != 0) {
+        return refuse(path, "does not have the SHA-256 of its header");
+    }
+    return ok();
+}
+
+}  // namespace gm
