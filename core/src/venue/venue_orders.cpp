@@ -214,6 +214,9 @@ void Venue::write_reply(RecordType type, const P& payload, std::int64_t delay_ns
 }
 
 template void Venue::write_reply(RecordType, const Fill&, std::int64_t) noexcept;
+template void Venue::write_reply(RecordType, const RangeOrder&, std::int64_t) noexcept;
+template void Venue::write_reply(RecordType, const RangeEnd&, std::int64_t) noexcept;
+template void Venue::write_reply(RecordType, const PositionReport&, std::int64_t) noexcept;
 
 void Venue::write_reject(const OrderId& id, RejectReason reason) noexcept {
     Reject reject{};
