@@ -237,10 +237,10 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(RecordType, \
       kNone, kBarOpen, kBarClose, kTrade, kQuarantine, kHeartbeat, kEnd, kQuote, \
       kBookLevel, kBookReset, kRangeOrder, kRangeEnd, kPositionReport, kPositionNotice, kHello, \
-      kReady, kDone, kNewOrder, kCancelOrder, \
-      kQueryOrder, kFeedReplay, kReplaceOrder, kQueryRange, kQueryAccount, kWelcome, \
-      kAck, kReject, kFill, kCancelled, kExpired, kOrderState, kReplayedBar, kReplayEnd, kReplaced, kTimer, \
-      kEpoch, kStop, kDisconnected, kConnected, kBackfill, kKernelResult, kBackfillEnd, \
+      kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, kReplaceOrder, \
+      kQueryRange, kQueryAccount, kWelcome, kAck, kReject, kFill, kCancelled, kExpired, \
+      kOrderState, kReplayedBar, kReplayEnd, kReplaced, kTimer, kEpoch, kStop, kDisconnected, \
+      kConnected, kBackfill, kKernelResult, kBackfillEnd, \
       kModelCommand, kKill, kOrderStopped, kIdsReserved, kPositionCheck, kDecision, kIntent, \
       kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \

@@ -194,6 +194,7 @@ class Service:
             "healthy": healthy,
             "ready": healthy and io["phase"] == "ready",
             "phase": io["phase"],
+            "awaits": engine["awaits"],
             "epoch": engine["epoch"],
             "failure": status["failure"],
         }
