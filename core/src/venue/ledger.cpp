@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <string>
+#include <tuple>
 
 #include "gm/venue/dice.hpp"
 
@@ -78,25 +79,44 @@ Status Ledger::bury(const OrderId& id) noexcept {
     return Status::kOk;
 }
 
+// Kept in order and apart, so that a place is found by halves: what touches or overlaps is one.
 Status Ledger::bury_range(const OrderId& first, std::uint64_t last_counter) noexcept {
-    for (const Range& range : ranges_) {
-        if (is_in_range(first, range.first, range.last_counter) &&
-            last_counter <= range.last_counter) {
-            return Status::kOk;
+    Range range{first, last_counter};
+    auto at = std::upper_bound(ranges_.begin(), ranges_.end(), range, is_before);
+    if (at != ranges_.begin()) {
+        const Range& before = *(at - 1);
+        if (is_in_range(first, before.first, before.last_counter)) {
+            range = {before.first, std::max(before.last_counter, last_counter)};
+            --at;
         }
     }
+    auto end = at;
+    while (end != ranges_.end() && is_in_range(end->first, range.first, range.last_counter)) {
+        range.last_counter = std::max(range.last_counter, end->last_counter);
+        ++end;
+    }
+    if (at != end) {
+        *at = range;
+        ranges_.erase(at + 1, end);
+        return Status::kOk;
+    }
     if (ranges_.size() == kRangesMax) return Status::kOutOfMemory;
-    ranges_.push_back({first, last_counter});
+    ranges_.insert(at, range);
     return Status::kOk;
+}
+
+bool Ledger::is_before(const Range& a, const Range& b) noexcept {
+    return std::tie(a.first.installation, a.first.epoch, a.first.counter) <
+           std::tie(b.first.installation, b.first.epoch, b.first.counter);
 }
 
 bool Ledger::is_in_buried_range(const OrderId& id) const noexcept {
 #ifdef GM_MUTANT_P3R  // what the range was asked for, and did not have, may still come
     return false && id.counter != 0;
 #else
-    return std::ranges::any_of(ranges_, [&](const Range& range) {
-        return is_in_range(id, range.first, range.last_counter);
-    });
+    const auto behind = std::upper_bound(ranges_.begin(), ranges_.end(), Range{id, 0}, is_before);
+    return behind != ranges_.begin() &&
+           is_in_range(id, (behind - 1)->first, (behind - 1)->last_counter);
 #endif
 }
 

@@ -70,7 +70,7 @@ class World {
         : random_(seed), submits_(submits), tape_(long_tape(8 * submits + 100)) {
         VenueSettings settings{};
         settings.seed = seed;
-        settings.orders_max = static_cast<std::uint32_t>(8 * submits + 1000);
+        settings.orders_max = static_cast<std::uint32_t>(2 * submits + 1000);
         settings.partial_fill_ppm = 200'000;
         settings.reject_ppm = 50'000;
         settings.commission_micros_per_lot = 2;

@@ -128,3 +128,25 @@ TEST_CASE("the books are those of the ledger, also at the end, if they were aske
         CHECK(report.is_last == 1);
     }
 }
+
+TEST_CASE("ranges in any order, apart, touching or one in another, bury what is in them alone") {
+    Ledger ledger;
+    REQUIRE(ledger.open(8).is_ok());
+    const std::uint64_t ranges[][3] = {{5, 10, 20}, {3, 5, 9},   {5, 30, 40}, {5, 15, 35},
+                                       {5, 16, 17}, {5, 50, 60}, {4, 1, 3},   {5, 45, 70}};
+    for (const auto& [epoch, from, to] : ranges) {
+        const OrderId first{1, static_cast<std::uint32_t>(epoch), from};
+        REQUIRE(ledger.bury_range(first, to) == Status::kOk);
+    }
+    const auto is_wanted = [&](std::uint64_t epoch, std::uint64_t counter) {
+        return std::ranges::any_of(ranges, [&](const auto& range) {
+            return range[0] == epoch && counter >= range[1] && counter <= range[2];
+        });
+    };
+    for (std::uint32_t epoch = 2; epoch < 7; ++epoch) {
+        for (std::uint64_t counter = 1; counter < 80; ++counter) {
+            CHECK(ledger.is_buried({1, epoch, counter}) == is_wanted(epoch, counter));
+            CHECK_FALSE(ledger.is_buried({2, epoch, counter}));
+        }
+    }
+}

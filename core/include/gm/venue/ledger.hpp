@@ -153,7 +153,8 @@ class Ledger {
         OrderId first;
         std::uint64_t last_counter;
     };
-    static constexpr std::size_t kRangesMax = 4096;  // one for each life that lost its power
+    [[nodiscard]] static bool is_before(const Range& a, const Range& b) noexcept;
+    static constexpr std::size_t kRangesMax = 65'536;  // one for each life that did not end well
 
     std::size_t orders_max_ = 0;
     std::size_t mask_ = 0;
