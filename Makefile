@@ -27,13 +27,14 @@ CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
 .PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
-        journal-campaign same-bytes simulate simulate-smoke mappo-btc \
+        journal-campaign submit-campaign same-bytes simulate simulate-smoke mappo-btc \
         fuzz fuzz-campaign model model-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
 	@echo "  also: setup native test-core test-data test-train mutants kill-campaign journal-campaign"
-	@echo "        same-bytes format fuzz fuzz-campaign model model-campaign bench bench-peers bench-smoke"
+	@echo "        submit-campaign same-bytes simulate simulate-smoke fuzz fuzz-campaign model"
+	@echo "        model-campaign format bench bench-peers bench-smoke"
 	@echo "        wheel lock clean"
 
 setup: $(INSTALLED)
@@ -97,6 +98,14 @@ test-data: native core $(TRAIN_INSTALLED)
 # A hundred kills in one run, and five hundred kill switches (P13).
 kill-campaign: native core
 	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m slow --timeout 7200 $(PYTEST)
+
+# Twenty thousand orders of which the message, the answer, the connection, the process or the power
+# is lost (P2, P3); a minute. A failure names its seed: SEED=7 SUBMITS=600 looks at that one again.
+SUBMITS ?= 20000
+submit-campaign: native
+	@flock build/native.lock $(BIN)/ninja -C build/core -j $(JOBS) test_session
+	GM_SUBMITS=$(SUBMITS) GM_SUBMIT_SEED=$(SEED) \
+	    build/core/test_session --source-file="*submit_campaign_test.cpp"
 
 # A million images of a disk that lost its power, and a thousand places of each way to tamper with a
 # journal; half an hour. A failure names its seed: SEED=12345 IMAGES=1 looks at that one again.

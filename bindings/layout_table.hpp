@@ -116,6 +116,18 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       id, replace_id, price_ticks, quantity_lots, valid_until_ns, instrument, is_reducing, \
       reserved, connection) \
     X(QueryOrder, id, instrument, connection, replace_id, reserved) \
+    X(IdsWanted, last_counter, epoch, reserved) \
+    X(IdsReserved, last_counter, epoch, reserved) \
+    X(QueryRange, first, last_counter, connection, reserved) \
+    X(RangeOrder, \
+      id, decision_bar_start_ts_ns, price_ticks, quantity_lots, filled_lots, instrument, state, \
+      side, type, reason, time_in_force, reserved) \
+    X(RangeEnd, first, last_counter, orders, reserved) \
+    X(QueryAccount, connection, reserved) \
+    X(PositionReport, \
+      position_lots, cash_micros_low, cash_micros_high, commission_micros, last_reply_sequence, \
+      open_orders, instrument, is_last, reserved) \
+    X(ReconBreak, ours, venues, last_reply_sequence, instrument, field, reserved) \
     X(Welcome, last_feed_sequence, last_reply_sequence, tape_id, lockstep, refused, symbol_hash) \
     X(Ack, id, venue_order, instrument, side, reserved_bytes, quantity_lots, reserved) \
     X(Reject, id, instrument, reason, replace_id, reserved) \
@@ -134,7 +146,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(KernelResult, \
       bar_start_ts_ns, value, instrument, kernel, minutes, status, reserved) \
     X(Timer, deadline_ns, reserved) \
-    X(Epoch, epoch, clean, settings_sha256, reserved) \
+    X(Epoch, epoch, clean, settings_sha256, is_reconciled, reserved) \
     X(SessionEvent, connection, reason, tape_id, feed_begins_after, has_backfill, reserved) \
     X(BackfillEnd, venue_bars, file_bars, connection, reserved) \
     X(Decision, \
@@ -184,6 +196,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       max_hold_bars, flat_at_session_end, confirmed_clean_bars, reserved_word, \
       feature_schema_sha256, bundle_sha256, synergy_mlmi_min, synergy_slope_min, \
       synergy_window_bars, synergy_cooldown_bars, kernel_count, tactical_agent_count, \
+      recon_break_after_ns, \
       reserved) \
     X(Sizing, target_lots, stop_atr, target_atr, stop_trails, reserved) \
     X(ModelHeader, \
@@ -223,14 +236,18 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kVenueRefused, kTimedOut, kAlreadyRunning) \
     X(RecordType, \
       kNone, kBarOpen, kBarClose, kTrade, kQuarantine, kHeartbeat, kEnd, kQuote, \
-      kBookLevel, kBookReset, kHello, kReady, kDone, kNewOrder, kCancelOrder, \
-      kQueryOrder, kFeedReplay, kReplaceOrder, kWelcome, kAck, kReject, kFill, \
-      kCancelled, kExpired, kOrderState, kReplayedBar, kReplayEnd, kReplaced, kTimer, \
-      kEpoch, kStop, kDisconnected, kConnected, kBackfill, kKernelResult, kBackfillEnd, \
-      kModelCommand, kKill, kOrderStopped, kDecision, kIntent, kRefusal, kOrderUpdate, \
+      kBookLevel, kBookReset, kRangeOrder, kRangeEnd, kPositionReport, kPositionNotice, kHello, \
+      kReady, kDone, kNewOrder, kCancelOrder, kQueryOrder, kFeedReplay, kReplaceOrder, \
+      kQueryRange, kQueryAccount, kWelcome, kAck, kReject, kFill, kCancelled, kExpired, \
+      kOrderState, kReplayedBar, kReplayEnd, kReplaced, kTimer, kEpoch, kStop, kDisconnected, \
+      kConnected, kBackfill, kKernelResult, kBackfillEnd, \
+      kModelCommand, kKill, kOrderStopped, kIdsReserved, kPositionCheck, kDecision, kIntent, \
+      kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
       kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kKillState, \
-      kBlockDigest) \
+      kIdsWanted, kReconBreak, kBlockDigest) \
+    X(ReconField, \
+      kNone, kPosition, kCash, kCommission, kOpenOrders, kLateFill) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
     X(BookResetReason, kSnapshot, kGap) \
     X(KernelStatus, \
@@ -262,11 +279,11 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(NotReadyReason, kNone, kWarmingUp, kPriceNotPositive, kOutOfSession) \
     X(GateCode, \
       kNone, kKilled, kNotReady, kNotPermitted, kMalformed, kMaxQuantity, kMaxNotional, \
-      kCollar, kStaleReference, kPosition, kRate, kDuplicate) \
+      kCollar, kStaleReference, kPosition, kRate, kDuplicate, kReconBreak) \
     X(KillLevel, kActive, kReducing, kHalted, kKilled) \
     X(KillCause, \
       kNone, kOrdered, kSignal, kBadTransition, kArithmetic, kKernel, kStopped, kCrashLoop, \
-      kRestart, kLatchDoubt, kFormerLife, kCleared)
+      kRestart, kLatchDoubt, kFormerLife, kCleared, kReconBreak)
 // clang-format on
 
 inline constexpr StructRow kStructs[] = {GM_STRUCTS(GM_SIZE)};

@@ -50,6 +50,13 @@ cdef extern from "gm/wire/payload.hpp" namespace "gm" nogil:
         kShadow
 
 
+cdef extern from "gm/engine/recovery.hpp" namespace "gm" nogil:
+    cdef enum class Awaited(uint8_t):
+        kReconBreak
+
+    const char* describe_awaited "gm::describe"(Awaited awaited) noexcept
+
+
 cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
     cdef enum class Phase(uint64_t):
         kStarting
@@ -97,6 +104,8 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         int64_t now_ns
         int64_t next_deadline_ns
         uint64_t awaiting_queries
+        uint64_t awaited
+        uint64_t ids_left
         uint64_t open_orders
         uint64_t instruments
         uint64_t drop_copy_lost
@@ -112,6 +121,7 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t repeated_fills
         uint64_t late_fills
         uint64_t orphans
+        uint64_t recovered
         uint64_t shadow_decisions
         uint64_t roll_backs
         uint64_t refusals[32]

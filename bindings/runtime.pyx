@@ -404,6 +404,8 @@ cdef dict reading_dict(const StatusReading& reading, bint is_whole):
         for i in range(1, kFrameFaults)
     }
     engine = dict(reading.engine)
+    engine["awaits"] = describe_awaited(<Awaited><uint8_t>engine.pop("awaited")).decode()
+    engine["has_recon_break"] = reading.engine.awaited == <uint64_t>Awaited.kReconBreak
     engine["live_sha256"] = hex_of(&reading.engine.live_sha256[0])
     engine["shadow_sha256"] = hex_of(&reading.engine.shadow_sha256[0])
     engine["before_sha256"] = hex_of(&reading.engine.before_sha256[0])

@@ -35,6 +35,7 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     alive = "" if status["is_alive"] else " (the process is gone: this is what it left)"
     for name, value in (
         ("phase", f"{io['phase']}{alive}"),
+        ("awaits", engine["awaits"]),
         ("epoch", engine["epoch"]),
         ("inputs", engine["inputs_consumed"]),
         ("open orders", engine["open_orders"]),
@@ -51,7 +52,8 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
             "impossible messages",
             f"{engine['bad_transitions']:,} that no order's state allowed, "
             f"{engine['late_fills']:,} late fills, "
-            f"{engine['orphans']:,} orders that were not ours",
+            f"{engine['orphans']:,} orders that were not ours, "
+            f"{engine['recovered']:,} that a loss of power took from the journal",
         ),
         ("kernels", [_kernel(row) for row in engine["kernels"]]),
         ("failure", status["failure"] or "none"),

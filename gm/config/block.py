@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gm import layout
-from gm.config.settings import Settings, TradingSection
+from gm.config.settings import RECON_BREAK_AFTER_MS, Settings, TradingSection
 from gm.errors import ConfigError
 
 PADDING = 64
@@ -197,6 +197,11 @@ def _row(dtype: np.dtype[Any], **values: object) -> Rows:
     return row
 
 
+def _recon_break_after_ns(after_ms: int) -> int:
+    # 0 where it is the core's own, so that blocks of before this key keep their hash.
+    return 0 if after_ms == RECON_BREAK_AFTER_MS else after_ms * 1_000_000
+
+
 def _header(settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: Rows) -> Rows:
     return _row(
         layout.SETTINGS_HEADER,
@@ -213,6 +218,7 @@ def _header(settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: 
         threshold=agents.threshold,
         order_timeout_ns=settings.engine.order_timeout_ms * 1_000_000,
         order_valid_for_ns=settings.engine.order_valid_for_ms * 1_000_000,
+        recon_break_after_ns=_recon_break_after_ns(settings.engine.recon_break_after_ms),
         max_hold_bars=settings.policy.max_hold_bars,
         flat_at_session_end=int(settings.policy.flat_at_session_end),
         confirmed_clean_bars=48,

@@ -31,6 +31,9 @@ PROFILES: tuple[str, ...] = get_args(Profile)
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
+RECON_BREAK_AFTER_MS = 5_000  # the core's own: a block that says nothing means this
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every section. Subclasses repeat frozen and kw_only: mypy and msgspec need it."""
 
@@ -45,6 +48,8 @@ class EngineSection(_Section, frozen=True, kw_only=True):
     segment_mib: Annotated[int, msgspec.Meta(ge=1, le=256)] = 256
     order_timeout_ms: Milliseconds = 2_000
     order_valid_for_ms: Milliseconds = 5_000
+    # A position that is not the venue's for so long halts the account (R19).
+    recon_break_after_ms: Milliseconds = RECON_BREAK_AFTER_MS
     installation: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)] = 1
     # halted: after an unclean stop the engine starts HALTED, and two people clear it.
     restart_policy: Literal["resume", "halted"] = "resume"

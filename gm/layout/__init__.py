@@ -31,6 +31,7 @@ from gm.layout.enums import (
     OrderType as OrderType,
     Profile as Profile,
     QuarantineReason as QuarantineReason,
+    ReconField as ReconField,
     RecordType as RecordType,
     RejectReason as RejectReason,
     Side as Side,
@@ -54,6 +55,16 @@ from gm.layout.orders import (
     REJECT as REJECT,
     REPLACE_ORDER as REPLACE_ORDER,
     REPLACED as REPLACED,
+)
+from gm.layout.recovery import (
+    IDS_RESERVED as IDS_RESERVED,
+    IDS_WANTED as IDS_WANTED,
+    POSITION_REPORT as POSITION_REPORT,
+    QUERY_ACCOUNT as QUERY_ACCOUNT,
+    QUERY_RANGE as QUERY_RANGE,
+    RANGE_END as RANGE_END,
+    RANGE_ORDER as RANGE_ORDER,
+    RECON_BREAK as RECON_BREAK,
 )
 from gm.layout.slot import (
     RECORD_HEADER as RECORD_HEADER,
@@ -164,7 +175,7 @@ KERNEL_RESULT = _struct(
     reserved="32u1",
 )
 TIMER = _struct(deadline_ns="i8", reserved="56u1")
-EPOCH = _struct(epoch="u4", clean="u4", settings_sha256="32u1", reserved="24u1")
+EPOCH = _struct(epoch="u4", clean="u4", settings_sha256="32u1", is_reconciled="u4", reserved="20u1")
 SESSION_EVENT = _struct(
     connection="u4",
     reason="u4",
@@ -306,7 +317,8 @@ SETTINGS_HEADER = _struct(
     synergy_cooldown_bars="u4",
     kernel_count="u4",
     tactical_agent_count="u4",
-    reserved="24u1",
+    recon_break_after_ns="i8",
+    reserved="16u1",
 )
 SIZING = _struct(
     target_lots="i8", stop_atr="f8", target_atr="f8", stop_trails="u4", reserved="36u1"
@@ -456,6 +468,16 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.SHADOW_DECISION: DECISION,
         RecordType.TACTICAL_DECISION: TACTICAL_DECISION,
         RecordType.SHADOW_TACTICAL_DECISION: TACTICAL_DECISION,
+        RecordType.RANGE_ORDER: RANGE_ORDER,
+        RecordType.RANGE_END: RANGE_END,
+        RecordType.POSITION_REPORT: POSITION_REPORT,
+        RecordType.POSITION_NOTICE: POSITION_REPORT,
+        RecordType.POSITION_CHECK: POSITION_REPORT,
+        RecordType.QUERY_RANGE: QUERY_RANGE,
+        RecordType.QUERY_ACCOUNT: QUERY_ACCOUNT,
+        RecordType.IDS_RESERVED: IDS_RESERVED,
+        RecordType.IDS_WANTED: IDS_WANTED,
+        RecordType.RECON_BREAK: RECON_BREAK,
         RecordType.BLOCK_DIGEST: BLOCK_DIGEST,
     }
 )

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class RecordType(IntEnum):
-    """What a record is; 1-29 feed, 30-49 order session, 50-69 io and operator, 70-99 engine."""
+    """What a record is; 1-23 feed, 24-49 order session, 50-69 io and operator, 70-99 engine."""
 
     NONE = 0
     BAR_OPEN = 1
@@ -16,6 +16,10 @@ class RecordType(IntEnum):
     QUOTE = 8
     BOOK_LEVEL = 9
     BOOK_RESET = 10
+    RANGE_ORDER = 24
+    RANGE_END = 25
+    POSITION_REPORT = 26
+    POSITION_NOTICE = 27
     HELLO = 30
     READY = 31
     DONE = 32
@@ -24,6 +28,8 @@ class RecordType(IntEnum):
     QUERY_ORDER = 35
     FEED_REPLAY = 36
     REPLACE_ORDER = 37
+    QUERY_RANGE = 38
+    QUERY_ACCOUNT = 39
     WELCOME = 40
     ACK = 41
     REJECT = 42
@@ -45,6 +51,8 @@ class RecordType(IntEnum):
     MODEL_COMMAND = 58
     KILL = 60
     ORDER_STOPPED = 61
+    IDS_RESERVED = 66
+    POSITION_CHECK = 67
     DECISION = 70
     INTENT = 71
     REFUSAL = 72
@@ -59,6 +67,8 @@ class RecordType(IntEnum):
     TACTICAL_DECISION = 81
     SHADOW_TACTICAL_DECISION = 82
     KILL_STATE = 84
+    IDS_WANTED = 88
+    RECON_BREAK = 89
     BLOCK_DIGEST = 100
 
 
@@ -303,6 +313,7 @@ class GateCode(IntEnum):
     POSITION = 9
     RATE = 12
     DUPLICATE = 13
+    RECON_BREAK = 19
 
 
 class KillLevel(IntEnum):
@@ -329,3 +340,15 @@ class KillCause(IntEnum):
     LATCH_DOUBT = 9
     FORMER_LIFE = 10
     CLEARED = 11
+    RECON_BREAK = 19
+
+
+class ReconField(IntEnum):
+    """What of the venue's books is not ours."""
+
+    NONE = 0
+    POSITION = 1
+    CASH = 2
+    COMMISSION = 3
+    OPEN_ORDERS = 4
+    LATE_FILL = 5

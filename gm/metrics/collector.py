@@ -78,6 +78,7 @@ def _engine(engine: Status) -> Iterator[Metric]:
         ("repeated_fills", "Fills that the venue reported again: dropped."),
         ("late_fills", "Fills of orders that were dead to the engine: booked, symbol halted."),
         ("orphans", "Orders of the venue that the engine did not know."),
+        ("recovered", "Orders of ours that a loss of power took from the journal: adopted."),
         ("unknown_symbols", "Feed records about no instrument of the configuration."),
     ):
         yield CounterMetricFamily(f"gm_{name}", text, value=totals[name])
@@ -88,6 +89,14 @@ def _engine(engine: Status) -> Iterator[Metric]:
         if count:
             refusals.add_metric([f"R{code:02d}"], count)
     yield refusals
+    yield GaugeMetricFamily(
+        "gm_recon_break",
+        "1 while the venue's books are not ours (R19).",
+        value=float(engine["has_recon_break"]),
+    )
+    yield GaugeMetricFamily(
+        "gm_ids_left", "Client ids reserved and not used yet.", value=engine["ids_left"]
+    )
     yield GaugeMetricFamily("gm_open_orders", "Orders not yet ended.", value=engine["open_orders"])
     calls = CounterMetricFamily("gm_kernel_calls", "Calls of a user kernel.", labels=["kernel"])
     quarantined = GaugeMetricFamily(

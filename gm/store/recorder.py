@@ -72,6 +72,7 @@ class Recorder:
             RecordType.SYNERGY: self._synergies,
             RecordType.KERNEL_STATE: self._kernel_quarantines,
             RecordType.INTENT: self._intents,
+            RecordType.RANGE_ORDER: self._found_orders,
             RecordType.ORDER_UPDATE: self._order_updates,
             RecordType.FILL: self._fills,
             RecordType.REFUSAL: self._refusals,
@@ -226,6 +227,30 @@ class Recorder:
                 ts_ns,
             )
             for sequence, ts_ns, record in _rows(slots, "NEW_ORDER")
+        )
+        self._insert("orders", "order_id", 15, rows)
+
+    def _found_orders(self, slots: Slots) -> None:
+        """Orders whose INTENT a loss of power took: what the venue says that they are."""
+        rows = (
+            (
+                order_id(record["id"]),
+                sequence,
+                ts_ns,
+                int(record["decision_bar_start_ts_ns"]),
+                self._symbol(int(record["instrument"])),
+                word(Side, record["side"]),
+                word(OrderType, record["type"]),
+                word(OrderReason, record["reason"]),
+                int(record["price_ticks"]),
+                int(record["quantity_lots"]),
+                int(record["filled_lots"]),
+                word(OrderState, record["state"]),
+                "none",
+                0,
+                ts_ns,
+            )
+            for sequence, ts_ns, record in _rows(slots, "RANGE_ORDER")
         )
         self._insert("orders", "order_id", 15, rows)
 

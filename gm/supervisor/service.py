@@ -196,6 +196,7 @@ class Service:
             "healthy": healthy,
             "ready": healthy and io["phase"] == "ready",
             "phase": io["phase"],
+            "awaits": engine["awaits"],
             "epoch": engine["epoch"],
             "failure": status["failure"],
         }

@@ -56,11 +56,12 @@ class FakeCore:
         }  # fmt: skip
         names = "epoch inputs_consumed decisions orders fills venue_rejects duplicates open_orders"
         names += " bad_transitions repeated_fills late_fills orphans unknown_symbols roll_backs"
-        names += " late_decisions"
+        names += " late_decisions recovered ids_left has_recon_break"
         models = {f"{role}_model": 0 for role in ("live", "shadow", "before")}
         models |= {f"{role}_sha256": "00" * 32 for role in ("live", "shadow", "before")}
         self.engine = dict.fromkeys(names.split(), 0) | models | {"refusals": [0] * 14}
         self.engine["kernels"] = []
+        self.engine["awaits"] = "the venue's books"
         self.journal = {
             "published": RECORDS, "drained": RECORDS, "synced": RECORDS, "ring_free": 1,
             "sync_ns_max": 0,
@@ -296,6 +297,7 @@ def test_health_and_ready_are_what_the_page_says(make, monkeypatch) -> None:
         core.phase = phase
         state = service.state()
         assert (state["healthy"], state["ready"], state["phase"]) == (healthy, ready, phase)
+        assert state["awaits"] == "the venue's books"
     core.phase = "ready"
     now_ns = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now_ns)

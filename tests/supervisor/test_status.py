@@ -22,7 +22,8 @@ def page(kill_levels: list[int]) -> dict[str, Any]:
                "backfilled_file_bars": 7},
         "engine": {"epoch": 1, "inputs_consumed": 5, "open_orders": 0, "reader_refusals": 0,
                    "kernels": [{"name": "up", "calls": 7, "status": 1}],
-                   "bad_transitions": 1_234, "late_fills": 5_678, "orphans": 9_012},
+                   "bad_transitions": 1_234, "late_fills": 5_678, "orphans": 9_012,
+                   "recovered": 3_456, "awaits": "the venue's books"},
         "journal": {"drained": 1, "synced": 1},
         "memory": "", "failure": "",
         "instruments": [
@@ -42,9 +43,10 @@ def test_kill_levels_have_names_and_impossible_messages_a_row(
     print_status(found, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert any(
-        all(part in line for part in ("impossible messages", "1,234", "5,678", "9,012"))
+        all(part in line for part in ("impossible messages", "1,234", "5,678", "9,012", "3,456"))
         for line in lines
     )
+    assert any("awaits" in line and "the venue's books" in line for line in lines)
     for number, name in enumerate(names):
         (line,) = (line for line in lines if f"I{number} " in line)
         assert name in line

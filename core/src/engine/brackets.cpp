@@ -184,7 +184,7 @@ void Engine::replace(Order& order, std::int64_t lots, std::int64_t price_ticks, 
                      Outputs& out) noexcept {
     ReplaceOrder message{};
     message.id = order.request.id;
-    message.replace_id = {settings_.header.installation, stamp_.epoch, ++order_counter_};
+    message.replace_id = take_id(out);
     message.price_ticks = price_ticks;
     message.quantity_lots = lots;
     message.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
@@ -201,12 +201,15 @@ void Engine::replace(Order& order, std::int64_t lots, std::int64_t price_ticks, 
     std::optional<ReplaceToken> token = gate_.check_replace(
         message, order.request, order.filled_lots, gate_context(message.instrument), verdict);
     const OrderState previous = order.state;
-    if (!token || orders_.send_replace(order, message) != Status::kOk) {
+    const bool has_id = recovery_.has_id(message.replace_id.counter);
+    if (!token || !has_id || orders_.send_replace(order, message) != Status::kOk) {
         NewOrder refused = order.request;
         refused.id = message.replace_id;
         refused.price_ticks = price_ticks;
         refused.quantity_lots = lots;
-        if (verdict.code == GateCode::kNone) verdict.code = GateCode::kMalformed;
+        if (verdict.code == GateCode::kNone) {
+            verdict.code = has_id ? GateCode::kMalformed : GateCode::kNotReady;
+        }
         write_refused(refused, verdict, out);
         leg.is_refused = true;
         return;

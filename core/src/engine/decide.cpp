@@ -98,6 +98,10 @@ GateContext Engine::gate_context(std::uint32_t at) const noexcept {
         context.level = KillLevel::kReducing;
     }
     context.is_ready = state_ == EngineState::kReady;
+#ifndef GM_MUTANT_P2R  // ids are used before the disk has their reservation
+    context.is_ready = context.is_ready && recovery_.has_id(order_counter_);
+#endif
+    context.has_recon_break = recovery_.has_break;
     // An order decided on the last bar of a session waits for the next OPEN: the bar counts, not
     // the bell.
     context.is_in_session = (desk.market.last_flags() & kBarOutOfSession) == 0;
@@ -134,7 +138,7 @@ void Engine::order_toward_target(std::uint32_t at, const OrderCause& cause, Outp
 
 // Numbers it, asks the gate, writes it down and hands it over, or writes down why not.
 bool Engine::send_order(NewOrder& order, Outputs& out) noexcept {
-    order.id = {settings_.header.installation, stamp_.epoch, ++order_counter_};
+    order.id = take_id(out);
     order.valid_until_ns = stamp_.now_ns + settings_.header.order_valid_for_ns;
     order.connection = connection_;
     order.is_reducing =

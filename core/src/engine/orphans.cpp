@@ -5,6 +5,7 @@
 namespace gm {
 
 void Engine::on_stranger(const Slot& input, Outputs& out) noexcept {
+    if (recovery_.is_lost(input.view<OrderEnded>().id)) return on_lost(input, out);
     switch (input.type()) {
         case RecordType::kAck: {
             const auto ack = input.as<Ack>();

@@ -22,6 +22,7 @@ bool counts_otherwise(const Order& order, const OrderEnded& ended) noexcept {
 }  // namespace
 
 void Engine::on_reply(const Slot& input, Outputs& out) noexcept {
+    if (take_recovery(input, out)) return;
     Order* order = orders_.find(input.view<OrderEnded>().id);  // all of them name it first
     if (order == nullptr) return on_stranger(input, out);
     switch (input.type()) {
@@ -56,6 +57,10 @@ void Engine::on_session(const Slot& input, Outputs& out) noexcept {
         case RecordType::kModelCommand: return on_model_command(input.as<ModelCommand>(), out);
         case RecordType::kKill: return on_kill(input.as<Kill>(), out);
         case RecordType::kOrderStopped: return on_order_stopped(input.as<OrderStopped>(), out);
+        case RecordType::kIdsReserved: return on_ids_reserved(input.as<IdsReserved>(), out);
+        case RecordType::kPositionCheck: {
+            return on_position_check(input.as<PositionReport>(), out);
+        }
         default: return;
     }
 }
@@ -105,6 +110,8 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     if (is_late) {
         ++totals_.late_fills;
         meet_impossible(at, out);
+        break_reconciliation(
+            {0, fill.quantity_lots, last_reply_sequence_, at, ReconField::kLateFill, {}}, out);
     }
     write_order_update(order, previous, out);
     write_position(at, out);
@@ -158,7 +165,8 @@ void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcep
     if (reject.replace_id == OrderId{}) {
         return on_order_event(order, OrderEvent::kReject, reject.reason, out);
     }
-    if (is_terminal(order.state)) return;  // it ended before the replace came
+    // It ended before the replace came, or the journal lost that.
+    if (is_terminal(order.state) || recovery_.is_lost(reject.replace_id)) return;
     const OrderState previous = order.state;
     if (!(reject.replace_id == order.replace_id) ||
         orders_.apply(order, OrderEvent::kReplaceRefused) != Status::kOk) {
@@ -174,6 +182,7 @@ void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcep
 
 void Engine::on_replaced(Order& order, const Replaced& answer, Outputs& out) noexcept {
     const OrderState previous = order.state;
+    repeat_lost_replace(order, answer);
     if (orders_.apply_replaced(order, answer) != Status::kOk) {
         return meet_impossible(order.request.instrument, out);
     }
@@ -254,6 +263,7 @@ void Engine::await_fill(Order& order) noexcept {
 // A new life: ids restart within a higher epoch, and what was under way is not known any more. The
 // level of the kill switch is what it was; what the latch has beyond it comes right behind.
 void Engine::on_epoch(const Epoch& epoch, Outputs& out) noexcept {
+    begin_recovery(epoch);
     stamp_.epoch = epoch.epoch;
     order_counter_ = 0;
     connection_ = 0;
@@ -272,6 +282,7 @@ void Engine::on_connected(const SessionEvent& event, Outputs& out) noexcept {
     }
     if (state_ == EngineState::kReady) state_ = EngineState::kRecovering;
     orders_.for_each_open([&](Order& order) { query(order, out); });
+    ask_range(out);
     become_ready_if_known(out);
 }
 
@@ -300,6 +311,7 @@ void Engine::on_end(Outputs& out) noexcept {
 // The connection or the process is gone: what was not acknowledged may or may not have arrived.
 void Engine::lose_sight(Outputs& out) noexcept {
     awaiting_queries_ = 0;
+    recovery_.forget_questions();
     for (Desk& desk : desks_) desk.has_wish = false;  // of a close that is past by then
     orders_.for_each_open([&](Order& order) {
         order.is_queried = false;
@@ -368,7 +380,7 @@ void Engine::cancel_if_stopping(Outputs& out) noexcept {
 // Every order's fate is known: the venue may go on with the feed.
 void Engine::become_ready_if_known(Outputs& out) noexcept {
     const bool waits = state_ == EngineState::kRecovering && connection_ != 0;
-    if (!waits || awaiting_queries_ > 0 || is_backfilling_) return;
+    if (!waits || awaiting_queries_ > 0 || is_backfilling_ || !is_recovered(out)) return;
     state_ = has_ended_ ? EngineState::kEnded : EngineState::kReady;
     Ready ready{};
     ready.last_feed_sequence = last_feed_sequence_;

@@ -47,6 +47,10 @@ Failure check_header(const SettingsHeader& header) {
         return fail(Status::kBadSettings,
                     "order_timeout_ns and order_valid_for_ns must be positive");
     }
+    if (header.recon_break_after_ns < 0) {
+        return fail(Status::kBadSettings, "recon_break_after_ns must be 0 or more: " +
+                                              std::to_string(header.recon_break_after_ns));
+    }
     return ok();
 }
 

@@ -154,6 +154,7 @@ bool Gate::passes(const NewOrder& order, const GateContext& context, Verdict& ve
     check_position(order, context, desk, findings);
     check_rate(order, context, desk, findings);
     check_duplicate(order, context, desk, findings);
+    findings.fail_if(context.has_recon_break, GateCode::kReconBreak, 1, 0);
 #ifdef GM_MUTANT_P4  // a code that is left out
     if (verdict.code == GateCode::kPosition) return true;
 #endif

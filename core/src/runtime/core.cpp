@@ -186,6 +186,7 @@ Failure Core::begin_epoch() {
     Epoch epoch{};
     epoch.epoch = report_.epoch;
     epoch.clean = report_.replay.is_clean ? 1 : 0;
+    epoch.is_reconciled = 1;
     std::memcpy(epoch.settings_sha256, engine_settings_.sha256, sizeof epoch.settings_sha256);
     runner_.submit(make_slot(RecordType::kEpoch, Source::kIo, 0, report_.replay.last_ts_ns, epoch));
     consume_now();

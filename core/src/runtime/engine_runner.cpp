@@ -50,6 +50,7 @@ void copy_totals(const EngineTotals& totals, EngineStatus& status) noexcept {
     status.repeated_fills = totals.repeated_fills;
     status.late_fills = totals.late_fills;
     status.orphans = totals.orphans;
+    status.recovered = totals.recovered;
     status.shadow_decisions = totals.shadow_decisions;
     status.roll_backs = totals.roll_backs;
     static_assert(sizeof status.refusals == sizeof totals.refusals);
@@ -172,6 +173,7 @@ EngineView EngineRunner::view() const noexcept {
     view.open_orders = open_orders_.load(std::memory_order_relaxed);
     view.awaiting_queries = awaiting_queries_.load(std::memory_order_relaxed);
     view.state = state_.load(std::memory_order_relaxed);
+    view.awaited = awaited_.load(std::memory_order_relaxed);
     view.is_gapped = is_gapped_.load(std::memory_order_relaxed);
     return view;
 }
@@ -266,6 +268,7 @@ void EngineRunner::publish() noexcept {
     open_orders_.store(engine_->open_orders(), std::memory_order_relaxed);
     awaiting_queries_.store(engine_->awaiting_queries(), std::memory_order_relaxed);
     state_.store(engine_->state(), std::memory_order_relaxed);
+    awaited_.store(engine_->awaited(), std::memory_order_relaxed);
     is_gapped_.store(engine_->is_gapped(), std::memory_order_relaxed);
     // Release: pairs with consumed(). The orders of the step are in the ring before this.
     consumed_.store(stepped_, std::memory_order_release);
@@ -349,6 +352,8 @@ void EngineRunner::write_status(bool is_forced) noexcept {
     status.now_ns = engine_->now_ns();
     status.next_deadline_ns = engine_->next_deadline_ns();
     status.awaiting_queries = engine_->awaiting_queries();
+    status.awaited = static_cast<std::uint64_t>(engine_->awaited());
+    status.ids_left = engine_->ids_left();
     status.open_orders = engine_->open_orders();
     status.instruments = engine_->desks().size();
     status.drop_copy_lost = outputs_->drop_copy_lost();

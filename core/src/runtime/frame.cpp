@@ -24,7 +24,13 @@ bool is_allowed(RecordType type, FrameRole role) noexcept {
         case RecordType::kCancelOrder:
         case RecordType::kQueryOrder:
         case RecordType::kReplaceOrder:
+        case RecordType::kQueryRange:
+        case RecordType::kQueryAccount:
         case RecordType::kFeedReplay: return role == FrameRole::kToVenue;
+        case RecordType::kRangeOrder:
+        case RecordType::kRangeEnd:
+        case RecordType::kPositionReport:
+        case RecordType::kPositionNotice:
         case RecordType::kWelcome:
         case RecordType::kAck:
         case RecordType::kReject:
@@ -76,7 +82,8 @@ bool is_numbered(RecordType type) noexcept {
         case RecordType::kDone:
         case RecordType::kFeedReplay:
         case RecordType::kReplayedBar:
-        case RecordType::kReplayEnd: return false;
+        case RecordType::kReplayEnd:
+        case RecordType::kPositionNotice: return false;
         default: return true;
     }
 }

@@ -44,13 +44,14 @@ bool IoLoop::submit_stopped() {
     return stopped_count_ == 0;
 }
 
-// What came through the order ring and is not for the venue: a level that the engine raised, or an
-// order that the send has stopped.
+// What came through the order ring and is not for the venue: a level that the engine raised, ids
+// that it wants, or an order that the send has stopped.
 void IoLoop::take_unsent(const Slot& slot) noexcept {
     if (slot.type() == RecordType::kKillState) {
         if (parts_.kill != nullptr) parts_.kill->take_engine_raise(slot.as<KillState>());
         return;
     }
+    if (slot.type() == RecordType::kIdsWanted) return take_ids_wanted(slot.as<IdsWanted>());
     OrderStopped stopped{};
     if (slot.type() == RecordType::kReplaceOrder) {
         const auto replace = slot.as<ReplaceOrder>();

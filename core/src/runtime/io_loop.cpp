@@ -81,7 +81,7 @@ void IoLoop::close() noexcept {
 // Nothing but the feed has moved and nothing is owed: its order leaves before anything else is
 // looked at.
 void IoLoop::serve_feed_first() {
-    const bool is_quiet = is_announced_ && !owes_done_ && stopped_count_ == 0 &&
+    const bool is_quiet = is_announced_ && !owes_done_ && stopped_count_ == 0 && !owes_ids_ &&
                           !parts_.runner->is_halted() && parts_.runner->is_caught_up() &&
                           !parts_.runner->view().is_gapped;
     if (is_feed_alone_ && is_quiet && !receive(&VenueSession::receive_feed)) on_lost();
@@ -94,6 +94,7 @@ void IoLoop::serve() {
     const std::uint64_t submitted = parts_.runner->submitted();
     if (!flush_orders()) on_lost();
     serve_kill();
+    serve_ids();
     keep_connected();
 #ifdef GM_MUTANT_P1  // nor does the next one wait until nothing of it is left
     if (was_caught_up || submitted > 0) announce();
@@ -251,7 +252,9 @@ bool IoLoop::receive(Read read) {
             session_.lose(LossReason::kBadFrame);
             return false;
         }
-        if (use == FrameUse::kIgnored || use == FrameUse::kReplayed) continue;
+        if (use == FrameUse::kNotice) take_notice(frame);
+        if (use == FrameUse::kIgnored || use == FrameUse::kNotice || use == FrameUse::kReplayed)
+            continue;
         decode_ticks_.record(ticks() - begin);
         owes_done_ = session_.is_lockstep();
         if (use == FrameUse::kRecords) submit_frame(frame, first_new);
@@ -268,7 +271,8 @@ bool IoLoop::flush_orders() {
     for (const Slot* slot = parts_.orders->front(); slot != nullptr;
          slot = parts_.orders->front()) {
         const std::uint64_t begin = ticks();
-        const bool is_for_venue = slot->type() != RecordType::kKillState;
+        const bool is_for_venue =
+            slot->type() != RecordType::kKillState && slot->type() != RecordType::kIdsWanted;
         const bool is_sent = !is_for_venue || session_.send(*slot);
         if (!is_for_venue || session_.was_stopped()) take_unsent(*slot);
         parts_.orders->pop();
@@ -288,7 +292,8 @@ void IoLoop::settle() {
         is_caught_up = parts_.runner->is_caught_up();
     }
     if (!flush_orders()) return on_lost();
-    if (stopped_count_ > 0) {  // serve_kill() tells the engine, before its time may go on
+    if (stopped_count_ > 0 || (owes_ids_ && session_.is_lockstep())) {
+        // serve_kill() and serve_ids() tell the engine, before its time may go on
         has_more_ = true;
     } else if (is_caught_up) {
         complete_step();
@@ -433,6 +438,7 @@ void IoLoop::update_phase() noexcept {
 
 long IoLoop::timeout_ms() {
     if (has_more_) return 0;
+    if (owes_ids_) return 1;
     if (!parts_.runner->is_caught_up()) return 1;
     if (is_stop_submitted_ || session_.phase() == SessionPhase::kClosed) return kSoonMs;
     if (session_.must_announce()) return 0;

@@ -66,6 +66,7 @@ const char* describe(KillCause cause) noexcept {
         case KillCause::kLatchDoubt: return "the latch is unreadable or contradicts itself";
         case KillCause::kFormerLife: return "raised in a former life";
         case KillCause::kCleared: return "cleared by two people";
+        case KillCause::kReconBreak: return "the venue's books are not ours";
     }
     return "unknown";
 }

@@ -154,6 +154,7 @@ void VenueServer::advance_free(std::int64_t now_ns) noexcept {
         if (session_.is_open) catch_up();
     }
     send_heartbeat(now_ns);
+    send_notice(now_ns);
     if (venue_->is_ended()) notice_end(now_ns);
 }
 
@@ -237,6 +238,15 @@ void VenueServer::send_heartbeat(std::int64_t now_ns) noexcept {
         session_.is_ready ? session_.feed_sequence : venue_->last_feed_sequence();
     heartbeat.last_reply_sequence = venue_->last_reply_sequence();
     publish(make_slot(RecordType::kHeartbeat, Source::kVenueFeed, 0, venue_->now_ns(), heartbeat));
+}
+
+// Behind every reply that its books hold.
+void VenueServer::send_notice(std::int64_t now_ns) noexcept {
+    const bool is_told = session_.reply_sequence == venue_->last_reply_sequence();
+    if (now_ns < notice_due_ns_ || !session_.is_open || !session_.is_ready || !is_told) return;
+    notice_due_ns_ = now_ns + settings_.notice_ns;
+    send_to_peer(session_.peer, make_slot(RecordType::kPositionNotice, Source::kVenueOrders, 0,
+                                          venue_->now_ns(), venue_->report_position()));
 }
 
 // ---- what comes in
@@ -412,6 +422,16 @@ void VenueServer::take_order(bool is_current, const Slot& slot) noexcept {
             const auto query = slot.as<QueryOrder>();
             sender.connection = query.connection;
             return venue_->on_query(query, sender);
+        }
+        case RecordType::kQueryRange: {
+            const auto query = slot.as<QueryRange>();
+            sender.connection = query.connection;
+            return venue_->on_query_range(query, sender);
+        }
+        case RecordType::kQueryAccount: {
+            const auto query = slot.as<QueryAccount>();
+            sender.connection = query.connection;
+            return venue_->on_query_account(query, sender);
         }
         default: return;
     }

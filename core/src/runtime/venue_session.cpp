@@ -293,6 +293,9 @@ FrameUse VenueSession::receive_reply(Frame& frame, std::size_t& first_new,
     if (frame.type() == RecordType::kReplayedBar || frame.type() == RecordType::kReplayEnd) {
         return phase_ == SessionPhase::kQueries ? FrameUse::kReplayed : FrameUse::kIgnored;
     }
+    if (frame.type() == RecordType::kPositionNotice) {
+        return phase_ == SessionPhase::kReady ? FrameUse::kNotice : FrameUse::kIgnored;
+    }
     if (phase_ < SessionPhase::kReplies) return FrameUse::kIgnored;  // not before WELCOME
     return place(frame, last_reply_sequence_, first_new, LossReason::kReplyGap);
 }
@@ -347,6 +350,8 @@ bool VenueSession::send(const Slot& slot) noexcept {
         case RecordType::kCancelOrder: connection = slot.as<CancelOrder>().connection; break;
         case RecordType::kReplaceOrder: connection = slot.as<ReplaceOrder>().connection; break;
         case RecordType::kQueryOrder: connection = slot.as<QueryOrder>().connection; break;
+        case RecordType::kQueryRange: connection = slot.as<QueryRange>().connection; break;
+        case RecordType::kQueryAccount: connection = slot.as<QueryAccount>().connection; break;
         default: break;
     }
     // Of a connection that is no more. The engine has been told, or will be with the next record:

@@ -51,6 +51,7 @@ Failure Session::open(const Settings& settings, const VenueSettings& venue,
     Epoch epoch{};
     epoch.epoch = 1;
     epoch.clean = 1;
+    epoch.is_reconciled = 1;
     std::memcpy(epoch.settings_sha256, settings.sha256, sizeof epoch.settings_sha256);
     step_io(RecordType::kEpoch, epoch);
     venue_.on_session(epoch.epoch, kConnection);
@@ -58,6 +59,7 @@ Failure Session::open(const Settings& settings, const VenueSettings& venue,
     std::memcpy(connection_.tape_id, options.tape_id.data(), sizeof connection_.tape_id);
     step_io(RecordType::kConnected, connection_);
     hand_over_orders();
+    play_replies();
     return failure_;
 }
 
@@ -105,6 +107,7 @@ inline void Session::hand_over_orders() noexcept {
 void Session::take_orders() noexcept {
     for (const Slot* slot = orders_.front(); slot != nullptr; slot = orders_.front()) {
         const Sender sender{slot->header.epoch, kConnection, venue_.now_ns()};
+        IdsWanted wanted{};
         switch (slot->type()) {
             case RecordType::kNewOrder: venue_.on_order(slot->as<NewOrder>(), sender); break;
             case RecordType::kCancelOrder: venue_.on_cancel(slot->as<CancelOrder>(), sender); break;
@@ -112,10 +115,23 @@ void Session::take_orders() noexcept {
                 venue_.on_replace(slot->as<ReplaceOrder>(), sender);
                 break;
             case RecordType::kQueryOrder: venue_.on_query(slot->as<QueryOrder>(), sender); break;
+            case RecordType::kQueryAccount:
+                venue_.on_query_account(slot->as<QueryAccount>(), sender);
+                break;
+            case RecordType::kIdsWanted: wanted = slot->as<IdsWanted>(); break;
             default: break;  // READY: the venue has waited for nobody; kKillState: the engine obeys
         }
         orders_.pop();
+        if (wanted.last_counter != 0) reserve_ids(wanted);
     }
+}
+
+// Nothing that it could lose its memory by: there is no disk to wait for.
+void Session::reserve_ids(const IdsWanted& wanted) noexcept {
+    IdsReserved reserved{};
+    reserved.last_counter = wanted.last_counter;
+    reserved.epoch = wanted.epoch;
+    step_io(RecordType::kIdsReserved, reserved);
 }
 
 // Of bars that close together only the newest decides: about the others a rule would be asked too,

@@ -284,7 +284,7 @@ bool Venue::match_next() noexcept {
     }
     if (expire_immediate()) return status_ == Status::kOk;
     const bool is_tape_over = row_ == tape_.size() && !has_ended_;
-    return is_tape_over && expire_next();
+    return is_tape_over && (expire_next() || report_at_end());
 }
 
 bool Venue::may_meet(const Working& working) const noexcept {

@@ -232,6 +232,9 @@ bool Venue::cancel_unasked(const OrderId& id) noexcept {
 }
 
 template void Venue::write_reply(RecordType, const Fill&, std::int64_t) noexcept;
+template void Venue::write_reply(RecordType, const RangeOrder&, std::int64_t) noexcept;
+template void Venue::write_reply(RecordType, const RangeEnd&, std::int64_t) noexcept;
+template void Venue::write_reply(RecordType, const PositionReport&, std::int64_t) noexcept;
 
 void Venue::write_reject(const OrderId& id, RejectReason reason) noexcept {
     Reject reject{};

@@ -28,6 +28,7 @@
 #include "gm/engine/kernels.hpp"
 #include "gm/engine/models.hpp"
 #include "gm/engine/outputs.hpp"
+#include "gm/engine/recovery.hpp"
 #include "gm/engine/settings.hpp"
 #include "gm/engine/stage_times.hpp"
 #include "gm/features/strategic.hpp"
@@ -62,6 +63,7 @@ struct EngineTotals {
     std::uint64_t repeated_fills = 0;  // of an execution that was booked: dropped
     std::uint64_t late_fills = 0;      // of an order that was dead to us: booked, the symbol halted
     std::uint64_t orphans = 0;         // orders of the venue that we did not know
+    std::uint64_t recovered = 0;       // orders of ours that a loss of power took from the journal
 };
 
 // Why an order toward the target is sent, how, and the bar that it follows from.
@@ -149,8 +151,9 @@ struct Desk {
     PrepareStage prepare_stage = PrepareStage::kFeatures;
     std::size_t prepare_piece = 0;  // of the stage
     bool was_ready = false;
-    bool is_closing = false;  // flat_at_session_end: no bar after the next one in this session
-    bool is_live = false;     // the live feed has said something good: backfill is over for good
+    bool is_closing = false;   // flat_at_session_end: no bar after the next one in this session
+    bool is_reported = false;  // by the venue, in the report of its books that is under way
+    bool is_live = false;      // the live feed has said something good: backfill is over for good
 
     // Not archived: must_prepare, must_prepare_team, must_warm, prepare_stage, prepare_piece (what
     // was prepared is prepared again).
@@ -159,7 +162,7 @@ struct Desk {
                 position, target_lots, held_bars, closed_bars_30m, closed_bars_5m, quarantined,
                 backfilled_bars, backfilled_until_ts_ns, last_bar_start_ts_ns,
                 tactical_bar_start_ts_ns, exit, wish, wish_lots, bracket, level, must_decide,
-                must_time, must_leave, has_wish, was_ready, is_closing, is_live);
+                must_time, must_leave, has_wish, was_ready, is_closing, is_reported, is_live);
     }
 };
 
@@ -236,6 +239,12 @@ class Engine {
     // A sequence number was missing: io opens a new connection, so that the venue sends it again.
     [[nodiscard]] bool is_gapped() const noexcept { return is_gapped_; }
     [[nodiscard]] std::uint32_t awaiting_queries() const noexcept { return awaiting_queries_; }
+    [[nodiscard]] Awaited awaited() const noexcept;
+    [[nodiscard]] const Recovery& recovery() const noexcept { return recovery_; }
+    // Reserved on the disk and not used yet.
+    [[nodiscard]] std::uint64_t ids_left() const noexcept {
+        return recovery_.ids_reserved - std::min(recovery_.ids_reserved, order_counter_);
+    }
     [[nodiscard]] std::size_t open_orders() const noexcept { return orders_.open_count(); }
     [[nodiscard]] const OrderTable& orders() const noexcept { return orders_; }
     // Of the kill switch: the account alone, and what an instrument's orders are held to.
@@ -264,7 +273,7 @@ class Engine {
     void archive(Archive& archive) noexcept {
         archive(desks_, models_, kernels_, gate_, orders_, executions_, totals_, stamp_, tape_id_,
                 last_feed_sequence_, last_reply_sequence_, last_kernel_sequence_, order_counter_,
-                connection_, awaiting_queries_, state_, level_, kill_check_ns_, is_gapped_,
+                connection_, awaiting_queries_, recovery_, state_, level_, kill_check_ns_, is_gapped_,
                 has_ended_, is_backfilling_);
     }
 
@@ -416,6 +425,29 @@ class Engine {
     void cancel_all(Outputs& out) noexcept;
     void become_ready_if_known(Outputs& out) noexcept;
 
+    // recovery
+    void begin_recovery(const Epoch& epoch) noexcept;
+    void ask_range(Outputs& out) noexcept;
+    [[nodiscard]] bool is_recovered(Outputs& out) noexcept;
+    [[nodiscard]] OrderId take_id(Outputs& out) noexcept;
+    void want_ids(Outputs& out) noexcept;
+    void on_ids_reserved(const IdsReserved& reserved, Outputs& out) noexcept;
+    [[nodiscard]] bool take_recovery(const Slot& input, Outputs& out) noexcept;
+    void on_lost(const Slot& input, Outputs& out) noexcept;
+    Order* adopt_own(const NewOrder& found, Outputs& out) noexcept;
+    void repeat_lost_replace(Order& order, const Replaced& answer) noexcept;
+    void on_range_order(const RangeOrder& found, Outputs& out) noexcept;
+    void on_range_end(const RangeEnd& end, Outputs& out) noexcept;
+    [[nodiscard]] ReconBreak compare(const PositionReport& report,
+                                     bool with_open_orders) const noexcept;
+    [[nodiscard]] ReconBreak compare_unnamed(bool with_open_orders) noexcept;
+    [[nodiscard]] bool take_report(const PositionReport& report, bool with_open_orders,
+                                   ReconBreak& first) noexcept;
+    void on_position_report(const PositionReport& report, Outputs& out) noexcept;
+    void on_position_check(const PositionReport& report, Outputs& out) noexcept;
+    void break_reconciliation(const ReconBreak& found, Outputs& out) noexcept;
+    void end_break(Outputs& out) noexcept;
+
     void write_order_update(const Order& order, OrderState previous, Outputs& out) noexcept;
     void write_position(std::uint32_t at, Outputs& out) noexcept;
     void write_state(std::uint32_t at, EngineState state, std::uint8_t reason,
@@ -428,6 +460,7 @@ class Engine {
     Gate gate_;
     OrderTable orders_;
     SeenExecutions executions_;
+    Recovery recovery_;
     EngineTotals totals_;
     Stamp stamp_{};
     StageTimes* times_ = nullptr;

@@ -69,12 +69,23 @@ class Outputs {
     void send(Stamp& stamp, const QueryOrder& query) noexcept {
         announce(stamp, RecordType::kQueryOrder, query);
     }
+    void send(Stamp& stamp, const QueryRange& query) noexcept {
+        announce(stamp, RecordType::kQueryRange, query);
+    }
+    void send(Stamp& stamp, const QueryAccount& query) noexcept {
+        announce(stamp, RecordType::kQueryAccount, query);
+    }
     void send(Stamp& stamp, const Ready& ready) noexcept {
         announce(stamp, RecordType::kReady, ready);
     }
     // Not for the venue: io raises the word that the send reads, ahead of every order after it.
     void send(Stamp& stamp, const KillState& state) noexcept {
         announce(stamp, RecordType::kKillState, state);
+    }
+
+    // To io: it answers once the disk has this record.
+    void send(Stamp& stamp, const IdsWanted& wanted) noexcept {
+        announce(stamp, RecordType::kIdsWanted, wanted);
     }
 
     // Messages that found the order ring full: io is gone or hangs. The engine halts on the first.

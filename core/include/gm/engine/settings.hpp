@@ -48,7 +48,8 @@ struct SettingsHeader {
     std::uint32_t synergy_cooldown_bars;  // (5)
     std::uint32_t kernel_count;           // KernelSettings rows
     std::uint32_t tactical_agent_count;   // 0 or 3
-    std::uint8_t reserved[24];
+    std::int64_t recon_break_after_ns;    // R19; 0: gm/engine/recovery.hpp's own
+    std::uint8_t reserved[16];
 };
 static_assert(sizeof(SettingsHeader) == 192 && offsetof(SettingsHeader, threshold) == 32);
 

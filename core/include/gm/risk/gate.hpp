@@ -35,6 +35,7 @@ enum class GateCode : std::uint8_t {
     kPosition = 9,
     kRate = 12,
     kDuplicate = 13,
+    kReconBreak = 19,
 };
 
 // What passed, an order or a replace. Move-only: one check, one message.
@@ -68,6 +69,7 @@ struct GateContext {
     bool is_ready = false;
     bool is_in_session = false;
     bool is_gapped = true;
+    bool has_recon_break = false;  // the venue's books are not ours
 };
 
 struct Verdict {

@@ -52,13 +52,14 @@ struct EngineView {
     std::uint64_t open_orders = 0;
     std::uint64_t awaiting_queries = 0;
     EngineState state = EngineState::kRecovering;
+    Awaited awaited = Awaited::kNothing;
     bool is_gapped = false;
 
-    // Every order's fate is known, and nothing is asked about any.
+    // Every order's fate is known, nothing is asked about any, and the venue's books are ours.
     [[nodiscard]] bool is_reconciled() const noexcept {
         const bool knows = state == EngineState::kReady || state == EngineState::kEnded ||
                            state == EngineState::kRecovering;
-        return knows && awaiting_queries == 0 && !is_gapped;
+        return knows && awaiting_queries == 0 && !is_gapped && awaited != Awaited::kReconBreak;
     }
 };
 
@@ -149,6 +150,7 @@ class EngineRunner {
     std::atomic<std::uint64_t> open_orders_{0};
     std::atomic<std::uint64_t> awaiting_queries_{0};
     std::atomic<EngineState> state_{EngineState::kRecovering};
+    std::atomic<Awaited> awaited_{Awaited::kNothing};
     std::atomic<bool> is_gapped_{false};
     std::atomic<std::uint64_t> consumed_{0};
 

@@ -121,6 +121,9 @@ class IoLoop {
     [[nodiscard]] bool submit_stopped();
     void take_unsent(const Slot& slot) noexcept;
     [[nodiscard]] bool may_fall();
+    void take_ids_wanted(const IdsWanted& wanted) noexcept;
+    void serve_ids();
+    void take_notice(const Frame& frame);
     void advance_stop();
     void fail_with(Failure failure);
     void set_phase(Phase phase) noexcept;
@@ -159,6 +162,9 @@ class IoLoop {
     // Orders that the kill switch stopped, until the engine has been told. Each is open there.
     std::array<OrderStopped, kOpenOrdersMax> stopped_{};
     std::size_t stopped_count_ = 0;
+    IdsWanted ids_wanted_{};
+    std::uint64_t ids_position_ = 0;  // the journal's, behind the wish for them
+    bool owes_ids_ = false;
     IoStatus status_{};
     Histogram decode_ticks_;
     Histogram encode_ticks_;

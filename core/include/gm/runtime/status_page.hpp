@@ -19,7 +19,7 @@
 namespace gm {
 
 inline constexpr std::uint32_t kStatusMagic = 0x50304d47;  // "GM0P" in memory order
-inline constexpr std::uint32_t kStatusSchema = 6;
+inline constexpr std::uint32_t kStatusSchema = 7;
 
 enum class Phase : std::uint64_t {
     kStarting = 0,
@@ -80,6 +80,8 @@ struct EngineStatus {
     std::int64_t now_ns;  // engine time
     std::int64_t next_deadline_ns;
     std::uint64_t awaiting_queries;
+    std::uint64_t awaited;   // Awaited: what READY waits for, or R19
+    std::uint64_t ids_left;  // reserved and not used yet
     std::uint64_t open_orders;
     std::uint64_t instruments;
     std::uint64_t drop_copy_lost;
@@ -96,6 +98,7 @@ struct EngineStatus {
     std::uint64_t repeated_fills;
     std::uint64_t late_fills;
     std::uint64_t orphans;
+    std::uint64_t recovered;
     std::uint64_t shadow_decisions;
     std::uint64_t roll_backs;            // of models, that nobody ordered
     std::uint64_t refusals[kGateCodes];  // by GateCode

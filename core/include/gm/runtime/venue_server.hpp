@@ -37,6 +37,7 @@ struct VenueServerSettings {
     std::uint64_t history_rows = 0;   // free-running: of the tape, published before anybody came
     std::int64_t resend_after_ns = 100'000'000;  // lockstep: a feed frame whose DONE is this late
     std::int64_t heartbeat_ns = 200'000'000;     // free-running
+    std::int64_t notice_ns = 1'000'000'000;      // free-running: the books, unasked
     std::int64_t linger_ns = 1'000'000'000;      // after END, for an engine that comes back
 };
 
@@ -107,6 +108,7 @@ class VenueServer {
     void send_to_peer(const Peer& peer, const Slot& slot) noexcept;
     void send_bytes(const Peer& peer, std::span<const std::uint8_t> frame) noexcept;
     void send_heartbeat(std::int64_t now_ns) noexcept;
+    void send_notice(std::int64_t now_ns) noexcept;
 
     [[nodiscard]] bool read_subscriptions() noexcept;
     [[nodiscard]] bool read_message() noexcept;
@@ -138,6 +140,7 @@ class VenueServer {
     std::int64_t started_ns_ = 0;
     std::int64_t started_ts_ns_ = 0;
     std::int64_t heartbeat_due_ns_ = 0;
+    std::int64_t notice_due_ns_ = 0;
     std::int64_t finish_at_ns_ = INT64_MAX;
     VenueServerCounters counters_;
     std::vector<std::int64_t> arrivals_ns_;

@@ -67,6 +67,7 @@ enum class FrameUse : std::uint8_t {
     kIgnored = 3,   // handshake, heartbeat, bad frame: read on
     kLost = 4,      // the connection is gone
     kReplayed = 5,  // bars of a feed replay, or its end
+    kNotice = 6,    // the venue's books, outside the numbers of the replies
 };
 
 struct SessionCounters {

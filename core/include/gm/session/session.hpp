@@ -109,6 +109,7 @@ class Session {
     void step_behind_timers(const Slot& input) noexcept;
     inline void hand_over_orders() noexcept;
     void take_orders() noexcept;
+    void reserve_ids(const IdsWanted& wanted) noexcept;
     [[nodiscard]] inline bool play_event() noexcept;
     void play_replies() noexcept;
     inline void make_room() noexcept;

@@ -97,6 +97,10 @@ class Ledger {
     // Takes the id of an order that never came. kOutOfMemory when there is no room.
     [[nodiscard]] Status bury(const OrderId& id) noexcept;
 
+    // Takes every id from `first` to the number `last_counter` that is not taken yet. kOutOfMemory
+    // when there is no room.
+    [[nodiscard]] Status bury_range(const OrderId& first, std::uint64_t last_counter) noexcept;
+
     // Takes the id of a replace. kBadArgument: it is taken; kOutOfMemory when there is no room.
     [[nodiscard]] Status take_replace(const OrderId& id, bool is_refused) noexcept;
 
@@ -109,6 +113,12 @@ class Ledger {
                                  std::int64_t tick_value_micros) noexcept;
     // Ends an open order as kCancelled or kExpired.
     void end(LedgerOrder& order, OrderState state, std::int64_t ts_ns) noexcept;
+
+    // Orders that may still trade.
+    [[nodiscard]] std::uint32_t open_orders() const noexcept {
+        return static_cast<std::uint32_t>(totals_.accepted - totals_.filled - totals_.cancelled -
+                                          totals_.expired);
+    }
 
     void count_repeated_id() noexcept { ++totals_.repeated_ids; }
     void count_stale_message() noexcept { ++totals_.stale_messages; }
@@ -137,12 +147,22 @@ class Ledger {
     [[nodiscard]] std::size_t place_of(const OrderId& id) const noexcept;
     [[nodiscard]] const OrderId& id_at(std::size_t place) const noexcept;
 
+    [[nodiscard]] bool is_in_buried_range(const OrderId& id) const noexcept;
+
+    struct Range {
+        OrderId first;
+        std::uint64_t last_counter;
+    };
+    [[nodiscard]] static bool is_before(const Range& a, const Range& b) noexcept;
+    static constexpr std::size_t kRangesMax = 65'536;  // one for each life that did not end well
+
     std::size_t orders_max_ = 0;
     std::size_t mask_ = 0;
     std::vector<std::uint32_t> index_;  // open addressing, at most half full
     std::vector<LedgerOrder> orders_;   // these four never grow past what open() reserved
     std::vector<Execution> executions_;
     std::vector<OrderId> tombstones_;
+    std::vector<Range> ranges_;      // tombstones, many at once
     std::vector<OrderId> replaces_;  // with the tombstones no more than orders_max
     Int128 cash_micros_ = 0;
     LedgerTotals totals_{};

@@ -103,7 +103,7 @@ class Venue {
     }
     // False: next_reply() would be. Without an open order no event has anything to say.
     [[nodiscard]] bool may_reply(std::uint64_t after) const noexcept {
-        return after < replies_.size() || !working_.empty();
+        return after < replies_.size() || !working_.empty() || must_report_at_end();
     }
 
     // A feed event or a reply once more. False: there was none of that number.
@@ -131,6 +131,12 @@ class Venue {
     void on_cancel(const CancelOrder& cancel, const Sender& sender) noexcept;
     void on_replace(const ReplaceOrder& replace, const Sender& sender) noexcept;
     void on_query(const QueryOrder& query, const Sender& sender) noexcept;
+    // Of ids of an epoch before the sender's: what became of each, and that no other may come.
+    void on_query_range(const QueryRange& query, const Sender& sender) noexcept;
+    // A trader that has asked once is told again before END.
+    void on_query_account(const QueryAccount& query, const Sender& sender) noexcept;
+    // The books as they are now, and the last reply that they hold.
+    [[nodiscard]] PositionReport report_position() const noexcept;
 
     // Simulated time: of the last row, refused ones included unless their stamp is absurd.
     [[nodiscard]] std::int64_t now_ns() const noexcept { return now_ns_; }
@@ -240,6 +246,10 @@ class Venue {
     void publish_bar(Slot& out) noexcept;
     void publish_refusal(Slot& out) noexcept;
     void publish_end(Slot& out) noexcept;
+    [[nodiscard]] bool report_at_end() noexcept;
+    [[nodiscard]] bool must_report_at_end() const noexcept {
+        return row_ == tape_.size() && !has_ended_ && is_account_asked_;
+    }
     void finish_event() noexcept;
 
     [[nodiscard]] bool match_reply(std::uint64_t after, Slot& out) noexcept;
@@ -297,6 +307,7 @@ class Venue {
     std::uint64_t refused_rows_ = 0;
     std::uint32_t epoch_ = 0;
     std::uint32_t connection_ = 0;
+    bool is_account_asked_ = false;  // by a trader, once
     Status status_ = Status::kOk;
     ReplyHook hook_;
 };

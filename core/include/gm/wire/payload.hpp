@@ -10,6 +10,7 @@
 #include "gm/wire/model_payload.hpp"
 #include "gm/wire/order_payload.hpp"
 #include "gm/wire/record.hpp"
+#include "gm/wire/recovery_payload.hpp"
 
 namespace gm {
 
@@ -184,7 +185,10 @@ struct Epoch {
     std::uint32_t epoch;
     std::uint32_t clean;  // 1: the run before it ended by itself
     std::uint8_t settings_sha256[32];
-    std::uint8_t reserved[24];
+    // 1: ids are reserved before they are used, and no READY before the venue's books are ours. 0:
+    // an epoch of before there was either.
+    std::uint32_t is_reconciled;
+    std::uint8_t reserved[20];
 };
 
 // Payload of kStop, kDisconnected, kConnected.

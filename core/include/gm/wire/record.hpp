@@ -20,7 +20,7 @@ inline constexpr std::size_t kPayloadSize = 64;
 inline constexpr std::size_t kFrameRecordsMax = 512;
 inline constexpr std::size_t kCacheLineSize = 64;
 
-// What a record is. Numbers are never reused. 1-29 feed, 30-49 order session, 50-69 made by io or
+// What a record is. Numbers are never reused. 1-23 feed, 24-49 order session, 50-69 made by io or
 // the operator, 70-99 made by the engine, 100+ made by the journal thread.
 enum class RecordType : std::uint16_t {
     kNone = 0,
@@ -33,6 +33,11 @@ enum class RecordType : std::uint16_t {
     kQuote = 8,
     kBookLevel = 9,
     kBookReset = 10,
+    // venue -> engine
+    kRangeOrder = 24,
+    kRangeEnd = 25,
+    kPositionReport = 26,
+    kPositionNotice = 27,  // outside the numbers of the replies
     // engine -> venue
     kHello = 30,
     kReady = 31,
@@ -42,6 +47,8 @@ enum class RecordType : std::uint16_t {
     kQueryOrder = 35,
     kFeedReplay = 36,
     kReplaceOrder = 37,
+    kQueryRange = 38,
+    kQueryAccount = 39,
     // venue -> engine
     kWelcome = 40,
     kAck = 41,
@@ -65,6 +72,8 @@ enum class RecordType : std::uint16_t {
     kModelCommand = 58,
     kKill = 60,
     kOrderStopped = 61,
+    kIdsReserved = 66,
+    kPositionCheck = 67,
     // outputs of the engine
     kDecision = 70,
     kIntent = 71,
@@ -80,6 +89,8 @@ enum class RecordType : std::uint16_t {
     kTacticalDecision = 81,
     kShadowTacticalDecision = 82,
     kKillState = 84,
+    kIdsWanted = 88,
+    kReconBreak = 89,
     // written into segments by the journal thread
     kBlockDigest = 100,
 };
