@@ -216,6 +216,7 @@ def _header(settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: 
         max_hold_bars=settings.policy.max_hold_bars,
         flat_at_session_end=int(settings.policy.flat_at_session_end),
         confirmed_clean_bars=48,
+        loss_confirmations=settings.account.loss_confirmations,
         feature_schema_sha256=np.frombuffer(agents.feature_schema_sha256, "u1"),
         bundle_sha256=np.frombuffer(agents.bundle_sha256, "u1"),
         synergy_mlmi_min=float(settings.synergy.mlmi_min),
@@ -233,7 +234,15 @@ def _account(settings: Settings) -> Rows:
         orders_burst_max=section.orders_burst_max,
         cancels_per_second_max=section.cancels_per_second_max,
         cancels_burst_max=section.cancels_burst_max,
+        gross_micros_max=_micros(section.gross_notional_max, "account.gross_notional_max"),
+        credit_micros_max=_micros(section.credit_max, "account.credit_max"),
+        loss_micros_max=_micros(section.loss_max, "account.loss_max"),
+        drawdown_micros_max=_micros(section.drawdown_max, "account.drawdown_max"),
     )
+
+
+def _micros(value: Decimal, key: str) -> int:
+    return _whole(value * MICROS, key)
 
 
 def _whole(value: Decimal, key: str) -> int:
@@ -250,9 +259,7 @@ def _limits(section: TradingSection, instrument: Rows, symbol: str) -> Rows:
     return _row(
         layout.LIMITS,
         order_quantity_lots_max=section.order_quantity_lots_max,
-        order_notional_micros_max=_whole(
-            section.order_notional_max * MICROS, f"{key}.order_notional_max"
-        ),
+        order_notional_micros_max=_micros(section.order_notional_max, f"{key}.order_notional_max"),
         collar_ppm=_whole(section.collar_percent * 10_000, f"{key}.collar_percent"),
         collar_ticks_min=section.collar_ticks_min,
         reference_age_ns_max=section.reference_age_ms_max * 1_000_000,
@@ -263,6 +270,10 @@ def _limits(section: TradingSection, instrument: Rows, symbol: str) -> Rows:
         duplicate_window_ns=section.duplicate_window_ms * 1_000_000,
         sides_allowed=sum({_SIDES[side] for side in section.sides}),
         types_allowed=sum({_TYPES[kind] for kind in section.types}),
+        margin_micros_per_lot=_micros(section.margin_per_lot, f"{key}.margin_per_lot"),
+        loss_micros_max=_micros(section.loss_max, f"{key}.loss_max"),
+        repeat_window_ns=section.repeat_window_ms * 1_000_000,
+        repeat_executions_max=section.repeat_executions_max,
     )
 
 

@@ -43,8 +43,10 @@ class RecordType(IntEnum):
     KERNEL_RESULT = 56
     BACKFILL_END = 57
     MODEL_COMMAND = 58
+    HEADROOM = 59
     KILL = 60
     ORDER_STOPPED = 61
+    POLICY_LATE = 62
     DECISION = 70
     INTENT = 71
     REFUSAL = 72
@@ -58,6 +60,7 @@ class RecordType(IntEnum):
     SHADOW_DECISION = 80
     TACTICAL_DECISION = 81
     SHADOW_TACTICAL_DECISION = 82
+    RISK_TRIP = 83
     KILL_STATE = 84
     BLOCK_DIGEST = 100
 
@@ -301,8 +304,16 @@ class GateCode(IntEnum):
     COLLAR = 7
     STALE_REFERENCE = 8
     POSITION = 9
+    GROSS = 10
+    CREDIT = 11
     RATE = 12
     DUPLICATE = 13
+    REPEAT_EXECUTION = 14
+    LOSS = 15
+    SELF_MATCH = 16
+    PARENT_EXCESS = 17
+    BACKPRESSURE = 18
+    POLICY_INVALID = 20
 
 
 class KillLevel(IntEnum):
@@ -329,3 +340,15 @@ class KillCause(IntEnum):
     LATCH_DOUBT = 9
     FORMER_LIFE = 10
     CLEARED = 11
+    REPEAT_EXECUTION = 14
+    LOSS = 15
+    POLICY_INVALID = 20
+
+
+class Room(IntEnum):
+    """What R18 measures."""
+
+    NONE = 0
+    ORDER_RING = 1
+    JOURNAL_RING = 2
+    DISK = 3

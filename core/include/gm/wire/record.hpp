@@ -63,8 +63,10 @@ enum class RecordType : std::uint16_t {
     kKernelResult = 56,
     kBackfillEnd = 57,
     kModelCommand = 58,
+    kHeadroom = 59,
     kKill = 60,
     kOrderStopped = 61,
+    kPolicyLate = 62,
     // outputs of the engine
     kDecision = 70,
     kIntent = 71,
@@ -79,6 +81,7 @@ enum class RecordType : std::uint16_t {
     kShadowDecision = 80,  // a Decision that is not acted on
     kTacticalDecision = 81,
     kShadowTacticalDecision = 82,
+    kRiskTrip = 83,
     kKillState = 84,
     // written into segments by the journal thread
     kBlockDigest = 100,
