@@ -22,6 +22,8 @@ BRACKET_ATR_MAX = 1000
 _SIDES = {"buy": 1, "sell": 2}
 _TYPES = {"market": 1, "limit": 2, "stop": 4}
 
+_NO_SHA = "0" * 64
+
 Rows = NDArray[np.void]
 
 
@@ -69,12 +71,25 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     rows_max: int
 
 
+class SignedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The set that a run is bound by; its numbers are those of the settings. Default: unsigned."""
+
+    sequence: int = 0
+    sha256: str = ""
+    expires_s: int = 0
+
+
+UNSIGNED = SignedLimits()
 NO_GUARD = Guard(ranges={}, columns_max=0, rows_max=0)
 NO_KERNELS: Rows = np.zeros(0, layout.KERNEL_SETTINGS)
 
 
 def build_block(
-    settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: Rows = NO_KERNELS
+    settings: Settings,
+    desks: Sequence[Desk],
+    agents: Agents,
+    kernels: Rows = NO_KERNELS,
+    limits: SignedLimits = UNSIGNED,
 ) -> bytes:
     """Assemble the settings block of a run.
 
@@ -88,6 +103,8 @@ def build_block(
         The bundle that decides.
     kernels : structured array of layout.KERNEL_SETTINGS
         User kernels: features first, then the rule.
+    limits : SignedLimits
+        The set that was signed for the limits of ``settings``.
 
     Returns
     -------
@@ -109,8 +126,13 @@ def build_block(
         instruments[f"{name}_first"] = np.cumsum([0, *counts[:-1]])
         instruments[f"{name}_count"] = counts
     sections = [_section(settings, desk.symbol) for desk in desks]
+    header = _header(settings, desks, agents, kernels)
+    header["limits_expire_ts_ns"] = limits.expires_s * 1_000_000_000
+    header["limits_sha256_head"][0] = np.frombuffer(
+        bytes.fromhex(limits.sha256 or _NO_SHA)[:8], "u1"
+    )
     tables = [
-        _header(settings, desks, agents, kernels),
+        header,
         _account(settings),
         instruments,
         np.concatenate(

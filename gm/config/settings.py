@@ -192,6 +192,16 @@ class ModelsSection(_Section, frozen=True, kw_only=True):
     people_file: str = ""
 
 
+class LimitsSection(_Section, frozen=True, kw_only=True):
+    """Whether orders cost money, and where the signatures for the limits lie."""
+
+    # live: refuses to start without a set of limits that enough people have signed.
+    trading: Literal["paper", "live"] = "paper"
+    # Folder of the sets and who may sign them, relative to the settings file.
+    folder: str = ""
+    people_file: str = ""
+
+
 class Settings(_Section, frozen=True, kw_only=True):
     """The whole of configs/*.yaml."""
 
@@ -200,6 +210,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     policy: PolicySection = PolicySection()
     synergy: SynergySection = SynergySection()
     kernels: KernelsSection = KernelsSection()
+    limits: LimitsSection = LimitsSection()
     account: AccountSection
     trading: dict[str, TradingSection]
     venue: VenueSection = VenueSection()
@@ -253,6 +264,8 @@ def load_settings(path: Path) -> Settings:
     _check_symbols(path, settings)
     if settings.models.signature == "required" and not settings.models.people_file:
         raise ConfigError(f"{path}: models.people_file: models.signature: required wants signers")
+    if settings.limits.trading == "live" and not settings.engine.crash_loop_starts:
+        raise ConfigError(f"{path}: engine.crash_loop_starts: 0 is for limits.trading: paper")
     check_profile(path, settings)
     return settings
 

@@ -190,7 +190,10 @@ def exam_ground() -> Ground:
             policy=replace(found.policy, bundle=str(votes_bundle.path)),
             trading={SYMBOL: replace(found.trading[SYMBOL], order_notional_max=_NO_LIMIT)},
             account=replace(
-                found.account, gross_notional_max=_NONE, credit_max=_NONE, loss_max=_NONE,
+                found.account,
+                gross_notional_max=_NONE,
+                credit_max=_NONE,
+                loss_max=_NONE,
                 drawdown_max=_NONE,
             ),
             venue=replace(found.venue, latency_us=0, partial_fill_ppm=0, reject_ppm=0),

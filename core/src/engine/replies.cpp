@@ -250,6 +250,7 @@ void Engine::on_epoch(const Epoch& epoch, Outputs& out) noexcept {
     stamp_.epoch = epoch.epoch;
     order_counter_ = 0;
     connection_ = 0;
+    headroom_ = {};  // io says it again
     lose_sight(out);
     state_ = EngineState::kRecovering;
     write_state(kAllInstruments, state_, 0, out);

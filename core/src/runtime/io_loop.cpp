@@ -35,6 +35,7 @@ Failure IoLoop::open(const IoParts& parts, const IoSettings& settings) {
     settings_ = settings;
     clock_ = EngineClock(settings.last_ts_ns);
     backfill_.open(settings.backfill);
+    headroom_ = HeadroomWatch(settings.disk_floor_ppm);
     ns_per_tick_ = TickScale::calibrate().ns_per_tick();
     is_end_consumed_.store(settings.has_ended, std::memory_order_release);
     wake_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -86,6 +87,7 @@ void IoLoop::serve() {
     const std::uint64_t submitted = parts_.runner->submitted();
     if (!flush_orders()) on_lost();
     serve_kill();
+    serve_headroom();
     keep_connected();
     if (was_caught_up && submitted == parts_.runner->submitted()) announce();
     tell_end();

@@ -33,6 +33,19 @@ inline Bytes momentum_network(float gain) {
     return model(graph);
 }
 
+// A network whose logits are no numbers for any input that is not zero: 1e38 x 1e38 twice.
+inline Bytes overflowing_network() {
+    std::vector<float> wide(102 * 3, 3e38F);
+    std::vector<float> square(9, 3e38F);
+    Graph graph;
+    graph.nodes = {node("Gemm", {"x", "w", "b"}, "h"), node("Gemm", {"h", "v", "c"}, "y")};
+    graph.tensors = {tensor("w", {102, 3}, wide), tensor("b", {3}, {0.0F, 0.0F, 0.0F}),
+                     tensor("v", {3, 3}, square), tensor("c", {3}, {0.0F, 0.0F, 0.0F})};
+    graph.inputs = {value("x", {0, 102})};
+    graph.outputs = {value("y", {0, 3})};
+    return model(graph);
+}
+
 inline Settings make_settings(float gain = 50.0F) {
     Settings s;
     s.header.magic = kSettingsMagic;

@@ -21,6 +21,7 @@
 #include "gm/runtime/backfill.hpp"
 #include "gm/runtime/engine_clock.hpp"
 #include "gm/runtime/engine_runner.hpp"
+#include "gm/runtime/headroom.hpp"
 #include "gm/runtime/journal_thread.hpp"
 #include "gm/runtime/kill_switch.hpp"
 #include "gm/runtime/service_ports.hpp"
@@ -52,6 +53,8 @@ struct IoSettings {
     std::int64_t stop_within_ns = 2'000'000'000;
     // Kill campaigns: _exit(137) once so many inputs were stepped, before their orders leave.
     std::uint64_t die_after_inputs = 0;
+    std::size_t order_slots = 0;  // capacity of the order ring
+    std::int64_t disk_floor_ppm = kDiskFloorPpm;
 };
 
 class IoLoop {
@@ -82,6 +85,10 @@ class IoLoop {
         return is_end_consumed_.load(std::memory_order_acquire);
     }
     [[nodiscard]] Failure failure() const;
+    // Any thread. What is left of the disk; looked at on the next wake-up.
+    void set_disk_free(std::int64_t ppm) noexcept {
+        disk_free_ppm_.store(ppm, std::memory_order_relaxed);  // a number of its own
+    }
     // One thread at a time: percentiles of the stages, for the status page.
     void write_stages() noexcept;
 
@@ -113,6 +120,7 @@ class IoLoop {
     void serve_control();
     void serve_model_command();
     void serve_kill();
+    void serve_headroom();
     [[nodiscard]] bool submit_stopped();
     void take_unsent(const Slot& slot) noexcept;
     [[nodiscard]] bool may_fall();
@@ -153,6 +161,7 @@ class IoLoop {
     // Orders that the kill switch stopped, until the engine has been told. Each is open there.
     std::array<OrderStopped, kOpenOrdersMax> stopped_{};
     std::size_t stopped_count_ = 0;
+    HeadroomWatch headroom_;
     IoStatus status_{};
     Histogram decode_ticks_;
     Histogram encode_ticks_;
@@ -160,6 +169,7 @@ class IoLoop {
     std::atomic<Phase> phase_{Phase::kStarting};
     std::atomic<bool> is_end_consumed_{false};
     std::atomic<bool> must_stop_{false};
+    std::atomic<std::int64_t> disk_free_ppm_{kWholePpm};
     std::atomic<bool> has_model_command_{false};
     ModelCommand model_command_{};      // io's while has_model_command_, else the caller's
     mutable std::mutex failure_mutex_;  // cold: taken once to write, then by readers
