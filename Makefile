@@ -27,14 +27,14 @@ CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
 .PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
-        journal-campaign mappo-btc \
+        journal-campaign gate-campaign mappo-btc \
         fuzz fuzz-campaign model model-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
 	@echo "  also: setup native test-core test-data test-train mutants kill-campaign journal-campaign"
-	@echo "        format fuzz fuzz-campaign model model-campaign bench bench-peers bench-smoke"
-	@echo "        wheel lock clean"
+	@echo "        gate-campaign format fuzz fuzz-campaign model model-campaign bench bench-peers"
+	@echo "        bench-smoke wheel lock clean"
 
 setup: $(INSTALLED)
 
@@ -97,6 +97,12 @@ test-data: native core $(TRAIN_INSTALLED)
 # A hundred kills in one run, and five hundred kill switches (P13).
 kill-campaign: native core
 	GM_DATA="$(GM_DATA)" $(BIN)/pytest -m slow --timeout 7200 $(PYTEST)
+
+# Ten thousand adversaries at the gate and as many through a whole engine (P14); about a minute.
+SEEDS ?= 10000
+gate-campaign: native
+	@flock build/native.lock $(BIN)/ninja -C build/core -j $(JOBS) test_engine
+	GM_CAMPAIGN_SEEDS=$(SEEDS) build/core/test_engine -tc="P14*"
 
 # A million images of a disk that lost its power, and a thousand places of each way to tamper with a
 # journal; half an hour. A failure names its seed: SEED=12345 IMAGES=1 looks at that one again.

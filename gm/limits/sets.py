@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -104,12 +104,12 @@ def numbers_of(settings: Settings) -> tuple[Numbers, dict[str, Numbers]]:
     return account, trading
 
 
-def _plain(value: Any) -> Value:
+def _plain(value: object) -> Value:
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
     if isinstance(value, tuple):
         return tuple(sorted(set(value)))
-    return int(value)
+    return int(str(value))
 
 
 def raised_keys(before: LimitSet | None, after: LimitSet) -> tuple[str, ...]:

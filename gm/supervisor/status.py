@@ -25,9 +25,10 @@ def engine_status(run_dir: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The page's parts, ``limits`` (sequence, SHA-256 and expiry of the signed set; 0: paper), ``is_alive`` (its process exists), ``columns`` (names), ``kill_switch``
-        (what the latch holds, as `gm.kill.KillState`) and, for each instrument, ``kill``: active,
-        reducing, halted or killed.
+        The page's parts, ``limits`` (sequence, SHA-256 and expiry of the signed set; 0: paper),
+        ``is_alive`` (its process exists), ``columns`` (names), ``kill_switch`` (what the latch
+        holds, as `gm.kill.KillState`) and, for each instrument, ``kill``: active, reducing, halted
+        or killed.
 
     Raises
     ------

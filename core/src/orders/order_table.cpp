@@ -133,7 +133,7 @@ Order* OrderTable::take_place(const NewOrder& request, OrderState state) noexcep
            !is_terminal(orders_[next_place_].state)) {
         next_place_ = (next_place_ + 1) % kPlaces;
     }
-#ifndef GM_MUTANT_P14  // what is in flight is not counted
+#if !defined GM_MUTANT_P14 && !defined GM_MUTANT_P14S  // what is in flight is not counted
     if (!reserve(exposure_[request.instrument], request.side, request.quantity_lots)) {
         return nullptr;
     }

@@ -20,7 +20,7 @@ class EngineGame {
         : random_(seed),
           adversary_(static_cast<Adversary>(seed % kAdversaries)),
           settings_(settings(random_)),
-          rig_(settings_),
+          rig_(settings_, 2 * Engine::kStepRecordsMax),
           ledger_(1) {
         rig_.is_manual = true;
         ledger_.set_price(0, price_);
@@ -67,17 +67,23 @@ class EngineGame {
         s.header.max_hold_bars = static_cast<std::uint32_t>(below(6));
         s.kernels = {kernel_row("rule", KernelKind::kRule, 1)};
         Limits& limits = s.limits[0];
-        s.sizing[0].target_lots = 1 + below(1'500);
-        limits.order_quantity_lots_max = 1 + below(3'000);
+        const std::int64_t target = 1 + below(1'500);
+        // Mostly room for what is wanted, and not for much more.
+        const auto near = [&](std::int64_t lots) {
+            return below(4) == 0 ? 1 + below(static_cast<std::uint64_t>(lots))
+                                 : lots + below(static_cast<std::uint64_t>(lots));
+        };
+        s.sizing[0].target_lots = target;
+        limits.order_quantity_lots_max = near(2 * target);
         limits.order_notional_micros_max = INT64_MAX;
-        limits.position_lots_max = 1 + below(2'000);
+        limits.position_lots_max = near(target);
         limits.collar_ppm = 500'000;
         limits.margin_micros_per_lot = 1'000;
         limits.orders_burst_max = 1 + below(20);
         limits.orders_per_second_max = 1 + below(20);
         limits.types_allowed = 7;
-        s.account.gross_micros_max = (1 + below(2'000)) * 40'000 * 100;
-        s.account.credit_micros_max = (1 + below(2'000)) * 1'000;
+        s.account.gross_micros_max = near(target) * 42'000 * 100;
+        s.account.credit_micros_max = near(target) * 1'000;
         if (below(2) == 0) {  // brackets need 14 bars
             s.sizing[0].stop_atr = 1.0;
             s.sizing[0].target_atr = 1.5;

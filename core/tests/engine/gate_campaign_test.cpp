@@ -13,8 +13,8 @@ namespace gm::test {
 namespace {
 
 constexpr int kSeedsDefault = 300;
-constexpr int kTurns = 120;
-constexpr int kBars = 30;
+constexpr int kTurns = 300;
+constexpr int kBars = 60;
 
 int seeds() {
     const char* wanted = std::getenv("GM_CAMPAIGN_SEEDS");

@@ -100,8 +100,9 @@ inline Settings make_settings(float gain = 50.0F) {
 
 class Rig {
  public:
-    explicit Rig(const Settings& settings = make_settings()) : settings_(settings) {
-        REQUIRE(journal.open_anonymous(1U << 16).is_ok());
+    explicit Rig(const Settings& settings = make_settings(), std::uint64_t journal_slots = 1U << 16)
+        : settings_(settings) {
+        REQUIRE(journal.open_anonymous(journal_slots).is_ok());
         REQUIRE(orders.open(4096).is_ok());
         out = std::make_unique<Outputs>(journal, orders, nullptr);
         engine = std::make_unique<Engine>();
