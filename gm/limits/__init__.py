@@ -30,6 +30,7 @@ from gm.limits.sets import (
 from gm.models.signature import Person, load_people, load_private_key
 
 DAY_S = 86_400
+DAYS_MAX = 400
 
 
 class LimitsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +175,8 @@ def sign_limits(options: SignOptions) -> LimitsReport:
     ------
     RFC 8032, Edwards-Curve Digital Signature Algorithm, 2017, §5.1.
     """
+    if not 1 <= options.days <= DAYS_MAX:
+        raise ConfigError(f"--days must lie in [1, {DAYS_MAX}]: {options.days}")
     settings = load_settings(options.config)
     folder, people = _places(options.config, settings)
     if fault := signing_fault(options.person, people):

@@ -159,6 +159,12 @@ def test_every_byte_of_a_set_is_signed_for(config) -> None:
     assert found(config).sequence == 1
 
 
+def test_a_set_that_never_ends_or_never_began_is_refused(config) -> None:
+    for days in (0, -1, 401):
+        with pytest.raises(ConfigError, match=rf"--days must lie in \[1, 400\]: {days}"):
+            sign(config, "ada", days=days)
+
+
 def test_a_set_expires(config) -> None:
     report = sign(config, "ada", days=1)
     sign(config, "grace")
