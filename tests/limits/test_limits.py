@@ -109,7 +109,7 @@ def test_strangers_and_those_who_may_not_sign_are_refused(config) -> None:
         sign(config, "tom")
     with pytest.raises(ConfigError, match=r"eve is not in people\.yaml"):
         sign(config, "eve")
-    with pytest.raises(ConfigError, match="not the key that people.yaml has for ada"):
+    with pytest.raises(ConfigError, match=r"not the key that people\.yaml has for ada"):
         sign_limits(SignOptions(config=config, person="ada", key=write_key(config.parent, "grace")))
     sign(config, "ada")
     path = config.parent / "limits/0001.json"
