@@ -4,10 +4,12 @@
 
 #include <doctest/doctest.h>
 
+#include "journal/journal_fixture.hpp"
 #include "runtime/running.hpp"
 
 using namespace gm;
 using namespace gm::test;
+using gm::testing::TemporaryFolder;
 
 TEST_CASE("a floor is crossed once each way, with a quarter of it between") {
     HeadroomWatch watch;
