@@ -27,15 +27,14 @@ CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 INSTALLED := .venv/.installed
 
 .PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
-        journal-campaign submit-campaign same-bytes simulate simulate-smoke mappo-btc \
+        journal-campaign submit-campaign gate-campaign same-bytes simulate simulate-smoke mappo-btc \
         fuzz fuzz-campaign model model-campaign lint format bench bench-peers bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
 	@echo "  also: setup native test-core test-data test-train mutants kill-campaign journal-campaign"
-	@echo "        submit-campaign same-bytes simulate simulate-smoke fuzz fuzz-campaign model"
-	@echo "        model-campaign format bench bench-peers bench-smoke"
-	@echo "        wheel lock clean"
+	@echo "        submit-campaign gate-campaign same-bytes simulate simulate-smoke fuzz fuzz-campaign"
+	@echo "        model model-campaign format bench bench-peers bench-smoke wheel lock clean"
 
 setup: $(INSTALLED)
 
@@ -106,6 +105,12 @@ submit-campaign: native
 	@flock build/native.lock $(BIN)/ninja -C build/core -j $(JOBS) test_session
 	GM_SUBMITS=$(SUBMITS) GM_SUBMIT_SEED=$(SEED) \
 	    build/core/test_session --source-file="*submit_campaign_test.cpp"
+
+# Ten thousand adversaries at the gate and as many through a whole engine (P14); about a minute.
+ADVERSARIES ?= 10000
+gate-campaign: native
+	@flock build/native.lock $(BIN)/ninja -C build/core -j $(JOBS) test_engine
+	GM_CAMPAIGN_SEEDS=$(ADVERSARIES) build/core/test_engine -tc="P14*"
 
 # A million images of a disk that lost its power, and a thousand places of each way to tamper with a
 # journal; half an hour. A failure names its seed: SEED=12345 IMAGES=1 looks at that one again.

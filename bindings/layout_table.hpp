@@ -110,6 +110,9 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(OrderStopped, id, instrument, level, reserved_bytes, replace_id, reserved) \
     X(Kill, \
       latch_id, generation, instrument, level, cause, reserved, signatures_sha256) \
+    X(Headroom, free_ppm, floor_ppm, under, reserved) \
+    X(PolicyLate, first_input, took_ns, budget_ns, reserved) \
+    X(RiskTrip, value, limit, instrument, code, reserved) \
     X(KillState, generation, open_orders, instrument, level, previous, cause, reserved) \
     X(CancelOrder, id, instrument, connection, reserved) \
     X(ReplaceOrder, \
@@ -186,18 +189,20 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(Limits, \
       order_quantity_lots_max, order_notional_micros_max, collar_ppm, collar_ticks_min, \
       reference_age_ns_max, position_lots_max, orders_per_second_max, orders_burst_max, \
-      duplicates_max, duplicate_window_ns, sides_allowed, types_allowed, reserved) \
+      duplicates_max, duplicate_window_ns, sides_allowed, types_allowed, \
+      margin_micros_per_lot, loss_micros_max, repeat_window_ns, repeat_executions_max, \
+      reserved) \
     X(AccountLimits, \
       orders_per_second_max, orders_burst_max, cancels_per_second_max, cancels_burst_max, \
-      reserved) \
+      gross_micros_max, credit_micros_max, loss_micros_max, drawdown_micros_max) \
     X(SettingsHeader, \
       magic, schema, instrument_count, session_count, offset_count, agent_count, \
       installation, profile, threshold, order_timeout_ns, order_valid_for_ns, \
-      max_hold_bars, flat_at_session_end, confirmed_clean_bars, reserved_word, \
+      max_hold_bars, flat_at_session_end, confirmed_clean_bars, \
+      loss_confirmations, \
       feature_schema_sha256, bundle_sha256, synergy_mlmi_min, synergy_slope_min, \
       synergy_window_bars, synergy_cooldown_bars, kernel_count, tactical_agent_count, \
-      recon_break_after_ns, \
-      reserved) \
+      recon_break_after_ns, limits_expire_ts_ns, limits_sha256_head) \
     X(Sizing, target_lots, stop_atr, target_atr, stop_trails, reserved) \
     X(ModelHeader, \
       magic, schema, agent_count, guard_rows_max, threshold, guard_low, guard_high, \
@@ -241,10 +246,10 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kQueryRange, kQueryAccount, kWelcome, kAck, kReject, kFill, kCancelled, kExpired, \
       kOrderState, kReplayedBar, kReplayEnd, kReplaced, kTimer, kEpoch, kStop, kDisconnected, \
       kConnected, kBackfill, kKernelResult, kBackfillEnd, \
-      kModelCommand, kKill, kOrderStopped, kIdsReserved, kPositionCheck, kDecision, kIntent, \
-      kRefusal, kOrderUpdate, \
+      kModelCommand, kHeadroom, kKill, kOrderStopped, kPolicyLate, kIdsReserved, \
+      kPositionCheck, kDecision, kIntent, kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
-      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kKillState, \
+      kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kRiskTrip, kKillState, \
       kIdsWanted, kReconBreak, kBlockDigest) \
     X(ReconField, \
       kNone, kPosition, kCash, kCommission, kOpenOrders, kLateFill) \
@@ -279,11 +284,15 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(NotReadyReason, kNone, kWarmingUp, kPriceNotPositive, kOutOfSession) \
     X(GateCode, \
       kNone, kKilled, kNotReady, kNotPermitted, kMalformed, kMaxQuantity, kMaxNotional, \
-      kCollar, kStaleReference, kPosition, kRate, kDuplicate, kReconBreak) \
+      kCollar, kStaleReference, kPosition, kGross, kCredit, kRate, kDuplicate, \
+      kRepeatExecution, kLoss, kSelfMatch, kParentExcess, kBackpressure, kReconBreak, \
+      kPolicyInvalid) \
+    X(Room, kNone, kOrderRing, kJournalRing, kDisk) \
     X(KillLevel, kActive, kReducing, kHalted, kKilled) \
     X(KillCause, \
       kNone, kOrdered, kSignal, kBadTransition, kArithmetic, kKernel, kStopped, kCrashLoop, \
-      kRestart, kLatchDoubt, kFormerLife, kCleared, kReconBreak)
+      kRestart, kLatchDoubt, kFormerLife, kCleared, kRepeatExecution, kLoss, kReconBreak, \
+      kPolicyInvalid)
 // clang-format on
 
 inline constexpr StructRow kStructs[] = {GM_STRUCTS(GM_SIZE)};

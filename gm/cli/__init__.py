@@ -13,6 +13,7 @@ from cyclopts import App, Parameter, validators
 from gm.cli.explain import explain
 from gm.cli.features import features
 from gm.cli.kill import clear, kill
+from gm.cli.limits import app as limits_app
 from gm.cli.models import app as models_app
 from gm.cli.options import Config, Json, config_path
 from gm.cli.simulation import simulate
@@ -62,6 +63,7 @@ app.command(kernels_app)
 app.command(explain)
 app.command(features)
 app.command(models_app)
+app.command(limits_app)
 app.command(kill)
 app.command(clear)
 app.command(simulate)

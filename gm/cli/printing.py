@@ -46,6 +46,7 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
             f"{io['backfilled_file_bars']:,} of files, in this life",
         ),
         ("kill switch", _kill_switch(status["kill_switch"])),
+        ("limits", _limits(status["limits"])),
         ("memory", status["memory"]),
         ("refused by the reader", f"{engine['reader_refusals']:,} rows of the feed"),
         (
@@ -154,6 +155,13 @@ def _words(name: str, unit: str = "") -> str:
 def _console() -> Console:
     # A pipe has no width: rich would take 80 and break what a script looks for.
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def _limits(limits: dict[str, Any]) -> str:
+    if not limits["sequence"]:
+        return "unsigned: paper trading"
+    until = datetime.fromtimestamp(limits["expires_s"], UTC).isoformat()
+    return f"set {limits['sequence']}, {limits['sha256']}, until {until}"
 
 
 def _two_columns() -> Table:

@@ -22,6 +22,8 @@ BRACKET_ATR_MAX = 1000
 _SIDES = {"buy": 1, "sell": 2}
 _TYPES = {"market": 1, "limit": 2, "stop": 4}
 
+_NO_SHA = "0" * 64
+
 Rows = NDArray[np.void]
 
 
@@ -69,12 +71,25 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     rows_max: int
 
 
+class SignedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The set that a run is bound by; its numbers are those of the settings. Default: unsigned."""
+
+    sequence: int = 0
+    sha256: str = ""
+    expires_s: int = 0
+
+
+UNSIGNED = SignedLimits()
 NO_GUARD = Guard(ranges={}, columns_max=0, rows_max=0)
 NO_KERNELS: Rows = np.zeros(0, layout.KERNEL_SETTINGS)
 
 
 def build_block(
-    settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: Rows = NO_KERNELS
+    settings: Settings,
+    desks: Sequence[Desk],
+    agents: Agents,
+    kernels: Rows = NO_KERNELS,
+    limits: SignedLimits = UNSIGNED,
 ) -> bytes:
     """Assemble the settings block of a run.
 
@@ -88,6 +103,8 @@ def build_block(
         The bundle that decides.
     kernels : structured array of layout.KERNEL_SETTINGS
         User kernels: features first, then the rule.
+    limits : SignedLimits
+        The set that was signed for the limits of ``settings``.
 
     Returns
     -------
@@ -109,8 +126,13 @@ def build_block(
         instruments[f"{name}_first"] = np.cumsum([0, *counts[:-1]])
         instruments[f"{name}_count"] = counts
     sections = [_section(settings, desk.symbol) for desk in desks]
+    header = _header(settings, desks, agents, kernels)
+    header["limits_expire_ts_ns"] = limits.expires_s * 1_000_000_000
+    header["limits_sha256_head"][0] = np.frombuffer(
+        bytes.fromhex(limits.sha256 or _NO_SHA)[:8], "u1"
+    )
     tables = [
-        _header(settings, desks, agents, kernels),
+        header,
         _account(settings),
         instruments,
         np.concatenate(
@@ -222,6 +244,7 @@ def _header(settings: Settings, desks: Sequence[Desk], agents: Agents, kernels: 
         max_hold_bars=settings.policy.max_hold_bars,
         flat_at_session_end=int(settings.policy.flat_at_session_end),
         confirmed_clean_bars=48,
+        loss_confirmations=settings.account.loss_confirmations,
         feature_schema_sha256=np.frombuffer(agents.feature_schema_sha256, "u1"),
         bundle_sha256=np.frombuffer(agents.bundle_sha256, "u1"),
         synergy_mlmi_min=float(settings.synergy.mlmi_min),
@@ -239,7 +262,15 @@ def _account(settings: Settings) -> Rows:
         orders_burst_max=section.orders_burst_max,
         cancels_per_second_max=section.cancels_per_second_max,
         cancels_burst_max=section.cancels_burst_max,
+        gross_micros_max=_micros(section.gross_notional_max, "account.gross_notional_max"),
+        credit_micros_max=_micros(section.credit_max, "account.credit_max"),
+        loss_micros_max=_micros(section.loss_max, "account.loss_max"),
+        drawdown_micros_max=_micros(section.drawdown_max, "account.drawdown_max"),
     )
+
+
+def _micros(value: Decimal, key: str) -> int:
+    return _whole(value * MICROS, key)
 
 
 def _whole(value: Decimal, key: str) -> int:
@@ -256,9 +287,7 @@ def _limits(section: TradingSection, instrument: Rows, symbol: str) -> Rows:
     return _row(
         layout.LIMITS,
         order_quantity_lots_max=section.order_quantity_lots_max,
-        order_notional_micros_max=_whole(
-            section.order_notional_max * MICROS, f"{key}.order_notional_max"
-        ),
+        order_notional_micros_max=_micros(section.order_notional_max, f"{key}.order_notional_max"),
         collar_ppm=_whole(section.collar_percent * 10_000, f"{key}.collar_percent"),
         collar_ticks_min=section.collar_ticks_min,
         reference_age_ns_max=section.reference_age_ms_max * 1_000_000,
@@ -269,6 +298,10 @@ def _limits(section: TradingSection, instrument: Rows, symbol: str) -> Rows:
         duplicate_window_ns=section.duplicate_window_ms * 1_000_000,
         sides_allowed=sum({_SIDES[side] for side in section.sides}),
         types_allowed=sum({_TYPES[kind] for kind in section.types}),
+        margin_micros_per_lot=_micros(section.margin_per_lot, f"{key}.margin_per_lot"),
+        loss_micros_max=_micros(section.loss_max, f"{key}.loss_max"),
+        repeat_window_ns=section.repeat_window_ms * 1_000_000,
+        repeat_executions_max=section.repeat_executions_max,
     )
 
 

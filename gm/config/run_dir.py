@@ -32,6 +32,9 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     agents: tuple[str, ...]
     kernels: tuple[str, ...] = ()
     rule: str = ""  # of them the one that decides in place of the agents
+    limits_sequence: int = 0  # of the signed set; 0: paper trading
+    limits_sha256: str = ""
+    limits_expire_s: int = 0
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,7 +91,7 @@ class KernelsSection(_Section, frozen=True, kw_only=True):
 
 
 class AccountSection(_Section, frozen=True, kw_only=True):
-    """R12 over all instruments together."""
+    """All instruments together. Money in their one currency, 0 of it: not limited."""
 
     orders_per_second_max: Count
     orders_burst_max: Count
@@ -99,6 +99,14 @@ class AccountSection(_Section, frozen=True, kw_only=True):
     # A cancel that finds the bucket empty is lost: it holds one for each open order that the core
     # can have (kOpenOrdersMax).
     cancels_burst_max: Annotated[int, msgspec.Meta(ge=256, le=1_000_000_000)]
+    # Worst-case lots at their references, and at their margins.
+    gross_notional_max: Decimal
+    credit_max: Decimal
+    # Realised and unrealised less commission, since the first start or since two people cleared
+    # it; and below the highest of that. So many accepted prices in a row must say so.
+    loss_max: Decimal
+    drawdown_max: Decimal
+    loss_confirmations: Annotated[int, msgspec.Meta(ge=2, le=16)]
 
 
 class BracketSection(_Section, frozen=True, kw_only=True):
@@ -125,6 +133,13 @@ class TradingSection(_Section, frozen=True, kw_only=True):
     orders_burst_max: Count
     duplicates_max: Annotated[int, msgspec.Meta(ge=1, le=64)]
     duplicate_window_ms: Milliseconds
+    # 0 only where the account has no credit limit.
+    margin_per_lot: Decimal
+    # Of this instrument alone; 0: not limited.
+    loss_max: Decimal
+    # More executions than this within the window halt the instrument; 0: not limited.
+    repeat_executions_max: Annotated[int, msgspec.Meta(ge=0, le=63)]
+    repeat_window_ms: Milliseconds
     sides: tuple[Literal["buy", "sell"], ...] = ("buy", "sell")
     types: tuple[Literal["market", "limit", "stop"], ...] = ("market",)
     # Needs "stop" and "limit" among the types; its orders count against every limit, too.
@@ -182,6 +197,16 @@ class ModelsSection(_Section, frozen=True, kw_only=True):
     people_file: str = ""
 
 
+class LimitsSection(_Section, frozen=True, kw_only=True):
+    """Whether orders cost money, and where the signatures for the limits lie."""
+
+    # live: refuses to start without a set of limits that enough people have signed.
+    trading: Literal["paper", "live"] = "paper"
+    # Folder of the sets and who may sign them, relative to the settings file.
+    folder: str = ""
+    people_file: str = ""
+
+
 class Settings(_Section, frozen=True, kw_only=True):
     """The whole of configs/*.yaml."""
 
@@ -190,6 +215,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     policy: PolicySection = PolicySection()
     synergy: SynergySection = SynergySection()
     kernels: KernelsSection = KernelsSection()
+    limits: LimitsSection = LimitsSection()
     account: AccountSection
     trading: dict[str, TradingSection]
     venue: VenueSection = VenueSection()
@@ -234,6 +260,7 @@ def load_settings(path: Path) -> Settings:
     settings = convert(path, tree, Settings)
     for symbol, section in settings.trading.items():
         _check_trading(path, symbol, section)
+    _check_account(path, settings)
     for name in ("commission_per_lot", "commission_bps"):
         for symbol, value in getattr(settings.venue, name).items():
             _check_decimal(path, f"venue.{name}.{symbol}", value, Decimal(0), Decimal(1_000_000))
@@ -242,6 +269,8 @@ def load_settings(path: Path) -> Settings:
     _check_symbols(path, settings)
     if settings.models.signature == "required" and not settings.models.people_file:
         raise ConfigError(f"{path}: models.people_file: models.signature: required wants signers")
+    if settings.limits.trading == "live" and not settings.engine.crash_loop_starts:
+        raise ConfigError(f"{path}: engine.crash_loop_starts: 0 is for limits.trading: paper")
     check_profile(path, settings)
     return settings
 
@@ -286,6 +315,23 @@ def _check_steps(path: Path, key: str, value: Decimal, step: Decimal) -> None:
         raise ConfigError(f"{path}: {key}: {value} is not a multiple of {step}")
 
 
+def _check_money(path: Path, key: str, value: Decimal) -> None:
+    _check_decimal(path, key, value, Decimal(0), Decimal(10**12))
+    _check_steps(path, key, value, Decimal("0.000001"))
+
+
+def _check_account(path: Path, settings: Settings) -> None:
+    account = settings.account
+    for name in ("gross_notional_max", "credit_max", "loss_max", "drawdown_max"):
+        _check_money(path, f"account.{name}", getattr(account, name))
+    for symbol, section in settings.trading.items():
+        if account.credit_max and not section.margin_per_lot:
+            raise ConfigError(
+                f"{path}: trading.{symbol}.margin_per_lot: 0 is none, and account.credit_max is "
+                f"{account.credit_max}"
+            )
+
+
 def _check_symbols(path: Path, settings: Settings) -> None:
     table_path = path.parent / settings.instruments_file
     if not table_path.is_file():
@@ -317,6 +363,8 @@ def _check_trading(path: Path, symbol: str, section: TradingSection) -> None:
     )
     _check_steps(path, f"{key}.order_notional_max", section.order_notional_max, Decimal("0.000001"))
     _check_steps(path, f"{key}.collar_percent", section.collar_percent, Decimal("0.0001"))
+    for name in ("margin_per_lot", "loss_max"):
+        _check_money(path, f"{key}.{name}", getattr(section, name))
     if section.order_quantity_lots_max < 2 * section.target_lots:
         raise ConfigError(
             f"{path}: {key}.order_quantity_lots_max: {section.order_quantity_lots_max} is less "

@@ -34,9 +34,15 @@ from gm.layout.enums import (
     ReconField as ReconField,
     RecordType as RecordType,
     RejectReason as RejectReason,
+    Room as Room,
     Side as Side,
     Source as Source,
     TimeInForce as TimeInForce,
+)
+from gm.layout.gate import (
+    HEADROOM as HEADROOM,
+    POLICY_LATE as POLICY_LATE,
+    RISK_TRIP as RISK_TRIP,
 )
 from gm.layout.kill import KILL as KILL, KILL_STATE as KILL_STATE
 from gm.layout.models import MODEL_HEADER as MODEL_HEADER, MODEL_MAGIC as MODEL_MAGIC
@@ -284,14 +290,21 @@ LIMITS = _struct(
     duplicate_window_ns="i8",
     sides_allowed="u4",
     types_allowed="u4",
-    reserved="40u1",
+    margin_micros_per_lot="i8",
+    loss_micros_max="i8",
+    repeat_window_ns="i8",
+    repeat_executions_max="i8",
+    reserved="8u1",
 )
 ACCOUNT_LIMITS = _struct(
     orders_per_second_max="i8",
     orders_burst_max="i8",
     cancels_per_second_max="i8",
     cancels_burst_max="i8",
-    reserved="32u1",
+    gross_micros_max="i8",
+    credit_micros_max="i8",
+    loss_micros_max="i8",
+    drawdown_micros_max="i8",
 )
 SETTINGS_HEADER = _struct(
     magic="u4",
@@ -308,7 +321,7 @@ SETTINGS_HEADER = _struct(
     max_hold_bars="u4",
     flat_at_session_end="u4",
     confirmed_clean_bars="u4",
-    reserved_word="u4",
+    loss_confirmations="u4",
     feature_schema_sha256="32u1",
     bundle_sha256="32u1",
     synergy_mlmi_min="f8",
@@ -318,7 +331,8 @@ SETTINGS_HEADER = _struct(
     kernel_count="u4",
     tactical_agent_count="u4",
     recon_break_after_ns="i8",
-    reserved="16u1",
+    limits_expire_ts_ns="i8",
+    limits_sha256_head="8u1",
 )
 SIZING = _struct(
     target_lots="i8", stop_atr="f8", target_atr="f8", stop_trails="u4", reserved="36u1"
@@ -464,6 +478,9 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.KILL: KILL,
         RecordType.ORDER_STOPPED: ORDER_STOPPED,
         RecordType.KILL_STATE: KILL_STATE,
+        RecordType.HEADROOM: HEADROOM,
+        RecordType.POLICY_LATE: POLICY_LATE,
+        RecordType.RISK_TRIP: RISK_TRIP,
         RecordType.MODEL_UPDATE: MODEL_UPDATE,
         RecordType.SHADOW_DECISION: DECISION,
         RecordType.TACTICAL_DECISION: TACTICAL_DECISION,

@@ -49,8 +49,10 @@ class RecordType(IntEnum):
     KERNEL_RESULT = 56
     BACKFILL_END = 57
     MODEL_COMMAND = 58
+    HEADROOM = 59
     KILL = 60
     ORDER_STOPPED = 61
+    POLICY_LATE = 62
     IDS_RESERVED = 66
     POSITION_CHECK = 67
     DECISION = 70
@@ -66,6 +68,7 @@ class RecordType(IntEnum):
     SHADOW_DECISION = 80
     TACTICAL_DECISION = 81
     SHADOW_TACTICAL_DECISION = 82
+    RISK_TRIP = 83
     KILL_STATE = 84
     IDS_WANTED = 88
     RECON_BREAK = 89
@@ -311,9 +314,17 @@ class GateCode(IntEnum):
     COLLAR = 7
     STALE_REFERENCE = 8
     POSITION = 9
+    GROSS = 10
+    CREDIT = 11
     RATE = 12
     DUPLICATE = 13
+    REPEAT_EXECUTION = 14
+    LOSS = 15
+    SELF_MATCH = 16
+    PARENT_EXCESS = 17
+    BACKPRESSURE = 18
     RECON_BREAK = 19
+    POLICY_INVALID = 20
 
 
 class KillLevel(IntEnum):
@@ -340,7 +351,10 @@ class KillCause(IntEnum):
     LATCH_DOUBT = 9
     FORMER_LIFE = 10
     CLEARED = 11
+    REPEAT_EXECUTION = 14
+    LOSS = 15
     RECON_BREAK = 19
+    POLICY_INVALID = 20
 
 
 class ReconField(IntEnum):
@@ -352,3 +366,12 @@ class ReconField(IntEnum):
     COMMISSION = 3
     OPEN_ORDERS = 4
     LATE_FILL = 5
+
+
+class Room(IntEnum):
+    """What R18 measures."""
+
+    NONE = 0
+    ORDER_RING = 1
+    JOURNAL_RING = 2
+    DISK = 3

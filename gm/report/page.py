@@ -46,7 +46,10 @@ rect.up{fill:var(--up)}rect.down{fill:var(--down)}.buy,.sell{stroke:var(--card);
 GATE_CODES = {
     "R01": "killed", "R02": "not ready", "R03": "not permitted", "R04": "malformed",
     "R05": "order quantity", "R06": "order notional", "R07": "price collar",
-    "R08": "stale reference", "R09": "position", "R12": "rate", "R13": "duplicate",
+    "R08": "stale reference", "R09": "position", "R10": "gross", "R11": "credit",
+    "R12": "rate", "R13": "duplicate", "R14": "repeated executions", "R15": "loss",
+    "R16": "self-match", "R17": "more than decided", "R18": "backpressure",
+    "R20": "policy invalid",
 }  # fmt: skip
 
 

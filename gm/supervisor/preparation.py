@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from gm.calendars import offset_table, session_table
-from gm.config.block import Desk, Rows, build_block
+from gm.config.block import UNSIGNED, Desk, Rows, SignedLimits, build_block
 from gm.config.instruments import InstrumentConfig, load_instruments
 from gm.config.run_dir import (
     KERNELS_FILE,
@@ -27,6 +27,7 @@ from gm.config.settings import Settings
 from gm.errors import ConfigError
 from gm.kernels import Library, find_library, keep_library, kernel_rows
 from gm.layout import KernelKind
+from gm.limits import find_limits
 from gm.models import Bundle, golden_check
 from gm.supervisor.bundles import engine_agents, find_bundle, kernel_fault
 
@@ -60,7 +61,8 @@ def prepare_run(
     ------
     ConfigError
         If an instrument is unknown or has no limits, the bundle is refused or its golden vectors
-        disagree, or the directory was made from other settings.
+        disagree, the directory was made from other settings or another set of limits, or live
+        trading has no signed set.
 
     Source
     ------
@@ -71,10 +73,11 @@ def prepare_run(
     is_begun = manifest_path.exists() and settings_path.exists()
     begun_with = read_run(run_dir).manifest.bundle_sha256 if is_begun else None
     parts = _parts(config, settings, symbols, kept, begun_with)
+    limits = find_limits(config, settings)
     _make_folder(run_dir)
     if is_begun:
-        return _reuse(run_dir, _config_hash(settings, parts), parts)
-    block, manifest = _build(settings, parts)
+        return _reuse(run_dir, _config_hash(settings, parts), parts, limits)
+    block, manifest = _build(settings, parts, limits)
     if parts.library is not None:
         keep_library(parts.library, kept)
     write_whole(settings_path, block)
@@ -158,11 +161,13 @@ def _check_two_levels(
         )
 
 
-def _build(settings: Settings, parts: _Parts) -> tuple[bytes, RunManifest]:
+def _build(
+    settings: Settings, parts: _Parts, limits: SignedLimits = UNSIGNED
+) -> tuple[bytes, RunManifest]:
     table, bundle = parts.table, parts.bundle
     desks = [_desk(row) for row in table]
     rules = parts.kernels[parts.kernels["kind"] == KernelKind.RULE]
-    block = build_block(settings, desks, engine_agents(bundle), parts.kernels)
+    block = build_block(settings, desks, engine_agents(bundle), parts.kernels, limits)
     manifest = RunManifest(
         config_sha256=_config_hash(settings, parts),
         settings_sha256=hashlib.sha256(block).hexdigest(),
@@ -176,18 +181,32 @@ def _build(settings: Settings, parts: _Parts) -> tuple[bytes, RunManifest]:
         agents=tuple(agent.name for agent in bundle.manifest.agents),
         kernels=tuple(name.decode() for name in parts.kernels["name"]),
         rule=rules["name"][0].decode() if len(rules) else "",
+        limits_sequence=limits.sequence,
+        limits_sha256=limits.sha256,
+        limits_expire_s=limits.expires_s,
     )
     return block, manifest
 
 
-def _reuse(run_dir: Path, config_sha256: str, parts: _Parts) -> Prepared:
+def _reuse(run_dir: Path, config_sha256: str, parts: _Parts, limits: SignedLimits) -> Prepared:
     prepared = read_run(run_dir)
+    made = prepared.manifest
+    if made.limits_sha256 != limits.sha256:
+        raise ConfigError(
+            f"{run_dir}: its journal was written under {_named(made.limits_sequence)} of limits, "
+            f"and {_named(limits.sequence)} stands: a replay needs the former; close its positions "
+            "and give another --run-dir"
+        )
     if prepared.manifest.config_sha256 != config_sha256:
         raise ConfigError(
             f"{run_dir}: its journal was written with other settings, instruments or bundle; "
             "give another --run-dir or the settings it was made with"
         )
     return msgspec.structs.replace(prepared, feature_kernels=parts.feature_kernels)
+
+
+def _named(sequence: int) -> str:
+    return f"set {sequence}" if sequence else "no signed set"
 
 
 def _instruments(

@@ -32,6 +32,7 @@ WARMUP_BARS = 800  # the slowest column, mmd_score, says something from here on
 _READY_BARS = 1_200  # more, in which a matrix becomes ready: MLMI waits for twenty crosses
 _FILTERED_BARS = 500  # before an episode: a filter has forgotten how it began
 _NO_LIMIT = Decimal(1_000_000)  # of an order's notional, in currency: of prices 100 times the first
+_NONE = Decimal(0)  # of an account: not limited
 
 Integers = NDArray[np.int64]
 
@@ -188,6 +189,13 @@ def exam_ground() -> Ground:
             found,
             policy=replace(found.policy, bundle=str(votes_bundle.path)),
             trading={SYMBOL: replace(found.trading[SYMBOL], order_notional_max=_NO_LIMIT)},
+            account=replace(
+                found.account,
+                gross_notional_max=_NONE,
+                credit_max=_NONE,
+                loss_max=_NONE,
+                drawdown_max=_NONE,
+            ),
             venue=replace(found.venue, latency_us=0, partial_fill_ppm=0, reject_ppm=0),
         )
         return read_ground(settings, SYMBOL)

@@ -14,7 +14,7 @@ from gm._native.runtime import Core, libzmq_path
 from gm._native.session import Session
 from gm.calendars import offset_table, session_table
 from gm.config import Settings, load_settings
-from gm.config.block import PADDING, Agents, Desk, Tactical, build_block, build_model
+from gm.config.block import PADDING, Agents, Desk, SignedLimits, Tactical, build_block, build_model
 from gm.config.instruments import load_instruments
 from gm.errors import BadArgument, BadLimits, BadSettings, ConfigError
 from gm.models import BASELINE_PATH, agent_rows, load_bundle, tactical_rows
@@ -105,9 +105,28 @@ def test_every_number_of_the_yaml_is_in_the_block_in_the_units_of_the_core(
     assert limits["reference_age_ns_max"] == 60_000_000_000
     assert limits["position_lots_max"] == 1000
     assert limits["duplicate_window_ns"] == 1_000_000_000
+    assert limits["margin_micros_per_lot"] == 2_000_000
+    assert limits["loss_micros_max"] == 0
+    assert (limits["repeat_executions_max"], limits["repeat_window_ns"]) == (0, 1_000_000_000)
+    assert block.account["gross_micros_max"] == 10_000_000_000_000
+    assert block.account["credit_micros_max"] == 10_000_000_000_000
+    assert block.account["loss_micros_max"] == 1_000_000_000_000
+    assert block.account["drawdown_micros_max"] == 1_000_000_000_000
+    assert header["loss_confirmations"] == 3
+    assert header["limits_expire_ts_ns"] == 0
+    assert not header["limits_sha256_head"].any()
     assert (limits["sides_allowed"], limits["types_allowed"]) == (3, 1)
     assert block.sizing[0]["target_lots"] == 1000
     assert block.onnx == list(agents.onnx)
+
+
+def test_the_signed_set_is_in_the_block(settings, agents) -> None:
+    signed = SignedLimits(
+        sequence=3, sha256="0123456789abcdef" + "ff" * 24, expires_s=1_800_000_000
+    )
+    header = Block(build_block(settings, [desk("BTC-PERP")], agents, limits=signed)).header
+    assert header["limits_expire_ts_ns"] == 1_800_000_000_000_000_000
+    assert header["limits_sha256_head"].tobytes() == bytes.fromhex("0123456789abcdef")
 
 
 def test_a_tactical_team_stands_behind_the_kernels_and_its_files_behind_the_others(

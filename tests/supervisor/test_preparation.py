@@ -11,10 +11,12 @@ from gm import layout
 from gm.config import load_settings
 from gm.config.run_dir import MANIFEST_FILE, SETTINGS_FILE, Prepared, read_run, write_whole
 from gm.errors import ConfigError, GmError
+from gm.limits import SignOptions, sign_limits
 from gm.models import BASELINE_PATH
 from gm.supervisor import RunOptions, effective_settings, preparation
 from gm.supervisor.preparation import prepare_run
 
+from ..kill.people import write_key, write_people
 from ..models.make import six_networks
 
 CONFIGS = Path("configs")
@@ -277,3 +279,29 @@ def test_the_profile_of_the_command_line_is_laid_over_the_configuration(config) 
         profile_of("rule")
     with pytest.raises(ConfigError, match="'three_level' is none of strategic_only, rule, two_lev"):
         profile_of("three_level")
+
+
+def test_live_trading_starts_with_signed_limits_and_its_directory_keeps_them(config) -> None:
+    folder = config.parent
+    write_people(folder)
+    change(config, "trading: paper", "trading: live\n  folder: limits\n  people_file: people.yaml")
+    change(config, "crash_loop_starts: 0", "crash_loop_starts: 3")
+    with pytest.raises(ConfigError, match="gm limits sign makes the first"):
+        prepare(config)
+    assert not (folder / "run").exists()
+
+    def sign(*names: str, days: int) -> None:
+        for name in names:
+            key = write_key(folder, name)
+            sign_limits(SignOptions(config=config, person=name, key=key, days=days))
+
+    sign("ada", "grace", days=20)
+    made = prepare(config)
+    header = np.frombuffer(made.block, layout.SETTINGS_HEADER, 1)[0]
+    assert header["limits_expire_ts_ns"] == made.manifest.limits_expire_s * 1_000_000_000
+    assert bytes(header["limits_sha256_head"]).hex() == made.manifest.limits_sha256[:16]
+    assert prepare(config).block == made.block
+    sign("ada", days=10)  # the same numbers, for a shorter time: one person
+    with pytest.raises(ConfigError, match=r"under set 1 of limits, and set 2 stands: .*--run-dir"):
+        prepare(config)
+    assert prepare(config, run="next").manifest.limits_sequence == 2

@@ -1,13 +1,16 @@
 """Promise: `gm status` says how far the kill switch was pulled, and what should never come."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gm._native.kill import latch_without_engine
 from gm.cli.printing import print_status
+from gm.config.run_dir import MANIFEST_FILE, SETTINGS_FILE, RunManifest
 from gm.layout import KillLevel
 from gm.supervisor import status as status_module
 from gm.supervisor.status import engine_status
@@ -82,3 +85,27 @@ def test_a_latch_is_shown_with_id_cause_author_and_time(
     (tmp_path / "run" / "latch.a").write_bytes(b"?")
     print_status(engine_status(tmp_path / "run"), as_json=False)
     assert "killed: latch.a is unreadable" in capsys.readouterr().out
+
+
+def test_the_signed_limits_of_a_run_are_shown_or_that_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status_module, "read_status", lambda _run_dir: page([0]))
+    print_status(engine_status(tmp_path), as_json=False)
+    assert "unsigned: paper trading" in capsys.readouterr().out
+    made = RunManifest(
+        config_sha256="", settings_sha256=hashlib.sha256(b"block").hexdigest(), instruments=("I0",),
+        tick_sizes=("1",), multipliers=("1",), currencies=("USD",), bundle="", bundle_label="",
+        bundle_sha256="", agents=(), limits_sequence=4, limits_sha256="ab" * 32,
+        limits_expire_s=1_800_000_000,
+    )  # fmt: skip
+    (tmp_path / SETTINGS_FILE).write_bytes(b"block")
+    (tmp_path / MANIFEST_FILE).write_bytes(msgspec.json.encode(made))
+    found = engine_status(tmp_path)
+    assert found["limits"] == {
+        "sequence": 4,
+        "sha256": "ab" * 32,
+        "expires_s": 1_800_000_000,
+    }
+    print_status(found, as_json=False)
+    assert f"set 4, {'ab' * 32}, until 2027-01-15" in capsys.readouterr().out

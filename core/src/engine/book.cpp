@@ -8,6 +8,7 @@ namespace gm {
 // the journal already, and an auction would write thousands.
 void Engine::on_quote(const Quote& quote, std::int64_t ts_ns, Outputs& out) noexcept {
     if (quote.instrument >= desks_.size()) return;
+    orders_.note_change(quote.instrument);
     Market& market = desks_[quote.instrument].market;
     const QuarantineReason before = market.quote_fault();
     const QuarantineReason fault = market.on_quote(quote, ts_ns, stamp_.now_ns);
@@ -18,6 +19,7 @@ void Engine::on_book_level(const Slot& input, Outputs& out) noexcept {
     const auto& level = input.view<BookLevel>();
     const std::int64_t ts_ns = input.header.source_ts_ns;
     if (level.instrument >= desks_.size()) return;
+    orders_.note_change(level.instrument);
     Market& market = desks_[level.instrument].market;
     const QuarantineReason before = market.level_fault();
     const QuarantineReason fault = market.on_book_level(level, ts_ns, stamp_.now_ns);
@@ -25,7 +27,9 @@ void Engine::on_book_level(const Slot& input, Outputs& out) noexcept {
 }
 
 void Engine::on_book_reset(const BookReset& reset) noexcept {
-    if (reset.instrument < desks_.size()) desks_[reset.instrument].market.on_book_reset(reset);
+    if (reset.instrument >= desks_.size()) return;
+    orders_.note_change(reset.instrument);
+    desks_[reset.instrument].market.on_book_reset(reset);
 }
 
 }  // namespace gm

@@ -197,9 +197,10 @@ void Engine::replace(Order& order, std::int64_t lots, std::int64_t price_ticks, 
     message.is_reducing =
         only_less || is_reducing(without, order.request.side, lots - order.filled_lots) ? 1 : 0;
     message.connection = connection_;
+    value_changes();
     Verdict verdict;
     std::optional<ReplaceToken> token = gate_.check_replace(
-        message, order.request, order.filled_lots, gate_context(message.instrument), verdict);
+        message, order.request, order.filled_lots, gate_context(order.request, &order), verdict);
     const OrderState previous = order.state;
     const bool has_id = recovery_.has_id(message.replace_id.counter);
     if (!token || !has_id || orders_.send_replace(order, message) != Status::kOk) {
@@ -232,6 +233,7 @@ void Engine::after_leg_fill(std::uint32_t at, std::int64_t before_lots, Outputs&
     desk.has_wish = true;
     desk.wish = {OrderReason::kGiveBack, OrderType::kMarket, desk.last_bar_start_ts_ns};
     desk.wish_lots = 0;
+    orders_.begin_parent(at, 0);
     follow_wish(at, out);
 }
 

@@ -82,31 +82,8 @@ void Engine::decide(std::uint32_t at, Outputs& out) noexcept {
         desk.target_lots = 0;
         reason = OrderReason::kMaxHold;
     }
+    orders_.begin_parent(at, desk.target_lots);
     order_toward_target(at, {reason, OrderType::kMarket, desk.last_bar_start_ts_ns}, out);
-}
-
-GateContext Engine::gate_context(std::uint32_t at) const noexcept {
-    const Desk& desk = desks_[at];
-    GateContext context;
-    context.exposure = orders_.exposure(at);
-    context.now_ns = stamp_.now_ns;
-    context.has_reference = desk.market.reference_ts_ns() != kNoTime;
-    context.reference_ticks = desk.market.reference_ticks();
-    context.reference_ts_ns = desk.market.reference_ts_ns();
-    context.level = kill_level(at);
-    if (orders_.has_unknown(at) && context.level < KillLevel::kReducing) {
-        context.level = KillLevel::kReducing;
-    }
-    context.is_ready = state_ == EngineState::kReady;
-#ifndef GM_MUTANT_P2R  // ids are used before the disk has their reservation
-    context.is_ready = context.is_ready && recovery_.has_id(order_counter_);
-#endif
-    context.has_recon_break = recovery_.has_break;
-    // An order decided on the last bar of a session waits for the next OPEN: the bar counts, not
-    // the bell.
-    context.is_in_session = (desk.market.last_flags() & kBarOutOfSession) == 0;
-    context.is_gapped = is_gapped_ || desk.market.is_book_doubtful();
-    return context;
 }
 
 // One order for the whole difference, reversing in one; none while another is unresolved. A bracket
@@ -143,8 +120,9 @@ bool Engine::send_order(NewOrder& order, Outputs& out) noexcept {
     order.connection = connection_;
     order.is_reducing =
         is_reducing(orders_.exposure(order.instrument), order.side, order.quantity_lots) ? 1 : 0;
+    value_changes();
     Verdict verdict;
-    std::optional<RiskToken> token = gate_.check(order, gate_context(order.instrument), verdict);
+    std::optional<RiskToken> token = gate_.check(order, gate_context(order, nullptr), verdict);
     Order* placed = token ? orders_.insert(order) : nullptr;
     if (placed == nullptr) {
         if (verdict.code == GateCode::kNone) verdict.code = GateCode::kNotReady;  // table is full

@@ -35,7 +35,10 @@ Failure Engine::open(const Settings& settings, std::uint32_t columns_shown) {
     settings_ = settings;
     const std::size_t count = settings.instruments.size();
     if (count == 0) return fail(Status::kBadSettings, "settings hold no instrument");
-    if (Failure failure = gate_.open(settings.instruments, settings.limits, settings.account);
+    const GateSettings of_gate{settings.header.limits_expire_ts_ns,
+                               settings.header.loss_confirmations};
+    if (Failure failure =
+            gate_.open(settings.instruments, settings.limits, settings.account, of_gate);
         !failure.is_ok()) {
         return failure;
     }
@@ -148,6 +151,7 @@ void Engine::step(const Slot& input, Outputs& out) noexcept {
     out.write_input(input, stamp_.input_sequence);
     was_disturbed_ = true;
     dispatch(input, out);
+    value_changes();
 }
 
 void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
@@ -158,6 +162,7 @@ void Engine::on_bar_open(const BarOpen& bar, Outputs& out) noexcept {
     begin_live(bar.instrument, bar.start_ts_ns);
     desks_[bar.instrument].is_closing =
         is_closing(bar.instrument, bar.start_ts_ns + bar.duration_ns);
+    watch_loss(bar.instrument, out);
     advance(bar.instrument, out);
 }
 
@@ -170,6 +175,7 @@ void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
     Desk& desk = desks_[bar.instrument];
     begin_live(bar.instrument, bar.start_ts_ns);
     desk.is_closing = is_closing(bar.instrument, bar.start_ts_ns + 2 * duration_ns);
+    watch_loss(bar.instrument, out);
     advance(bar.instrument, out);
     if (!desk.is_closing) return;
     // And again on the last bar, should the first order have come to nothing.
@@ -179,6 +185,7 @@ void Engine::on_bar_close(const BarClose& bar, Outputs& out) noexcept {
         return pursue(bar.instrument, 0, cause, out);
     }
     desk.target_lots = 0;
+    orders_.begin_parent(bar.instrument, 0);
     order_toward_target(bar.instrument, cause, out);
 }
 
@@ -196,12 +203,16 @@ void Engine::on_trade(const Slot& input, Outputs& out) noexcept {
         desks_[trade.instrument].market.on_trade(trade, ts_ns, stamp_.now_ns);
     if (is_refused(trade.instrument, reason, ts_ns, out)) return;
     begin_live(trade.instrument, ts_ns);
+    watch_loss(trade.instrument, out);
     advance(trade.instrument, out);
 }
 
 // All that are not ours are one: a flood of symbols must not become a flood of labels.
 inline bool Engine::is_known(std::uint32_t at, std::int64_t start_ts_ns, Outputs& out) noexcept {
-    if (at < desks_.size()) return true;
+    if (at < desks_.size()) {
+        orders_.note_change(at);  // its reference, too
+        return true;
+    }
     ++totals_.unknown_symbols;
     BarQuarantined refused{};
     refused.start_ts_ns = start_ts_ns;

@@ -23,6 +23,7 @@ void Engine::on_kill(const Kill& kill, Outputs& out) noexcept {
     level = is_fall ? std::min(level, asked) : std::max(level, asked);
     out.write(stamp_, RecordType::kKillState,
               kill_state(is_known ? kill.instrument : kWholeAccount, previous, kill));
+    if (is_fall) clear_trips(is_known ? kill.instrument : kWholeAccount, level);
     cancel_killed(false, out);
 }
 

@@ -15,11 +15,19 @@ void Engine::ask_model(std::uint32_t at, DecisionValues& values, Outputs& out) n
     if (desk.strange_rows > guard.rows_max) {
         roll_back(ModelCause::kOutOfDistribution, outside, out);
     }
-    models_.live().ensemble.decide(rows, context, desk.policy[models_.live_place()], values);
+    desk.decided_input = stamp_.input_sequence;
+    const auto ask = [&] {
+        const Ensemble& ensemble = models_.live().ensemble;
+        EnsembleState& state = desk.policy[models_.live_place()];
+        const unsigned asked = asked_agents(state.errors_in_row, ensemble.agent_count());
+        ensemble.decide(rows, context, state, values);
+        return asked;
+    };
+    unsigned asked = ask();
     const std::size_t agents = models_.live().ensemble.agent_count();
-    if (values.agents == (1U << agents) - 1) return;
-    if (!roll_back(ModelCause::kNotFinite, values.agents, out)) return;
-    models_.live().ensemble.decide(rows, context, desk.policy[models_.live_place()], values);
+    const bool is_whole = values.agents == (1U << agents) - 1;
+    if (!is_whole && roll_back(ModelCause::kNotFinite, values.agents, out)) asked = ask();
+    judge_output(at, values, asked, out);
 }
 
 // Behind the order: a shadow delays nothing.
@@ -100,7 +108,11 @@ void Engine::write_changes(const Models::Changes& changes, Outputs& out) noexcep
         is_other = is_other || changes.updates[i].stage == ModelStage::kLive;
     }
     if (!is_other) return;
-    for (Desk& desk : desks_) desk.strange_rows = 0;
+    for (Desk& desk : desks_) {
+        desk.strange_rows = 0;
+        desk.health.forget();
+        desk.team_health.forget();
+    }
     drop_entries(out);
 }
 

@@ -57,6 +57,8 @@ void Engine::on_session(const Slot& input, Outputs& out) noexcept {
         case RecordType::kModelCommand: return on_model_command(input.as<ModelCommand>(), out);
         case RecordType::kKill: return on_kill(input.as<Kill>(), out);
         case RecordType::kOrderStopped: return on_order_stopped(input.as<OrderStopped>(), out);
+        case RecordType::kHeadroom: headroom_ = input.as<Headroom>(); return;
+        case RecordType::kPolicyLate: return on_policy_late(input.as<PolicyLate>(), out);
         case RecordType::kIdsReserved: return on_ids_reserved(input.as<IdsReserved>(), out);
         case RecordType::kPositionCheck: {
             return on_position_check(input.as<PositionReport>(), out);
@@ -115,6 +117,7 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     }
     write_order_update(order, previous, out);
     write_position(at, out);
+    meet_trip(at, gate_.on_execution(at, order.request.strategy, stamp_.now_ns), out);
     if (is_late) return tend_bracket(at, out);
     const bool has_ended = is_terminal(order.state);
     const bool is_leg = order.is_bracket_leg();
@@ -267,6 +270,7 @@ void Engine::on_epoch(const Epoch& epoch, Outputs& out) noexcept {
     stamp_.epoch = epoch.epoch;
     order_counter_ = 0;
     connection_ = 0;
+    headroom_ = {};  // io says it again
     lose_sight(out);
     state_ = EngineState::kRecovering;
     write_state(kAllInstruments, state_, 0, out);

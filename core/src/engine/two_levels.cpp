@@ -92,10 +92,12 @@ void Engine::pursue(std::uint32_t at, std::int64_t target_lots, const OrderCause
         desk.has_wish = true;
         desk.wish = cause;
         desk.wish_lots = target_lots;
+        orders_.begin_parent(at, target_lots);
         if (is_only_bracket) tend_bracket(at, out);  // it gives way
         return;
     }
     desk.target_lots = target_lots;
+    orders_.begin_parent(at, target_lots);
     order_toward_target(at, cause, out);
 }
 
@@ -108,6 +110,7 @@ void Engine::follow_wish(std::uint32_t at, Outputs& out) noexcept {
     if (turns && desk.wish.type == OrderType::kLimit) {  // filled meanwhile: left first
         desk.wish_lots = 0;
         desk.wish.type = OrderType::kMarket;
+        orders_.begin_parent(at, 0);
     }
     desk.target_lots = desk.wish_lots;
     order_toward_target(at, desk.wish, out);
@@ -115,6 +118,7 @@ void Engine::follow_wish(std::uint32_t at, Outputs& out) noexcept {
     desk.target_lots = 0;  // the gate refused to turn: to leave is allowed more often
     OrderCause cause = desk.must_leave ? desk.exit : desk.wish;
     cause.type = OrderType::kMarket;
+    orders_.begin_parent(at, 0);
     order_toward_target(at, cause, out);
 }
 
@@ -172,11 +176,18 @@ void Engine::ask_team_at(Desk& desk, std::size_t place, TacticalValues& values) 
 
 // The live model's; where it fails and there is a model before it, that one's in the same step.
 void Engine::ask_team(std::uint32_t at, TacticalValues& values, Outputs& out) noexcept {
-    ask_team_at(desks_[at], models_.live_place(), values);
-    if (values.agents == kWholeTeam) return;
+    Desk& desk = desks_[at];
+    desk.timed_input = stamp_.input_sequence;
+    const auto ask = [&] {
+        const TacticalState& state = desk.team[models_.live_place()];
+        const unsigned asked = asked_agents(state.errors_in_row, kTacticalAgents);
+        ask_team_at(desk, models_.live_place(), values);
+        return asked;
+    };
+    unsigned asked = ask();
     const std::int64_t spoke = std::int64_t{values.agents} << kTacticalBits;
-    if (!roll_back(ModelCause::kNotFinite, spoke, out)) return;
-    ask_team_at(desks_[at], models_.live_place(), values);
+    if (values.agents != kWholeTeam && roll_back(ModelCause::kNotFinite, spoke, out)) asked = ask();
+    judge_team_output(at, values, asked, out);
 }
 
 void Engine::ask_shadow_team(std::uint32_t at, Outputs& out) noexcept {

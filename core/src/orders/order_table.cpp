@@ -109,6 +109,10 @@ Failure OrderTable::open(std::size_t instruments) {
     open_count_ = 0;
     next_place_ = 0;
     exposure_.assign(instruments, Exposure{});
+    parents_.assign(instruments, ParentRow{});
+    is_changed_.assign(instruments, 0);
+    changed_.assign(instruments, 0);
+    changed_count_ = 0;
     open_by_instrument_.assign(instruments, 0);
     unknown_by_instrument_.assign(instruments, 0);
     return ok();
@@ -129,11 +133,12 @@ Order* OrderTable::take_place(const NewOrder& request, OrderState state) noexcep
            !is_terminal(orders_[next_place_].state)) {
         next_place_ = (next_place_ + 1) % kPlaces;
     }
-#ifndef GM_MUTANT_P14  // what is in flight is not counted
+#if !defined GM_MUTANT_P14 && !defined GM_MUTANT_P14S  // what is in flight is not counted
     if (!reserve(exposure_[request.instrument], request.side, request.quantity_lots)) {
         return nullptr;
     }
 #endif
+    note_change(request.instrument);
     Order& order = orders_[next_place_];
     order = Order{};
     order.request = request;
@@ -145,7 +150,59 @@ Order* OrderTable::take_place(const NewOrder& request, OrderState state) noexcep
 }
 
 Order* OrderTable::insert(const NewOrder& request) noexcept {
-    return take_place(request, OrderState::kIntent);
+    Order* order = take_place(request, OrderState::kIntent);
+    if (order == nullptr || order->is_bracket_leg()) return order;
+    ParentRow& parent = parents_[request.instrument];
+    if (!parent.has_order) parent.start_lots = exposure_[request.instrument].position_lots;
+    parent.has_order = true;
+    order->parent = parent.number;
+    return order;
+}
+
+void OrderTable::begin_parent(std::uint32_t instrument, std::int64_t target_lots) noexcept {
+    ParentRow& parent = parents_[instrument];
+    parent = {target_lots, 0, 0, parent.number + 1, false};
+}
+
+Parent OrderTable::parent(std::uint32_t instrument) const noexcept {
+    const ParentRow& row = parents_[instrument];
+    if (row.number == 0) return {};
+    const std::int64_t start = row.has_order ? row.start_lots : exposure_[instrument].position_lots;
+    Parent parent{0, row.filled_lots};
+    if (sub_overflows(row.target_lots, start, parent.lots)) parent.lots = 0;
+    return parent;
+}
+
+OwnOrders OrderTable::own_orders(std::uint32_t instrument, const Order* except) const noexcept {
+    OwnOrders own;
+    if (open_by_instrument_[instrument] == 0) return own;
+    for (std::size_t i = 0; i < open_count_; ++i) {
+        const Order& order = orders_[open_[i]];
+        if (order.request.instrument != instrument || &order == except) continue;
+        const bool buys = order.request.side == Side::kBuy;
+        const bool is_stop = order.request.reason == OrderReason::kStop;
+        std::int64_t& lots = is_stop                  ? own.stop_lots
+                             : order.is_bracket_leg() ? own.target_lots
+                             : buys                   ? own.buy_lots
+                                                      : own.sell_lots;
+        if (add_overflows(lots, order.reserved_lots(), lots)) lots = INT64_MAX;
+        if (order.request.type != OrderType::kLimit) continue;
+        // Whichever way a replace is answered.
+        const std::int64_t price = order.request.price_ticks;
+        const std::int64_t wanted = order.wanted_lots > 0 ? order.wanted_price_ticks : price;
+        if (buys) own.bid_ticks = std::max({own.bid_ticks, price, wanted});
+        if (!buys) own.ask_ticks = std::min({own.ask_ticks, price, wanted});
+    }
+    return own;
+}
+
+// Of the decision that stands; what an older one still trades is its own.
+void OrderTable::count_fill(const Order& order, std::int64_t quantity_lots) noexcept {
+    ParentRow& parent = parents_[order.request.instrument];
+    if (order.parent == 0 || order.parent != parent.number) return;
+    if (add_overflows(parent.filled_lots, quantity_lots, parent.filled_lots)) {
+        parent.filled_lots = INT64_MAX;
+    }
 }
 
 Order* OrderTable::adopt(const NewOrder& found) noexcept {
@@ -181,6 +238,7 @@ Status OrderTable::apply_fill(Order& order, std::int64_t quantity_lots,
     if (next == kRefused || !counts) return Status::kBadTransition;
     const std::int64_t reserved_lots = order.reserved_lots();
     order.filled_lots += quantity_lots;
+    count_fill(order, quantity_lots);
     open_lots(order) -= reserved_lots - order.reserved_lots();
     move_to(order, next);
     return Status::kOk;
@@ -191,6 +249,7 @@ Status OrderTable::apply_late_fill(Order& order, std::int64_t quantity_lots) noe
     if (!is_terminal(order.state) || quantity_lots <= 0) return Status::kBadTransition;
     if (add_overflows(order.filled_lots, quantity_lots, filled_lots)) return Status::kOverflow;
     order.filled_lots = filled_lots;
+    count_fill(order, quantity_lots);
     return Status::kOk;
 }
 

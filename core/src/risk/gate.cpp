@@ -1,71 +1,25 @@
 #include "gm/risk/gate.hpp"
 
+#include <cstring>
 #include <string>
 #include <utility>
 
-#include "gm/base/checked.hpp"
+#include "gate_findings.hpp"
 #include "gm/base/touch.hpp"
 
 namespace gm {
 
-// Collects failures in the order in which they are found; the first one decides.
-class Gate::Findings {
- public:
-    explicit Findings(Verdict& verdict) noexcept : verdict_(verdict) {}
-
-    void fail(GateCode code, std::int64_t value, std::int64_t limit) noexcept {
-        verdict_.mask |= 1U << (static_cast<unsigned>(code) - 1U);
-        if (verdict_.code != GateCode::kNone) return;
-        verdict_.code = code;
-        verdict_.value = value;
-        verdict_.limit = limit;
-    }
-    void fail_if(bool failed, GateCode code, std::int64_t value, std::int64_t limit) noexcept {
-        if (failed) fail(code, value, limit);
-    }
-
- private:
-    Verdict& verdict_;
-};
-
 namespace {
-
-constexpr std::int64_t kMillion = 1'000'000;
 
 Failure bad_limit(const Instrument& instrument, const char* key, std::int64_t value) {
     return fail(Status::kBadLimits, std::string("limits.") + instrument.symbol + "." + key +
                                         " must be positive: " + std::to_string(value));
 }
 
-// Half the width of the collar around a reference, in ticks. INT64_MAX when it cannot be counted.
-std::int64_t collar_ticks(const Limits& limits, std::int64_t reference_ticks) noexcept {
-    const Int128 scaled = Int128{magnitude(reference_ticks)} * limits.collar_ppm / kMillion;
-    std::int64_t share = 0;
-    if (narrow_overflows(scaled, share)) return INT64_MAX;
-    return share > limits.collar_ticks_min ? share : limits.collar_ticks_min;
-}
-
-// |price| x quantity x value of a tick, saturated: what does not fit is over every limit.
-std::int64_t notional_micros(const Instrument& instrument, std::int64_t price_ticks,
-                             std::int64_t quantity_lots) noexcept {
-    const Int128 ticks = Int128{magnitude(price_ticks)} * magnitude(quantity_lots);
-    Int128 wide = 0;
-    std::int64_t micros = 0;
-    const bool fits = !mul_overflows(ticks, Int128{instrument.tick_value_micros}, wide) &&
-                      !narrow_overflows(wide, micros);
-    return fits ? micros : INT64_MAX;
-}
-
-bool is_known(const NewOrder& order) noexcept {
-    return (order.side == Side::kBuy || order.side == Side::kSell) &&
-           order.type <= OrderType::kStop && order.time_in_force <= TimeInForce::kFillOrKill &&
-           order.id.counter != 0;
-}
-
 }  // namespace
 
 Failure Gate::open(std::span<const Instrument> instruments, std::span<const Limits> limits,
-                   const AccountLimits& account) {
+                   const AccountLimits& account, const GateSettings& settings) {
     if (instruments.size() != limits.size()) {
         return fail(Status::kBadLimits, "limits are missing: " + std::to_string(limits.size()) +
                                             " for " + std::to_string(instruments.size()) +
@@ -101,8 +55,72 @@ Failure Gate::open(std::span<const Instrument> instruments, std::span<const Limi
         account.cancels_per_second_max <= 0 || account.cancels_burst_max <= 0) {
         return fail(Status::kBadLimits, "account rates must be positive");
     }
+    account_ = account;
+    if (Failure failure = open_account(instruments, limits, settings); !failure.is_ok()) {
+        return failure;
+    }
     account_bucket_.open(account.orders_per_second_max, account.orders_burst_max);
     cancel_bucket_.open(account.cancels_per_second_max, account.cancels_burst_max);
+    return ok();
+}
+
+// What is 0 is no limit. A sum has one currency, and a margin for each instrument that counts.
+Failure Gate::open_account(std::span<const Instrument> instruments, std::span<const Limits> limits,
+                           const GateSettings& settings) {
+    settings_ = settings;
+    watches_loss_ = account_.loss_micros_max != 0 || account_.drawdown_micros_max != 0;
+    bool adds_up =
+        watches_loss_ || account_.gross_micros_max != 0 || account_.credit_micros_max != 0;
+    const std::pair<const char*, std::int64_t> sums[] = {
+        {"gross_micros_max", account_.gross_micros_max},
+        {"credit_micros_max", account_.credit_micros_max},
+        {"loss_micros_max", account_.loss_micros_max},
+        {"drawdown_micros_max", account_.drawdown_micros_max}};
+    for (const auto& [key, value] : sums) {
+        if (value >= 0) continue;
+        return fail(Status::kBadLimits, std::string("account.") + key +
+                                            " must not be negative: " + std::to_string(value));
+    }
+    for (std::size_t i = 0; i < instruments.size(); ++i) {
+        const Limits& row = limits[i];
+        const std::string symbol = instruments[i].symbol;
+        watches_loss_ = watches_loss_ || row.loss_micros_max != 0;
+        if (row.loss_micros_max < 0 || row.margin_micros_per_lot < 0) {
+            return fail(Status::kBadLimits,
+                        "limits." + symbol +
+                            ".loss_micros_max and margin_micros_per_lot must not "
+                            "be negative: " +
+                            std::to_string(row.loss_micros_max) + ", " +
+                            std::to_string(row.margin_micros_per_lot));
+        }
+        if (account_.credit_micros_max != 0 && row.margin_micros_per_lot == 0) {
+            return bad_limit(instruments[i], "margin_micros_per_lot", 0);
+        }
+        // The execution itself takes one of the places.
+        const auto most = static_cast<std::int64_t>(kPastMax) - 1;
+        if (row.repeat_executions_max < 0 || row.repeat_executions_max > most ||
+            (row.repeat_executions_max > 0 && row.repeat_window_ns <= 0)) {
+            return fail(Status::kBadLimits,
+                        "limits." + symbol + ".repeat_executions_max must be 0 to " +
+                            std::to_string(most) + " with a positive repeat_window_ns: " +
+                            std::to_string(row.repeat_executions_max) + ", " +
+                            std::to_string(row.repeat_window_ns));
+        }
+        if (adds_up && std::strncmp(instruments[0].currency, instruments[i].currency,
+                                    sizeof instruments[i].currency) != 0) {
+            return fail(Status::kBadLimits,
+                        std::string("a limit of the account wants one currency: ") +
+                            instruments[0].symbol + " has " + instruments[0].currency + ", " +
+                            symbol + " has " + instruments[i].currency);
+        }
+    }
+    const std::uint32_t confirmations = settings.loss_confirmations;
+    if (watches_loss_ && (confirmations < kConfirmationsMin || confirmations > kConfirmationsMax)) {
+        return fail(Status::kBadLimits,
+                    "loss_confirmations must lie in [2, 16]: " + std::to_string(confirmations));
+    }
+    values_.open(instruments.size());
+    losses_.open(instruments.size(), watches_loss_ ? confirmations : kConfirmationsMin);
     return ok();
 }
 
@@ -152,9 +170,16 @@ bool Gate::passes(const NewOrder& order, const GateContext& context, Verdict& ve
     check_permission(order, context, desk, findings);
     check_value(order, context, desk, findings);
     check_position(order, context, desk, findings);
-    check_rate(order, context, desk, findings);
+    check_account(order, context, desk, findings);
+#ifdef GM_MUTANT_P14R  // a refused order counts for nothing
+    if (verdict.code == GateCode::kNone)
+#endif
+        check_rate(order, context, desk, findings);
     check_duplicate(order, context, desk, findings);
-    findings.fail_if(context.has_recon_break, GateCode::kReconBreak, 1, 0);
+    check_latches(desk, findings);
+    check_self_match(order, context, findings);
+    check_parent(order, context, findings);
+    check_surroundings(order, context, desk, findings);
 #ifdef GM_MUTANT_P4  // a code that is left out
     if (verdict.code == GateCode::kPosition) return true;
 #endif
@@ -163,113 +188,6 @@ bool Gate::passes(const NewOrder& order, const GateContext& context, Verdict& ve
 
 bool Gate::may_cancel(std::int64_t now_ns) noexcept {
     return cancel_bucket_.take(now_ns);
-}
-
-// R01 to R04.
-void Gate::check_permission(const NewOrder& order, const GateContext& context, const Desk& desk,
-                            Findings& findings) noexcept {
-    const bool reducing = is_reducing(context.exposure, order.side, order.quantity_lots);
-    const bool killed =
-        context.level >= KillLevel::kHalted || (context.level == KillLevel::kReducing && !reducing);
-    findings.fail_if(killed, GateCode::kKilled, static_cast<std::int64_t>(context.level), 0);
-    findings.fail_if(!context.is_ready, GateCode::kNotReady, 0, 1);
-
-    const auto side_bit = 1U << (static_cast<unsigned>(order.side) & 31U);
-    const auto type_bit = 1U << (static_cast<unsigned>(order.type) & 31U);
-    const bool permitted = (desk.limits.sides_allowed & side_bit) != 0 &&
-                           (desk.limits.types_allowed & type_bit) != 0 && context.is_in_session;
-    findings.fail_if(!permitted, GateCode::kNotPermitted, static_cast<std::int64_t>(order.type),
-                     desk.limits.types_allowed);
-
-    const std::int64_t grid = desk.instrument.order_tick_ticks;
-    const bool priced = order.type != OrderType::kMarket;
-    const bool malformed = order.quantity_lots <= 0 || !is_known(order) ||
-                           (priced && order.price_ticks % grid != 0) ||
-                           (!priced && order.price_ticks != 0);
-    findings.fail_if(malformed, GateCode::kMalformed, order.quantity_lots, 1);
-}
-
-// R05 to R08.
-void Gate::check_value(const NewOrder& order, const GateContext& context, const Desk& desk,
-                       Findings& findings) noexcept {
-    const Limits& limits = desk.limits;
-    findings.fail_if(order.quantity_lots > limits.order_quantity_lots_max, GateCode::kMaxQuantity,
-                     order.quantity_lots, limits.order_quantity_lots_max);
-
-    const std::int64_t width = collar_ticks(limits, context.reference_ticks);
-    std::int64_t worst = order.price_ticks;
-    if (order.type == OrderType::kMarket &&
-        narrow_overflows(Int128{magnitude(context.reference_ticks)} + width, worst)) {
-        worst = INT64_MAX;
-    }
-    const std::int64_t notional = notional_micros(desk.instrument, worst, order.quantity_lots);
-    findings.fail_if(notional > limits.order_notional_micros_max, GateCode::kMaxNotional, notional,
-                     limits.order_notional_micros_max);
-
-    if (order.type != OrderType::kMarket) {
-        std::int64_t away = 0;
-        const bool outside = sub_overflows(order.price_ticks, context.reference_ticks, away) ||
-                             magnitude(away) > static_cast<std::uint64_t>(width);
-        findings.fail_if(outside, GateCode::kCollar, away, width);
-    }
-
-    std::int64_t age_ns = INT64_MAX;
-    if (!context.has_reference || sub_overflows(context.now_ns, context.reference_ts_ns, age_ns)) {
-        age_ns = INT64_MAX;
-    }
-    findings.fail_if(age_ns > limits.reference_age_ns_max || context.is_gapped,
-                     GateCode::kStaleReference, age_ns, limits.reference_age_ns_max);
-}
-
-// R09.
-void Gate::check_position(const NewOrder& order, const GateContext& context, const Desk& desk,
-                          Findings& findings) noexcept {
-    Exposure after = context.exposure;
-    std::int64_t worst = INT64_MAX;
-    const bool counted =
-        reserve(after, order.side, order.quantity_lots) && worst_case_lots(after, worst);
-    if (!counted) worst = INT64_MAX;
-    const bool reducing = counted && is_reducing(context.exposure, order.side, order.quantity_lots);
-    findings.fail_if(worst > desk.limits.position_lots_max && !reducing, GateCode::kPosition, worst,
-                     desk.limits.position_lots_max);
-}
-
-// R12. Both buckets are drawn from, whatever the other says: a refused order still counts.
-void Gate::check_rate(const NewOrder&, const GateContext& context, Desk& desk,
-                      Findings& findings) noexcept {
-    const bool instrument_has = desk.bucket.take(context.now_ns);
-    const bool account_has = account_bucket_.take(context.now_ns);
-    const TokenBucket& empty = instrument_has ? account_bucket_ : desk.bucket;
-    findings.fail_if(!instrument_has || !account_has, GateCode::kRate, empty.tokens(),
-                     empty.burst());
-}
-
-// R13: the same order more than duplicates_max times in the window, or a client id used again.
-void Gate::check_duplicate(const NewOrder& order, const GateContext& context, Desk& desk,
-                           Findings& findings) noexcept {
-    const Past now{context.now_ns, order.price_ticks, order.quantity_lots,
-                   static_cast<std::uint8_t>(order.side), order.strategy};
-    const std::uint64_t remembered = desk.past_count < kPastMax ? desk.past_count : kPastMax;
-    std::int64_t same = 0;
-    for (std::uint64_t i = 0; i < remembered; ++i) {
-        const Past& past = desk.past[i];
-        const bool recent = now.ts_ns - past.ts_ns < desk.limits.duplicate_window_ns;
-        same += recent && past.price_ticks == now.price_ticks &&
-                past.quantity_lots == now.quantity_lots && past.side == now.side &&
-                past.strategy == now.strategy;
-    }
-    desk.past[desk.past_count++ % kPastMax] = now;
-    findings.fail_if(same >= desk.limits.duplicates_max, GateCode::kDuplicate, same + 1,
-                     desk.limits.duplicates_max);
-
-    const bool newer = order.id.epoch > last_epoch_ ||
-                       (order.id.epoch == last_epoch_ && order.id.counter > last_counter_);
-    findings.fail_if(!newer, GateCode::kDuplicate, static_cast<std::int64_t>(order.id.counter),
-                     static_cast<std::int64_t>(last_counter_));
-    if (newer) {
-        last_epoch_ = order.id.epoch;
-        last_counter_ = order.id.counter;
-    }
 }
 
 }  // namespace gm

@@ -65,6 +65,9 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.stop_within_ns = settings.stop_within_ns;
         io.die_after_inputs = settings.die_after_inputs;
         io.ns_per_tick = ns_per_tick_;
+        io.order_slots = kOrderSlots;
+        io.disk_floor_ppm = settings.disk_floor_ppm;
+        io_.set_disk_free(disk_free_ppm(endpoints_.run_dir));
         failure = io_.open(
             {&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_, &page_, &kill_},
             io);
@@ -163,6 +166,7 @@ Failure Core::begin_epoch() {
                                        if (is_io_open_.load(std::memory_order_acquire)) {
                                            io_.write_stages();
                                        }
+                                       io_.set_disk_free(disk_free_ppm(endpoints_.run_dir));
                                    },
                                    [this] {
                                        watch_kernels();

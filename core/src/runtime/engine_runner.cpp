@@ -219,15 +219,16 @@ void EngineRunner::step(const Slot& input) noexcept {
 
 // With what the step's closed bars ask of user kernels: the next input finds it answered.
 void EngineRunner::step_and_serve(const Slot& input) noexcept {
+    const std::uint64_t first_input = engine_->last_input_sequence() + 1;
     step(input);
     if (settings_.kernels != nullptr) {
         settings_.kernels->serve(*engine_, [this](const Slot& answer) { step(answer); });
     }
-    judge_lateness();
+    judge_lateness(first_input);
 }
 
 // The clock is read outside the step; what follows from it is an input like any other.
-void EngineRunner::judge_lateness() noexcept {
+void EngineRunner::judge_lateness(std::uint64_t first_input) noexcept {
     const std::uint64_t took = stage_times_.take_policy_ticks();
     if (took == 0 || policy_budget_ticks_ == 0) return;
     if (const std::uint32_t live = engine_->models().live_number(); live != judged_model_) {
@@ -237,12 +238,16 @@ void EngineRunner::judge_lateness() noexcept {
     const bool is_late = took > policy_budget_ticks_;
     late_in_all_ += is_late ? 1 : 0;
     late_decisions_ = is_late ? late_decisions_ + 1 : 0;
+    if (!is_late) return;
+    const auto took_ns = static_cast<std::int64_t>(static_cast<double>(took) * ns_per_tick_);
+    const PolicyLate fact{first_input, took_ns, settings_.policy_budget_ns, {}};
+    step(make_slot(RecordType::kPolicyLate, Source::kIo, 0, engine_->now_ns(), fact));
     if (late_decisions_ < kLateDecisionsMax || !engine_->models().has_before()) return;
     late_decisions_ = 0;
     ModelCommand late{};
     late.model = engine_->models().live_number();
     late.action = ModelAction::kLate;
-    late.value = static_cast<std::int64_t>(static_cast<double>(took) * ns_per_tick_);
+    late.value = took_ns;
     step(make_slot(RecordType::kModelCommand, Source::kIo, 0, engine_->now_ns(), late));
 }
 

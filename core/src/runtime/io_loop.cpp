@@ -35,6 +35,7 @@ Failure IoLoop::open(const IoParts& parts, const IoSettings& settings) {
     settings_ = settings;
     clock_ = EngineClock(settings.last_ts_ns);
     backfill_.open(settings.backfill);
+    headroom_ = HeadroomWatch(settings.disk_floor_ppm);
     ns_per_tick_ =
         settings.ns_per_tick > 0.0 ? settings.ns_per_tick : TickScale::calibrate().ns_per_tick();
     is_end_consumed_.store(settings.has_ended, std::memory_order_release);
@@ -94,6 +95,7 @@ void IoLoop::serve() {
     const std::uint64_t submitted = parts_.runner->submitted();
     if (!flush_orders()) on_lost();
     serve_kill();
+    serve_headroom();
     serve_ids();
     keep_connected();
 #ifdef GM_MUTANT_P1  // nor does the next one wait until nothing of it is left

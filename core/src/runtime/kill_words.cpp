@@ -66,7 +66,10 @@ const char* describe(KillCause cause) noexcept {
         case KillCause::kLatchDoubt: return "the latch is unreadable or contradicts itself";
         case KillCause::kFormerLife: return "raised in a former life";
         case KillCause::kCleared: return "cleared by two people";
-        case KillCause::kReconBreak: return "the venue's books are not ours";
+        case KillCause::kRepeatExecution: return "R14: too many executions in too little time";
+        case KillCause::kLoss: return "R15: loss or drawdown over its limit";
+        case KillCause::kReconBreak: return "R19: the venue's books are not ours";
+        case KillCause::kPolicyInvalid: return "R20: invalid or late policy three times in a row";
     }
     return "unknown";
 }

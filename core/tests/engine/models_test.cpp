@@ -74,19 +74,6 @@ struct ModelRig : Rig {
     ModelUpdate last_update() const { return updates().back(); }
 };
 
-// A network whose logits are no numbers for any input that is not zero: 1e38 x 1e38 twice.
-Bytes overflowing_network() {
-    std::vector<float> wide(102 * 3, 3e38F);
-    std::vector<float> square(9, 3e38F);
-    Graph graph;
-    graph.nodes = {node("Gemm", {"x", "w", "b"}, "h"), node("Gemm", {"h", "v", "c"}, "y")};
-    graph.tensors = {tensor("w", {102, 3}, wide), tensor("b", {3}, {0.0F, 0.0F, 0.0F}),
-                     tensor("v", {3, 3}, square), tensor("c", {3}, {0.0F, 0.0F, 0.0F})};
-    graph.inputs = {value("x", {0, 102})};
-    graph.outputs = {value("y", {0, 3})};
-    return model(graph);
-}
-
 }  // namespace
 
 TEST_CASE("a shadow decides beside the live model, is journalled, and never trades") {

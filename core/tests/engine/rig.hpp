@@ -33,6 +33,19 @@ inline Bytes momentum_network(float gain) {
     return model(graph);
 }
 
+// A network whose logits are no numbers for any input that is not zero: 1e38 x 1e38 twice.
+inline Bytes overflowing_network() {
+    std::vector<float> wide(102 * 3, 3e38F);
+    std::vector<float> square(9, 3e38F);
+    Graph graph;
+    graph.nodes = {node("Gemm", {"x", "w", "b"}, "h"), node("Gemm", {"h", "v", "c"}, "y")};
+    graph.tensors = {tensor("w", {102, 3}, wide), tensor("b", {3}, {0.0F, 0.0F, 0.0F}),
+                     tensor("v", {3, 3}, square), tensor("c", {3}, {0.0F, 0.0F, 0.0F})};
+    graph.inputs = {value("x", {0, 102})};
+    graph.outputs = {value("y", {0, 3})};
+    return model(graph);
+}
+
 inline Settings make_settings(float gain = 50.0F) {
     Settings s;
     s.header.magic = kSettingsMagic;
@@ -87,8 +100,9 @@ inline Settings make_settings(float gain = 50.0F) {
 
 class Rig {
  public:
-    explicit Rig(const Settings& settings = make_settings()) : settings_(settings) {
-        REQUIRE(journal.open_anonymous(1U << 16).is_ok());
+    explicit Rig(const Settings& settings = make_settings(), std::uint64_t journal_slots = 1U << 16)
+        : settings_(settings) {
+        REQUIRE(journal.open_anonymous(journal_slots).is_ok());
         REQUIRE(orders.open(4096).is_ok());
         out = std::make_unique<Outputs>(journal, orders, nullptr);
         engine = std::make_unique<Engine>();

@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <vector>
 
 using namespace gm;
 using S = OrderState;
@@ -247,4 +248,110 @@ TEST_CASE("property: exposure equals the sum over open orders after any sequence
         REQUIRE(table.exposure(0).open_sell_lots == sells);
         REQUIRE(table.open_count() == open);
     }
+}
+
+TEST_CASE("own orders: what rests or may rest, by side, by leg, and by either price of a replace") {
+    OrderTable table = make_table();
+    NewOrder bid = request(1, Side::kBuy, 10);
+    bid.type = OrderType::kLimit;
+    bid.price_ticks = 90;
+    Order* first = table.insert(bid);
+    NewOrder stop = request(2, Side::kSell, 7);
+    stop.type = OrderType::kStop;
+    stop.reason = OrderReason::kStop;
+    stop.price_ticks = 50;
+    REQUIRE(table.insert(stop) != nullptr);
+    NewOrder target = request(3, Side::kSell, 8);
+    target.type = OrderType::kLimit;
+    target.reason = OrderReason::kTarget;
+    target.price_ticks = 120;
+    Order* leg = table.insert(target);
+    REQUIRE(table.insert(request(4, Side::kSell, 5)) != nullptr);  // at market: no price
+    OwnOrders own = table.own_orders(0, nullptr);
+    CHECK(own.bid_ticks == 90);
+    CHECK(own.ask_ticks == 120);
+    CHECK(own.stop_lots == 7);
+    CHECK(own.target_lots == 8);
+    CHECK(own.buy_lots == 10);
+    CHECK(own.sell_lots == 5);
+    CHECK(table.own_orders(0, first).bid_ticks == INT64_MIN);
+    CHECK(table.own_orders(0, first).buy_lots == 0);
+
+    REQUIRE(table.apply(*leg, E::kSend) == Status::kOk);
+    REQUIRE(table.apply(*leg, E::kAck) == Status::kOk);
+    ReplaceOrder lower{};
+    lower.id = target.id;
+    lower.replace_id = {1, 1, 9};
+    lower.price_ticks = 110;
+    lower.quantity_lots = 9;
+    REQUIRE(table.send_replace(*leg, lower) == Status::kOk);
+    CHECK(table.own_orders(0, nullptr).ask_ticks == 110);
+    CHECK(table.own_orders(0, nullptr).target_lots == 9);
+    REQUIRE(table.apply(*leg, E::kReplaceRefused) == Status::kOk);
+    CHECK(table.own_orders(0, nullptr).ask_ticks == 120);
+    REQUIRE(table.apply(*leg, E::kCancelled) == Status::kOk);
+    CHECK(table.own_orders(0, nullptr).ask_ticks == INT64_MAX);
+    CHECK(table.own_orders(0, nullptr).target_lots == 0);
+}
+
+TEST_CASE("a parent counts what its orders traded, those that died too, and no other's") {
+    OrderTable table = make_table();
+    CHECK(table.parent(0).lots == 0);  // nobody decided anything
+    table.begin_parent(0, 30);
+    table.set_position(0, -20);
+    CHECK(table.parent(0).lots == 50);  // no order yet: from where it stands
+    Order* order = table.insert(request(1, Side::kBuy, 50));
+    REQUIRE(table.apply_fill(*order, 15, 35) == Status::kOk);
+    table.set_position(0, -5);
+    CHECK(table.parent(0).lots == 50);  // fixed with the first order
+    CHECK(table.parent(0).filled_lots == 15);
+    REQUIRE(table.apply(*order, E::kCancelled) == Status::kOk);
+    CHECK(table.own_orders(0, nullptr).buy_lots == 0);
+    REQUIRE(table.apply_late_fill(*order, 5) == Status::kOk);
+    CHECK(table.parent(0).filled_lots == 20);
+    NewOrder stop = request(2, Side::kBuy, 5);
+    stop.reason = OrderReason::kStop;
+    Order* leg = table.insert(stop);
+    REQUIRE(table.apply_fill(*leg, 5, 0) == Status::kOk);
+    CHECK(table.parent(0).filled_lots == 20);
+    table.begin_parent(0, 0);
+    REQUIRE(table.apply_late_fill(*order, 5) == Status::kOk);
+    CHECK(table.parent(0).filled_lots == 0);
+    CHECK(table.parent(0).lots == 5);
+}
+
+TEST_CASE("every change of an exposure is told once, whatever made it") {
+    OrderTable table;
+    REQUIRE(table.open(3).is_ok());
+    std::vector<std::uint32_t> told;
+    const auto take = [&] {
+        told.clear();
+        table.take_changes([&](std::uint32_t at) { told.push_back(at); });
+        return told.size();
+    };
+    NewOrder ask = request(1, Side::kBuy, 10);
+    ask.instrument = 2;
+    Order* order = table.insert(ask);
+    CHECK(take() == 1);
+    CHECK(told[0] == 2);
+    CHECK(take() == 0);
+    REQUIRE(table.apply(*order, E::kSend) == Status::kOk);
+    REQUIRE(table.apply(*order, E::kAck) == Status::kOk);
+    CHECK(take() == 0);
+    REQUIRE(table.apply_fill(*order, 4, 6) == Status::kOk);
+    table.set_position(2, 4);
+    CHECK(take() == 1);
+    ReplaceOrder more{};
+    more.replace_id = {1, 1, 2};
+    more.quantity_lots = 12;
+    REQUIRE(table.send_replace(*order, more) == Status::kOk);
+    CHECK(take() == 1);
+    REQUIRE(table.apply(*order, E::kReplaceRefused) == Status::kOk);
+    CHECK(take() == 1);
+    REQUIRE(table.apply(*order, E::kCancelled) == Status::kOk);
+    CHECK(take() == 1);
+    table.set_position(0, 1);
+    table.set_position(1, 1);
+    table.note_change(1);
+    CHECK(take() == 2);
 }

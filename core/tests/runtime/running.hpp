@@ -89,6 +89,7 @@ struct RunningCore {
     std::unique_ptr<Core> core = std::make_unique<Core>();
     std::int64_t policy_budget_ns = 0;
     std::int64_t snapshot_every_ns = kSnapshotEveryNs;
+    std::int64_t disk_floor_ppm = kDiskFloorPpm;
 
     Failure open(MemoryNetwork& network, const std::string& run_dir,
                  Driver driver = Driver::kInline, const Settings& with = make_settings()) {
@@ -99,6 +100,7 @@ struct RunningCore {
         settings.journal_segment_bytes = 1U << 20;
         settings.policy_budget_ns = policy_budget_ns;
         settings.snapshot_every_ns = snapshot_every_ns;
+        settings.disk_floor_ppm = disk_floor_ppm;
         return core->open(settings_block(with), settings, zmq, &network);
     }
     void start(MemoryNetwork& network, const std::string& run_dir,

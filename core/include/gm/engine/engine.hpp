@@ -28,6 +28,7 @@
 #include "gm/engine/kernels.hpp"
 #include "gm/engine/models.hpp"
 #include "gm/engine/outputs.hpp"
+#include "gm/engine/policy_health.hpp"
 #include "gm/engine/recovery.hpp"
 #include "gm/engine/settings.hpp"
 #include "gm/engine/stage_times.hpp"
@@ -126,6 +127,10 @@ struct Desk {
     std::vector<TacticalState> team;  // likewise, where two levels decide; else none
     std::array<StandingDirection, kModelPlaces> standing{};
     std::uint32_t strange_rows = 0;  // in a row, by the live model's guard
+    PolicyHealth health;             // R20, of the strategic outputs
+    PolicyHealth team_health;
+    std::uint64_t decided_input = 0;  // input of the last strategic output; 0: none
+    std::uint64_t timed_input = 0;    // of the last tactical one
     Position position;
     std::int64_t target_lots = 0;
     std::int64_t held_bars = 0;  // closed 30-minute bars since the fill that opened or turned
@@ -162,7 +167,8 @@ struct Desk {
                 position, target_lots, held_bars, closed_bars_30m, closed_bars_5m, quarantined,
                 backfilled_bars, backfilled_until_ts_ns, last_bar_start_ts_ns,
                 tactical_bar_start_ts_ns, exit, wish, wish_lots, bracket, level, must_decide,
-                must_time, must_leave, has_wish, was_ready, is_closing, is_reported, is_live);
+                must_time, must_leave, has_wish, was_ready, is_closing, is_reported, is_live,
+                health, team_health, decided_input, timed_input);
     }
 };
 
@@ -273,8 +279,8 @@ class Engine {
     void archive(Archive& archive) noexcept {
         archive(desks_, models_, kernels_, gate_, orders_, executions_, totals_, stamp_, tape_id_,
                 last_feed_sequence_, last_reply_sequence_, last_kernel_sequence_, order_counter_,
-                connection_, awaiting_queries_, recovery_, state_, level_, kill_check_ns_, is_gapped_,
-                has_ended_, is_backfilling_);
+                connection_, awaiting_queries_, recovery_, headroom_, state_, level_,
+                kill_check_ns_, is_gapped_, has_ended_, is_backfilling_);
     }
 
  private:
@@ -384,7 +390,20 @@ class Engine {
     void cancel_oversized_legs(std::uint32_t at, Outputs& out) noexcept;
     void after_leg_fill(std::uint32_t at, std::int64_t before_lots, Outputs& out) noexcept;
     [[nodiscard]] bool is_closing(std::uint32_t at, std::int64_t ts_ns) const noexcept;
-    [[nodiscard]] GateContext gate_context(std::uint32_t at) const noexcept;
+
+    // the gate
+    [[nodiscard]] GateContext gate_context(const NewOrder& request,
+                                           const Order* except) const noexcept;
+    void value_changes() noexcept;
+    void watch_loss(std::uint32_t at, Outputs& out) noexcept;
+    void meet_trip(std::uint32_t at, const Trip& trip, Outputs& out) noexcept;
+    void clear_trips(std::uint32_t instrument, KillLevel level) noexcept;
+    void judge_output(std::uint32_t at, const DecisionValues& values, unsigned asked,
+                      Outputs& out) noexcept;
+    void judge_team_output(std::uint32_t at, const TacticalValues& values, unsigned asked,
+                           Outputs& out) noexcept;
+    void fail_policy(std::uint32_t at, Outputs& out) noexcept;
+    void on_policy_late(const PolicyLate& late, Outputs& out) noexcept;
 
     // orders and replies
     void on_order_event(Order& order, OrderEvent event, RejectReason reason, Outputs& out) noexcept;
@@ -474,6 +493,7 @@ class Engine {
     std::uint32_t awaiting_queries_ = 0;
     EngineState state_ = EngineState::kRecovering;
     KillLevel level_ = KillLevel::kActive;    // of the account
+    Headroom headroom_{};                     // R18
     std::int64_t kill_check_ns_ = INT64_MAX;  // are there still open orders under KILLED?
     std::size_t preparing_ = 0;               // desk whose preparation is under way
     PrepareScratch scratch_{};                // of it

@@ -39,7 +39,7 @@ struct SettingsHeader {
     std::uint32_t max_hold_bars;      // closed 30-minute bars; 0 = no such exit
     std::uint32_t flat_at_session_end;
     std::uint32_t confirmed_clean_bars;  // after 5 refusals in a row (SPEC §1: 48)
-    std::uint32_t reserved_word;
+    std::uint32_t loss_confirmations;    // R15: accepted prices that must say so, 2 to 16
     std::uint8_t feature_schema_sha256[32];
     std::uint8_t bundle_sha256[32];
     double synergy_mlmi_min;              // |value - 50| of an MLMI signal (SPEC §4: 10)
@@ -49,7 +49,8 @@ struct SettingsHeader {
     std::uint32_t kernel_count;           // KernelSettings rows
     std::uint32_t tactical_agent_count;   // 0 or 3
     std::int64_t recon_break_after_ns;    // R19; 0: gm/engine/recovery.hpp's own
-    std::uint8_t reserved[16];
+    std::int64_t limits_expire_ts_ns;     // R03: of the signed limits, in engine time; 0: unsigned
+    std::uint8_t limits_sha256_head[8];   // of the signed limits; zero: unsigned
 };
 static_assert(sizeof(SettingsHeader) == 192 && offsetof(SettingsHeader, threshold) == 32);
 

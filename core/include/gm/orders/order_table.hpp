@@ -14,6 +14,7 @@
 #include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/risk/exposure.hpp"
+#include "gm/risk/own_orders.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace gm {
@@ -47,6 +48,7 @@ struct Order {
     RejectReason reject_reason = RejectReason::kNone;
     bool is_queried = false;  // a QueryOrder is out and unanswered
     bool is_tombstoned = false;
+    std::uint32_t parent = 0;  // number of the decision that it follows from; 0: a leg, an orphan
 
     [[nodiscard]] std::int64_t leaves_lots() const noexcept {
         return request.quantity_lots - filled_lots;
@@ -65,7 +67,7 @@ struct Order {
 
     void archive(Archive& archive) noexcept {
         archive(request, filled_lots, wanted_lots, wanted_price_ticks, replace_id, deadline_ns,
-                state, reject_reason, is_queried, is_tombstoned);
+                state, reject_reason, is_queried, is_tombstoned, parent);
     }
 };
 
@@ -102,6 +104,29 @@ class OrderTable {
     // no place, or more than can be reserved.
     [[nodiscard]] Order* adopt(const NewOrder& found) noexcept;
 
+    // What the next orders of an instrument follow from, legs aside: they lead from its position to
+    // this target. What those before traded is not counted any more; what is open of them is.
+    void begin_parent(std::uint32_t instrument, std::int64_t target_lots) noexcept;
+    [[nodiscard]] Parent parent(std::uint32_t instrument) const noexcept;
+    // Without `except`, if it is one of them.
+    [[nodiscard]] OwnOrders own_orders(std::uint32_t instrument,
+                                       const Order* except) const noexcept;
+
+    // Instruments whose exposure has changed, or was said to be worth a look, since the last call.
+    void note_change(std::uint32_t instrument) noexcept {
+        if (is_changed_[instrument] != 0) return;
+        is_changed_[instrument] = 1;
+        changed_[changed_count_++] = instrument;
+    }
+    template <typename Visit>
+    void take_changes(Visit visit) noexcept {
+        for (std::size_t i = 0; i < changed_count_; ++i) {  // at most one of each instrument
+            is_changed_[changed_[i]] = 0;
+            visit(changed_[i]);
+        }
+        changed_count_ = 0;
+    }
+
     // Brings near what the next order of an instrument takes. Changes nothing.
     void touch(std::size_t instrument) const noexcept;
 
@@ -122,6 +147,7 @@ class OrderTable {
     // Position changes come from the portfolio; open quantities are kept here.
     void set_position(std::uint32_t instrument, std::int64_t lots) noexcept {
         exposure_[instrument].position_lots = lots;
+        note_change(instrument);
     }
     [[nodiscard]] std::uint32_t open_orders(std::uint32_t instrument) const noexcept {
         return open_by_instrument_[instrument];
@@ -138,19 +164,34 @@ class OrderTable {
         return earliest;
     }
 
+    // Not archived: is_changed_, changed_, changed_count_ (nothing between two steps).
     void archive(Archive& archive) noexcept {
         archive(orders_);
         archive.index(open_count_, open_.size());
         for (std::uint32_t& place : open_) archive.index(place, orders_.size());
         archive.index(next_place_, orders_.size());
-        archive(exposure_, open_by_instrument_, unknown_by_instrument_);
+        archive(exposure_, open_by_instrument_, unknown_by_instrument_, parents_);
     }
 
  private:
     static constexpr std::size_t kPlaces = 2 * kOpenOrdersMax;
 
     [[nodiscard]] Order* take_place(const NewOrder& request, OrderState state) noexcept;
+    struct ParentRow {
+        std::int64_t target_lots = 0;
+        std::int64_t start_lots = 0;  // position at its first order
+        std::int64_t filled_lots = 0;
+        std::uint32_t number = 0;
+        bool has_order = false;
+
+        void archive(Archive& archive) noexcept {
+            archive(target_lots, start_lots, filled_lots, number, has_order);
+        }
+    };
+    void count_fill(const Order& order, std::int64_t quantity_lots) noexcept;
+    // Whoever asks writes.
     [[nodiscard]] std::int64_t& open_lots(const Order& order) noexcept {
+        note_change(order.request.instrument);
         Exposure& exposure = exposure_[order.request.instrument];
         return order.request.side == Side::kBuy ? exposure.open_buy_lots : exposure.open_sell_lots;
     }
@@ -162,6 +203,10 @@ class OrderTable {
     std::size_t open_count_ = 0;
     std::size_t next_place_ = 0;
     std::vector<Exposure> exposure_;
+    std::vector<ParentRow> parents_;
+    std::vector<std::uint8_t> is_changed_;
+    std::vector<std::uint32_t> changed_;
+    std::size_t changed_count_ = 0;
     std::vector<std::uint32_t> open_by_instrument_;
     std::vector<std::uint32_t> unknown_by_instrument_;
 };

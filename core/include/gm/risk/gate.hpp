@@ -3,7 +3,8 @@
 //
 // All codes are evaluated in a fixed order; the first failure decides, the mask holds them all.
 // A missing limit or reference refuses. Refused orders consume rate tokens. Integer arithmetic
-// throughout; what overflows is over the limit. Source: SAFETY, "The gate".
+// throughout; what overflows is over the limit. R14, R15 and R20 stay until a person has cleared
+// them, whatever the level of the kill switch says. Source: SAFETY, "The gate".
 #pragma once
 
 #include <array>
@@ -15,8 +16,11 @@
 #include "gm/base/archive.hpp"
 #include "gm/base/status.hpp"
 #include "gm/market/instrument.hpp"
+#include "gm/risk/account_value.hpp"
 #include "gm/risk/exposure.hpp"
 #include "gm/risk/limits.hpp"
+#include "gm/risk/loss_watch.hpp"
+#include "gm/risk/own_orders.hpp"
 #include "gm/risk/token_bucket.hpp"
 #include "gm/wire/payload.hpp"
 
@@ -33,9 +37,17 @@ enum class GateCode : std::uint8_t {
     kCollar = 7,
     kStaleReference = 8,
     kPosition = 9,
+    kGross = 10,
+    kCredit = 11,
     kRate = 12,
     kDuplicate = 13,
+    kRepeatExecution = 14,
+    kLoss = 15,
+    kSelfMatch = 16,
+    kParentExcess = 17,
+    kBackpressure = 18,
     kReconBreak = 19,
+    kPolicyInvalid = 20,
 };
 
 // What passed, an order or a replace. Move-only: one check, one message.
@@ -61,6 +73,9 @@ using ReplaceToken = PassedToken<ReplaceOrder>;
 // What the engine knows at the moment of the question.
 struct GateContext {
     Exposure exposure;
+    OwnOrders own;  // of a replace: without the order that it is about
+    Parent parent;  // of an order that is no leg of a bracket
+    Headroom headroom{};
     std::int64_t now_ns = 0;
     std::int64_t reference_ticks = 0;
     std::int64_t reference_ts_ns = 0;
@@ -69,7 +84,22 @@ struct GateContext {
     bool is_ready = false;
     bool is_in_session = false;
     bool is_gapped = true;
-    bool has_recon_break = false;  // the venue's books are not ours
+    bool has_recon_break = false;    // the venue's books are not ours
+    bool is_policy_invalid = false;  // the output that the order follows from
+};
+
+// What does not come with the limits of an instrument or of the account.
+struct GateSettings {
+    std::int64_t limits_expire_ts_ns = 0;  // 0: never
+    std::uint32_t loss_confirmations = kConfirmationsMin;
+};
+
+// R14, R15 or R20 has just tripped, of the instrument or of the account.
+struct Trip {
+    GateCode code = GateCode::kNone;
+    std::int64_t value = 0;
+    std::int64_t limit = 0;
+    bool is_of_account = false;
 };
 
 struct Verdict {
@@ -83,7 +113,7 @@ class Gate {
  public:
     // Cold. Refuses a limit that is not positive, or fewer limits than instruments.
     Failure open(std::span<const Instrument> instruments, std::span<const Limits> limits,
-                 const AccountLimits& account);
+                 const AccountLimits& account, const GateSettings& settings = {});
 
     // The only maker of tokens. Consumes rate tokens whatever the answer, unless the instrument has
     // no limits and so no bucket.
@@ -105,11 +135,42 @@ class Gate {
     // A cancel skips the exposure checks but has a bucket of its own. True: it may go.
     [[nodiscard]] bool may_cancel(std::int64_t now_ns) noexcept;
 
+    // R10, R11. Exposure or reference of an instrument has changed; before the next check.
+    void value(std::size_t instrument, const Exposure& exposure,
+               const Reference& reference) noexcept;
+    // R14. An execution of a strategy.
+    [[nodiscard]] Trip on_execution(std::size_t instrument, std::uint8_t strategy,
+                                    std::int64_t now_ns) noexcept;
+    // R15. What an instrument is worth at a price that was just accepted (LossWatch).
+    [[nodiscard]] bool watches_loss() const noexcept { return watches_loss_; }
+    [[nodiscard]] Trip on_equity(std::size_t instrument, std::int64_t equity_micros) noexcept;
+    // R20. The engine has seen three invalid outputs in a row.
+    [[nodiscard]] Trip on_policy_failures(std::size_t instrument, std::int64_t count,
+                                          std::int64_t limit) noexcept;
+    // A person has cleared what tripped, of the instrument or of the account.
+    void clear_instrument(std::size_t instrument) noexcept;
+    void clear_account() noexcept;
+
+    // Not archived: account_, settings_, watches_loss_ (settings).
     void archive(Archive& archive) noexcept {
-        archive(desks_, account_bucket_, cancel_bucket_, last_epoch_, last_counter_);
+        archive(desks_, values_, losses_, account_loss_, account_bucket_, cancel_bucket_,
+                last_epoch_, last_counter_);
     }
 
  private:
+    struct Latch {  // value and limit of what tripped; limit 0 may be one
+        bool is_set = false;
+        std::int64_t value = 0;
+        std::int64_t limit = 0;
+
+        void archive(Archive& archive) noexcept { archive(is_set, value, limit); }
+    };
+    struct Execution {  // for R14
+        std::int64_t ts_ns;
+        std::uint8_t strategy;
+
+        void archive(Archive& archive) noexcept { archive(ts_ns, strategy); }
+    };
     struct Past {  // one attempt, for R13
         std::int64_t ts_ns;
         std::int64_t price_ticks;
@@ -128,9 +189,16 @@ class Gate {
         TokenBucket bucket;
         std::array<Past, kPastMax> past{};
         std::uint64_t past_count = 0;
+        std::array<Execution, kPastMax> executions{};
+        std::uint64_t execution_count = 0;
+        Latch repeat;
+        Latch loss;
+        Latch policy;
 
         // Not archived: instrument, limits (settings).
-        void archive(Archive& archive) noexcept { archive(bucket, past, past_count); }
+        void archive(Archive& archive) noexcept {
+            archive(bucket, past, past_count, executions, execution_count, repeat, loss, policy);
+        }
     };
     class Findings;
 
@@ -140,8 +208,23 @@ class Gate {
     void check_position(const NewOrder&, const GateContext&, const Desk&, Findings&) noexcept;
     void check_rate(const NewOrder&, const GateContext&, Desk&, Findings&) noexcept;
     void check_duplicate(const NewOrder&, const GateContext&, Desk&, Findings&) noexcept;
+    void check_account(const NewOrder&, const GateContext&, const Desk&, Findings&) noexcept;
+    void check_latches(const Desk&, Findings&) const noexcept;
+    void check_self_match(const NewOrder&, const GateContext&, Findings&) const noexcept;
+    void check_parent(const NewOrder&, const GateContext&, Findings&) const noexcept;
+    void check_surroundings(const NewOrder&, const GateContext&, const Desk&,
+                            Findings&) const noexcept;
+    [[nodiscard]] Failure open_account(std::span<const Instrument> instruments,
+                                       std::span<const Limits> limits,
+                                       const GateSettings& settings);
 
     std::vector<Desk> desks_;
+    AccountLimits account_{};
+    GateSettings settings_;
+    AccountValue values_;
+    LossWatch losses_;
+    Latch account_loss_;
+    bool watches_loss_ = false;
     TokenBucket account_bucket_;
     TokenBucket cancel_bucket_;
     std::uint32_t last_epoch_ = 0;

@@ -20,17 +20,25 @@ struct Limits {                              // one instrument
     std::int64_t duplicate_window_ns;    // R13, w
     std::uint32_t sides_allowed;         // R03: bit 0 buy, bit 1 sell
     std::uint32_t types_allowed;         // R03: bit OrderType
-    std::uint8_t reserved[40];
+    std::int64_t margin_micros_per_lot;  // R11; 0 only where the account has no credit limit
+    std::int64_t loss_micros_max;        // R15 of this instrument alone; 0: none
+    std::int64_t repeat_window_ns;       // R14, w
+    std::int64_t repeat_executions_max;  // R14, n: one more within w is a repeat; 0: none
+    std::uint8_t reserved[8];
 };
 static_assert(sizeof(Limits) == 128 && offsetof(Limits, sides_allowed) == 80);
+static_assert(offsetof(Limits, margin_micros_per_lot) == 88);
 
-struct AccountLimits {  // all instruments together: R12
-    std::int64_t orders_per_second_max;
+struct AccountLimits {  // all instruments together, in their one currency; 0 of the last four: none
+    std::int64_t orders_per_second_max;  // R12
     std::int64_t orders_burst_max;
     std::int64_t cancels_per_second_max;  // cancels have a bucket of their own
     std::int64_t cancels_burst_max;
-    std::uint8_t reserved[32];
+    std::int64_t gross_micros_max;     // R10, worst-case lots at their references
+    std::int64_t credit_micros_max;    // R11, worst-case lots at their margins
+    std::int64_t loss_micros_max;      // R15, realised + unrealised - commission
+    std::int64_t drawdown_micros_max;  // R15, below the highest of it
 };
-static_assert(sizeof(AccountLimits) == 64);
+static_assert(sizeof(AccountLimits) == 64 && offsetof(AccountLimits, gross_micros_max) == 32);
 
 }  // namespace gm

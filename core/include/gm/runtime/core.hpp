@@ -52,7 +52,8 @@ struct CoreSettings {
     std::string hung_kernels;            // their SHA-256, 32 bytes each: they hung in a former life
     std::int64_t kernel_budget_ns = 200'000;
     std::int64_t kernel_hang_ns = 1'000'000'000;
-    std::int64_t policy_budget_ns = 0;  // of one decision's networks; 0: none
+    std::int64_t policy_budget_ns = 0;            // of one decision's networks; 0: none
+    std::int64_t disk_floor_ppm = kDiskFloorPpm;  // R18
     // So many unclean starts within the window start HALTED; 0: off.
     std::uint32_t crash_loop_starts = 0;
     std::int64_t crash_loop_window_ns = 60'000'000'000;

@@ -114,7 +114,7 @@ class EngineRunner {
     void consume(const Slot& input) noexcept;
     void step(const Slot& input) noexcept;
     void step_and_serve(const Slot& input) noexcept;
-    void judge_lateness() noexcept;
+    void judge_lateness(std::uint64_t first_input) noexcept;
     void copy_state_if_due() noexcept;
     [[nodiscard]] bool wait_for_journal() noexcept;
     void publish() noexcept;

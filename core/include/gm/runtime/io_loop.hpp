@@ -21,6 +21,7 @@
 #include "gm/runtime/backfill.hpp"
 #include "gm/runtime/engine_clock.hpp"
 #include "gm/runtime/engine_runner.hpp"
+#include "gm/runtime/headroom.hpp"
 #include "gm/runtime/journal_thread.hpp"
 #include "gm/runtime/kill_switch.hpp"
 #include "gm/runtime/service_ports.hpp"
@@ -52,6 +53,8 @@ struct IoSettings {
     std::int64_t stop_within_ns = 2'000'000'000;
     // Kill campaigns: _exit(137) once so many inputs were stepped, before their orders leave.
     std::uint64_t die_after_inputs = 0;
+    std::size_t order_slots = 0;  // capacity of the order ring
+    std::int64_t disk_floor_ppm = kDiskFloorPpm;
     double ns_per_tick = 0.0;  // 0: measured by open(), which takes 20 ms
 };
 
@@ -86,6 +89,10 @@ class IoLoop {
         return is_end_consumed_.load(std::memory_order_acquire);
     }
     [[nodiscard]] Failure failure() const;
+    // Any thread. What is left of the disk; looked at on the next wake-up.
+    void set_disk_free(std::int64_t ppm) noexcept {
+        disk_free_ppm_.store(ppm, std::memory_order_relaxed);  // a number of its own
+    }
     // One thread at a time: percentiles of the stages, for the status page.
     void write_stages() noexcept;
 
@@ -118,6 +125,7 @@ class IoLoop {
     void serve_control();
     void serve_model_command();
     void serve_kill();
+    void serve_headroom();
     [[nodiscard]] bool submit_stopped();
     void take_unsent(const Slot& slot) noexcept;
     [[nodiscard]] bool may_fall();
@@ -157,7 +165,7 @@ class IoLoop {
     std::int64_t stop_by_ns_ = INT64_MAX;
     std::int64_t timer_ns_ = 0;
     std::int64_t status_ns_ = 0;
-    std::int64_t ended_ns_ = 0;  // when END was known to be consumed
+    std::int64_t ended_ns_ = 0;                     // when END was known to be consumed
     std::int64_t unanswered_since_ns_ = INT64_MAX;  // questions about orders, free-running
     // Orders that the kill switch stopped, until the engine has been told. Each is open there.
     std::array<OrderStopped, kOpenOrdersMax> stopped_{};
@@ -165,6 +173,7 @@ class IoLoop {
     IdsWanted ids_wanted_{};
     std::uint64_t ids_position_ = 0;  // the journal's, behind the wish for them
     bool owes_ids_ = false;
+    HeadroomWatch headroom_;
     IoStatus status_{};
     Histogram decode_ticks_;
     Histogram encode_ticks_;
@@ -172,6 +181,7 @@ class IoLoop {
     std::atomic<Phase> phase_{Phase::kStarting};
     std::atomic<bool> is_end_consumed_{false};
     std::atomic<bool> must_stop_{false};
+    std::atomic<std::int64_t> disk_free_ppm_{kWholePpm};
     std::atomic<bool> has_model_command_{false};
     ModelCommand model_command_{};      // io's while has_model_command_, else the caller's
     mutable std::mutex failure_mutex_;  // cold: taken once to write, then by readers

@@ -23,7 +23,11 @@ enum class KillCause : std::uint8_t {
     kLatchDoubt = 9,     // the latch of a former life is unreadable or contradicts itself
     kFormerLife = 10,    // latched, or raised and not yet latched, before this start
     kCleared = 11,       // two people have signed: the only cause that lowers a level
-    kReconBreak = 19,    // R19: the venue's books are not ours
+    // The engine, with the number of the gate's code:
+    kRepeatExecution = 14,
+    kLoss = 15,
+    kReconBreak = 19,  // the venue's books are not ours
+    kPolicyInvalid = 20,
 };
 
 inline constexpr std::uint32_t kWholeAccount = UINT32_MAX;  // an instrument number: all of them

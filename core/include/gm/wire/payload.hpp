@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "gm/wire/decision_payload.hpp"
+#include "gm/wire/gate_payload.hpp"
 #include "gm/wire/kill_payload.hpp"
 #include "gm/wire/model_payload.hpp"
 #include "gm/wire/order_payload.hpp"

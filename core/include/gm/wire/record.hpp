@@ -70,8 +70,10 @@ enum class RecordType : std::uint16_t {
     kKernelResult = 56,
     kBackfillEnd = 57,
     kModelCommand = 58,
+    kHeadroom = 59,
     kKill = 60,
     kOrderStopped = 61,
+    kPolicyLate = 62,
     kIdsReserved = 66,
     kPositionCheck = 67,
     // outputs of the engine
@@ -88,6 +90,7 @@ enum class RecordType : std::uint16_t {
     kShadowDecision = 80,  // a Decision that is not acted on
     kTacticalDecision = 81,
     kShadowTacticalDecision = 82,
+    kRiskTrip = 83,
     kKillState = 84,
     kIdsWanted = 88,
     kReconBreak = 89,
