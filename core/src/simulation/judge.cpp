@@ -261,11 +261,11 @@ std::string Judge::unsettled() const {
     if (venue_.last_feed_sequence() > engine.last_feed_sequence() + 2) return "the feed is behind";
     if (engine.awaiting_queries() > 0) return "queries are unanswered";
     if (is_halted()) return "";
+    if (adversary_->lost_fills() > 0 && !promises_.compares_positions) return "";
     if (engine.open_orders() != open_rows_.size()) {
         return std::to_string(engine.open_orders()) + " orders are open, at the venue " +
                std::to_string(open_rows_.size());
     }
-    if (adversary_->lost_fills() > 0 && !promises_.compares_positions) return "";
     const bool is_same = engine.desks()[0].position.lots == venue_.ledger().totals().position_lots;
     return is_same ? "" : "the position is not the venue's";
 }
