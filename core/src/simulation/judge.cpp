@@ -218,8 +218,7 @@ void Judge::look_at_engine() {
         const LedgerOrder& order = venue_.ledger().orders()[row];
         const std::uint64_t key = key_of(order.id);
         if (!intents_.contains(key) && !adopted_.contains(key)) {
-            const bool is_excused = !promises_.knows_reserved_ids && is_halted();
-            if (engine.state() == EngineState::kReady && !is_excused) {
+            if (engine.state() == EngineState::kReady) {
                 violate("P2: " + name_of(order.id) +
                         " rests at the venue and the engine is ready without it");
             }
@@ -256,12 +255,16 @@ std::string Judge::unsettled() const {
     const Engine& engine = core_->engine();
     const bool is_up =
         engine.state() == EngineState::kReady || engine.state() == EngineState::kEnded;
-    if (!is_up) return "state " + std::to_string(static_cast<int>(engine.state()));
+    // Books that are not the venue's keep it from READY until two people have looked.
+    if (engine.awaited() == Awaited::kReconBreak && is_halted()) return "";
+    if (!is_up) {
+        return "state " + std::to_string(static_cast<int>(engine.state())) + ", it waits for " +
+               describe(engine.awaited());
+    }
     if (engine.last_reply_sequence() != venue_.last_reply_sequence()) return "replies are open";
     if (venue_.last_feed_sequence() > engine.last_feed_sequence() + 2) return "the feed is behind";
     if (engine.awaiting_queries() > 0) return "queries are unanswered";
     if (is_halted()) return "";
-    if (adversary_->lost_fills() > 0 && !promises_.compares_positions) return "";
     if (engine.open_orders() != open_rows_.size()) {
         return std::to_string(engine.open_orders()) + " orders are open, at the venue " +
                std::to_string(open_rows_.size());

@@ -1,8 +1,7 @@
 // What may never happen, looked at after every event of a simulated world (SAFETY, promises).
 //
 // The truth is the venue's ledger, the frames that left the engine, and the journal as it was
-// written record by record. Of the promises, those about what a loss of power may cost are held to
-// what the code promises today: see Promises.
+// written record by record.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +20,6 @@ namespace gm {
 
 // What the code promises beyond the rest; a later release sets these.
 struct Promises {
-    // Orders whose intent a loss of power took are known again at the next READY. Today: those of
-    // which the venue has said something, all others are fenced by the epoch.
-    bool knows_reserved_ids = false;
-    // A fill that the venue never tells under good numbers is found by comparing positions.
-    bool compares_positions = false;
     // What a link held back is as old as it says, not as its arrival.
     bool ages_by_event_time = false;
 };
