@@ -123,7 +123,7 @@ def test_the_headers_of_the_engine_are_among_them() -> None:
     ("header", "before", "name"),
     [
         ("engine/engine.hpp", "    bool is_gapped_ = false;\n", "Engine"),
-        ("engine/engine.hpp", "    bool must_leave = false;\n", "Desk"),
+        ("engine/desk.hpp", "    bool must_leave = false;\n", "Desk"),
         ("orders/order_table.hpp", "    bool is_tombstoned = false;\n", "Order"),
         ("market/market.hpp", "    bool is_in_session_ = false;\n", "Market"),
         ("engine/kernels.hpp", "        bool is_rule_warm = false;\n", "Desk"),

@@ -71,6 +71,7 @@ class FakeCore:
     def report(self) -> dict[str, Any]:
         return {
             "epoch": 1, "replay": {"records": RECORDS}, "drained": 0, "torn_bytes": 0,
+            "snapshot_sequence": 0, "snapshots_skipped": [],
             "bars_needed": [self.bars_needed], "needs_backfill": self.bars_needed > 0,
         }  # fmt: skip
 

@@ -26,10 +26,9 @@ Failure Core::open_kernels() {
     if (settings_.stepped != nullptr) {
         const auto& functions = settings_.stepped->kernels;
         if (functions.size() != kernels.size()) {
-            return fail(Status::kBadSettings, "kernels of the settings: " +
-                                                  std::to_string(kernels.size()) +
-                                                  ", functions: " +
-                                                  std::to_string(functions.size()));
+            return fail(Status::kBadSettings,
+                        "kernels of the settings: " + std::to_string(kernels.size()) +
+                            ", functions: " + std::to_string(functions.size()));
         }
         kernel_host_.open(kernels, functions, kNoKernelBudgetNs);
         return ok();

@@ -55,7 +55,7 @@ struct SessionSettings {
     std::int64_t reopen_after_ns = 10'000'000;
     std::int64_t welcome_within_ns = 2'000'000'000;
     std::int64_t reconcile_within_ns = 10'000'000'000;
-    std::int64_t silence_ns_max = 2'000'000'000;  // free-running, once a heartbeat was seen
+    std::int64_t silence_ns_max = 2'000'000'000;   // free-running, once a heartbeat was seen
     std::int64_t reply_within_ns = 1'000'000'000;  // of the heartbeat that knows of it
 };
 
