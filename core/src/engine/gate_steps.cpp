@@ -4,6 +4,7 @@
 // What trips raises HALTED, not REDUCING: it may be our idea of prices, fills or positions that is
 // wrong, and then to flatten by it is the next mistake. Doubt halts, and two people who look may
 // let the engine reduce. Legs of a bracket that are no larger than the position stay.
+#include <algorithm>
 #include <cmath>
 
 #include "gm/base/checked.hpp"
@@ -75,16 +76,22 @@ void Engine::meet_trip(std::uint32_t at, const Trip& trip, Outputs& out) noexcep
     record.instrument = trip.is_of_account ? kWholeAccount : at;
     record.code = static_cast<std::uint8_t>(trip.code);
     out.write(stamp_, RecordType::kRiskTrip, record);
-    halt(record.instrument, static_cast<KillCause>(record.code), out);
+    halt(record.instrument, static_cast<KillCause>(record.code), out, true);
 }
 
 // Below HALTED the people who cleared it have looked at what had tripped.
 void Engine::clear_trips(std::uint32_t instrument, KillLevel level) noexcept {
     if (level >= KillLevel::kHalted) return;
     if (instrument == kWholeAccount) return gate_.clear_account();
+    Desk& desk = desks_[instrument];
+    if (gate_.has_policy_trip(instrument)) {  // agents that are out are asked again
+        const std::size_t live = models_.live_place();
+        std::ranges::fill(desk.policy[live].errors_in_row, std::uint8_t{0});
+        if (has_two_levels_) std::ranges::fill(desk.team[live].errors_in_row, std::uint8_t{0});
+    }
     gate_.clear_instrument(instrument);
-    desks_[instrument].health.forget();
-    desks_[instrument].team_health.forget();
+    desk.health.forget();
+    desk.team_health.forget();
 }
 
 void Engine::judge_output(std::uint32_t at, const DecisionValues& values, unsigned asked,

@@ -27,12 +27,14 @@ void Engine::on_kill(const Kill& kill, Outputs& out) noexcept {
     cancel_killed(false, out);
 }
 
-// The engine itself, about one instrument or kWholeAccount. Once: what is halted stays so.
-void Engine::halt(std::uint32_t instrument, KillCause cause, Outputs& out) noexcept {
+// The engine itself, about one instrument or kWholeAccount. Once: what is halted stays so. What has
+// tripped goes out all the same: it is written into the latch, and who signed before did not see
+// it.
+void Engine::halt(std::uint32_t instrument, KillCause cause, Outputs& out, bool is_trip) noexcept {
     KillLevel& level = instrument == kWholeAccount ? level_ : desks_[instrument].level;
-    if (level >= KillLevel::kHalted) return;
+    if (level >= KillLevel::kHalted && !is_trip) return;
     const KillLevel previous = level;
-    level = KillLevel::kHalted;
+    level = std::max(level, KillLevel::kHalted);
     Kill own{};
     own.cause = cause;
     out.send(stamp_, kill_state(instrument, previous, own));

@@ -73,7 +73,23 @@ void Engine::begin_recovery(const Epoch& epoch) noexcept {
         next.lost = {settings_.header.installation, stamp_.epoch, order_counter_ + 1};
         next.lost_until = recovery_.ids_wanted;
     }
+    next.has_lost = next.lost.counter != 0;
     recovery_ = next;
+}
+
+// The decisions behind what the journal lost are lost as well, the venue's fills are not: nobody
+// decided to trade back what they changed.
+void Engine::forget_lost_targets() noexcept {
+    if (!recovery_.has_lost) return;
+    recovery_.has_lost = false;
+    for (std::uint32_t at = 0; at < desks_.size(); ++at) {
+        Desk& desk = desks_[at];
+        bool is_pursued = false;
+        orders_.for_each_open([&](const Order& order) {
+            is_pursued |= order.request.instrument == at && !order.is_bracket_leg();
+        });
+        if (!is_pursued) desk.target_lots = desk.position.lots;
+    }
 }
 
 void Engine::ask_range(Outputs& out) noexcept {
@@ -217,6 +233,7 @@ void Engine::on_range_order(const RangeOrder& found, Outputs& out) noexcept {
     if (is_over) return;
     Bracket& bracket = desks_[at].bracket;
     if (order->is_bracket_leg()) {
+        order->parent = 0;
         bracket.legs[found.reason == OrderReason::kStop ? 0 : 1].id = found.id;
     }
     cancel_if_stopping(out);
@@ -340,9 +357,10 @@ void Engine::on_position_check(const PositionReport& report, Outputs& out) noexc
 // R19. Halted until the books agree again and two people have signed.
 void Engine::break_reconciliation(const ReconBreak& found, Outputs& out) noexcept {
     if (!recovery_.is_reconciled) return;
-    if (!recovery_.has_break) out.write(stamp_, RecordType::kReconBreak, found);
+    const bool is_new = !recovery_.has_break;
+    if (is_new) out.write(stamp_, RecordType::kReconBreak, found);
     recovery_.has_break = true;
-    halt(kWholeAccount, KillCause::kReconBreak, out);
+    halt(kWholeAccount, KillCause::kReconBreak, out, is_new);
 }
 
 void Engine::end_break(Outputs& out) noexcept {

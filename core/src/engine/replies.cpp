@@ -316,6 +316,7 @@ void Engine::on_end(Outputs& out) noexcept {
 void Engine::lose_sight(Outputs& out) noexcept {
     awaiting_queries_ = 0;
     recovery_.forget_questions();
+    for (Desk& desk : desks_) desk.is_reported = false;
     for (Desk& desk : desks_) desk.has_wish = false;  // of a close that is past by then
     orders_.for_each_open([&](Order& order) {
         order.is_queried = false;
@@ -386,6 +387,7 @@ void Engine::become_ready_if_known(Outputs& out) noexcept {
     const bool waits = state_ == EngineState::kRecovering && connection_ != 0;
     if (!waits || awaiting_queries_ > 0 || is_backfilling_ || !is_recovered(out)) return;
     state_ = has_ended_ ? EngineState::kEnded : EngineState::kReady;
+    forget_lost_targets();
     Ready ready{};
     ready.last_feed_sequence = last_feed_sequence_;
     ready.last_reply_sequence = last_reply_sequence_;

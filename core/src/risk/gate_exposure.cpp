@@ -4,31 +4,49 @@
 
 namespace gm {
 
+namespace {
+
+// An instrument's worst case with one more order. One that brings the position nearer to flat adds
+// nothing that a limit is there for, nor does a leg beside the other one, of which no more than the
+// position can trade: a limit that prices or people have moved below what is held is no reason to
+// hold it without them.
+struct WorstCase {
+    std::int64_t lots = INT64_MAX;
+    bool adds = true;
+};
+
+WorstCase worst_case_with(const NewOrder& order, const Exposure& exposure) noexcept {
+    Exposure after = exposure;
+    WorstCase found;
+    std::int64_t before = 0;
+    const bool counted = order.quantity_lots > 0 &&
+                         reserve(after, order.side, order.quantity_lots) &&
+                         worst_case_lots(after, found.lots);
+    if (!counted) return {};
+    const bool is_leg = order.reason == OrderReason::kStop || order.reason == OrderReason::kTarget;
+    const bool is_beside = is_leg && worst_case_lots(exposure, before) && found.lots <= before;
+    found.adds = !is_beside && !is_reducing(exposure, order.side, order.quantity_lots);
+    return found;
+}
+
+}  // namespace
+
 // R09.
 void Gate::check_position(const NewOrder& order, const GateContext& context, const Desk& desk,
                           Findings& findings) noexcept {
-    Exposure after = context.exposure;
-    std::int64_t worst = INT64_MAX;
-    const bool counted =
-        reserve(after, order.side, order.quantity_lots) && worst_case_lots(after, worst);
-    if (!counted) worst = INT64_MAX;
-    const bool reducing = counted && is_reducing(context.exposure, order.side, order.quantity_lots);
-    findings.fail_if(worst > desk.limits.position_lots_max && !reducing, GateCode::kPosition, worst,
-                     desk.limits.position_lots_max);
+    const WorstCase worst = worst_case_with(order, context.exposure);
+    findings.fail_if(worst.lots > desk.limits.position_lots_max && worst.adds, GateCode::kPosition,
+                     worst.lots, desk.limits.position_lots_max);
 }
 
 // R10, R11. What does not fit or has no reference is over the limit.
 void Gate::check_account(const NewOrder& order, const GateContext& context, const Desk& desk,
                          Findings& findings) noexcept {
     if (account_.gross_micros_max == 0 && account_.credit_micros_max == 0) return;
-    Exposure after = context.exposure;
-    std::int64_t worst = 0;
-    const bool counted =
-        reserve(after, order.side, order.quantity_lots) && worst_case_lots(after, worst);
-    if (!counted) worst = INT64_MAX;
-    if (counted && is_reducing(context.exposure, order.side, order.quantity_lots)) return;
+    const WorstCase worst = worst_case_with(order, context.exposure);
+    if (!worst.adds) return;
     const WorstValue own =
-        AccountValue::value_of(desk.instrument, desk.limits, worst,
+        AccountValue::value_of(desk.instrument, desk.limits, worst.lots,
                                Reference{context.reference_ticks, context.has_reference});
 #ifdef GM_MUTANT_P14G  // what the other instruments hold is not counted
     const std::int64_t gross = own.gross_micros;

@@ -38,9 +38,10 @@ void Gate::check_permission(const NewOrder& order, const GateContext& context, c
                            (desk.limits.types_allowed & type_bit) != 0 && context.is_in_session;
     findings.fail_if(!permitted, GateCode::kNotPermitted, static_cast<std::int64_t>(order.type),
                      desk.limits.types_allowed);
+    // Past their end limits still permit what brings a position nearer to flat.
     const std::int64_t expires = settings_.limits_expire_ts_ns;
-    findings.fail_if(expires != 0 && context.now_ns >= expires, GateCode::kNotPermitted,
-                     context.now_ns, expires);
+    findings.fail_if(expires != 0 && context.now_ns >= expires && !reducing,
+                     GateCode::kNotPermitted, context.now_ns, expires);
 
     const std::int64_t grid = desk.instrument.order_tick_ticks;
     const bool priced = order.type != OrderType::kMarket;

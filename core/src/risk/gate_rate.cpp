@@ -102,16 +102,17 @@ Trip Gate::on_policy_failures(std::size_t instrument, std::int64_t count,
     return {GateCode::kPolicyInvalid, count, limit, false};
 }
 
+// Only what has tripped: whoever cleared something else has not looked at it.
 void Gate::clear_instrument(std::size_t instrument) noexcept {
     Desk& desk = desks_[instrument];
+    if (desk.repeat.is_set) desk.execution_count = 0;
+    if (desk.loss.is_set) losses_.forgive_instrument(instrument);
     desk.repeat = desk.loss = desk.policy = Latch{};
-    desk.execution_count = 0;
-    losses_.forgive_instrument(instrument);
 }
 
 void Gate::clear_account() noexcept {
+    if (account_loss_.is_set) losses_.forgive_account();
     account_loss_ = Latch{};
-    losses_.forgive_account();
 }
 
 }  // namespace gm

@@ -10,10 +10,13 @@ void IoLoop::serve_headroom() {
     Rooms rooms;
     rooms.disk_ppm = disk_free_ppm_.load(std::memory_order_relaxed);
     if (is_announced_ && !session_.is_lockstep()) {
-        rooms.order_ring_ppm = ring_free_ppm(settings_.order_slots, parts_.orders->pushed(),
-                                             parts_.orders->consumed());
-        rooms.journal_ring_ppm = ring_free_ppm(
-            parts_.journal->capacity(), parts_.journal->published(), parts_.journal->drained());
+        // What was taken out first: read behind what was put in, it could be more than that.
+        const std::uint64_t consumed = parts_.orders->consumed();
+        const std::uint64_t drained = parts_.journal->drained();
+        rooms.order_ring_ppm =
+            ring_free_ppm(settings_.order_slots, parts_.orders->pushed(), consumed);
+        rooms.journal_ring_ppm =
+            ring_free_ppm(parts_.journal->capacity(), parts_.journal->published(), drained);
     }
     Headroom headroom{};
     if (!headroom_.judge(rooms, headroom)) return;

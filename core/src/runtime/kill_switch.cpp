@@ -186,8 +186,11 @@ KillRecord KillSwitch::latched() const {
 // ---- falling
 
 std::string KillSwitch::order_fall(const ClearOrder& order) {
-    if (is_falling()) return "the fall before this one is still under way";
     const std::lock_guard<std::mutex> lock(mutex_);
+    const std::int64_t now_ns = monotonic_ns();
+    if (is_falling() && now_ns <= fall_until_ns_) {
+        return "the fall before this one is still under way";
+    }
     if (target_.version != written_version_) return "a raise is not latched yet";
     if (written_.level() == KillLevel::kActive) return "nothing is latched";
     if (written_.latch_id != order.latch_id) return "another latch stands than the one signed for";
@@ -200,6 +203,7 @@ std::string KillSwitch::order_fall(const ClearOrder& order) {
                describe(one_down(written_.level()));
     }
     fall_ = order;
+    fall_until_ns_ = now_ns + kFallWithinNs;
     fall_of_version_ = target_.version;
     is_falling_.store(true, std::memory_order_release);  // pairs with next_fall()
     return {};
@@ -208,10 +212,12 @@ std::string KillSwitch::order_fall(const ClearOrder& order) {
 bool KillSwitch::next_fall(Kill& out) noexcept {
     if (!is_falling() || fall_version_ != 0) return false;
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (next_fall_ == 0 && target_.version != fall_of_version_) {  // somebody has raised since
+    const bool is_raised = target_.version != fall_of_version_;
+    if (next_fall_ == 0 && (is_raised || monotonic_ns() > fall_until_ns_)) {
         is_falling_.store(false, std::memory_order_release);
         return false;
     }
+    fall_until_ns_ = INT64_MAX;  // it has begun
     const auto from = static_cast<KillLevel>(static_cast<std::uint8_t>(fall_.level) + 1);
     for (; next_fall_ < words_used_; ++next_fall_) {
         const std::size_t at = next_fall_;

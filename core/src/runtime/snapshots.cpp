@@ -153,6 +153,7 @@ Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Eng
         const auto header = std::make_unique<SnapshotHeader>();
         Failure failure = restore_from(path, place, settings, engine, *header);
         if (!failure.is_ok()) {
+            engine = Engine();  // half restored it would be no beginning for another try
             report.skipped.push_back(failure.text);
             continue;
         }

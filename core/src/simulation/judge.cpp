@@ -85,7 +85,8 @@ void Judge::take_record(const Slot& record) {
 // P3: only a message of the venue, or the send that gave an order to nobody, makes it dead.
 void Judge::take_update(const OrderUpdate& update) {
     const std::uint64_t key = key_of(update.id);
-    if (update.state == OrderState::kOrphan) adopted_.insert(key);
+    const bool is_recovered = update.previous == OrderState::kAbsent;
+    if (update.state == OrderState::kOrphan || is_recovered) adopted_.insert(key);
     if (update.state == OrderState::kUnknown) {
         unknown_.insert(key);
     } else if (unknown_.erase(key) > 0) {

@@ -105,7 +105,6 @@ class PlayingWorld {
     std::int64_t venue_due_ns_ = INT64_MAX;
     bool is_journal_planned_ = false;
     bool is_step_planned_ = false;
-    bool must_stop_ = false;
     std::int64_t takes_until_kill_ = -1;  // -1: nobody raises it
     std::int64_t operations_left_ = -1;   // until the process dies in a turn; -1: it does not
     bool is_dead_in_turn_ = false;

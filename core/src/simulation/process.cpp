@@ -35,7 +35,6 @@ void PlayingWorld::start_engine() {
     }
     failed_in_a_row_ = 0;
     ++starts_;
-    must_stop_ = false;
     judge_->on_start(*core_, words_);
     after_engine_turn();
     plan_io(events_.now_ns());

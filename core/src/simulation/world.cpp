@@ -78,6 +78,7 @@ Failure PlayingWorld::open() {
     core_settings_.driver = random_.hits(400'000) ? Driver::kThreaded : Driver::kInline;
     lag_ns_max_ = random_.hits(300'000) ? 300 * kMs : 10 * kMs;
     core_settings_.stepped = &stepped_;
+    core_settings_.disk_floor_ppm = 0;  // of this machine's disk, which is none of the world's
     stepped_.journal_id = settings_.seed + 1;
     stepped_.ring_slots = kRingSlots;
     stepped_.journal_hook = disk_.hook();
@@ -157,7 +158,7 @@ Failure PlayingWorld::play(SimulationReport& report) {
         judge_->on_time(event.due_ns);
         take(event);
     }
-    if (!venue_.failure().is_ok()) return venue_.failure();
+    if (!venue_.failure().is_ok() && !judge_->is_violated()) return venue_.failure();
     report.is_halted = judge_->is_halted();
     close_core();
     Failure failure = ok();
@@ -262,7 +263,6 @@ void PlayingWorld::draw_fault() {
     if (strikes(WorldFault::kDeathInTurn)) return die_in_turn();
     if (strikes(WorldFault::kPowerLoss)) return lose_power();
     if (strikes(WorldFault::kCleanRestart)) {
-        must_stop_ = true;
         core_->request_stop();
         plan_io(events_.now_ns());
     }

@@ -130,6 +130,32 @@ TEST_CASE(
     CHECK(rig.engine->totals().orders > orders);
 }
 
+TEST_CASE("R15: what trips under HALTED is told, so that who signed before has not seen it") {
+    Settings settings = make_settings();
+    settings.header.loss_confirmations = 3;
+    settings.account.loss_micros_max = 500'000'000;
+    GateRig rig(settings);
+    const NewOrder order = rig.entry();
+    rig.ack(order);
+    rig.fill(order, order.side == Side::kBuy ? 60'000 : 30'000, 1000, 0);
+    Kill ordered{};
+    ordered.instrument = kWholeAccount;
+    ordered.level = KillLevel::kKilled;
+    ordered.cause = KillCause::kOrdered;
+    rig.io(RecordType::kKill, ordered);
+    for (int i = 0; i < 3; ++i) rig.wave_bar();
+    const auto states = rig.records<KillState>(RecordType::kKillState);
+    REQUIRE(states.size() == 2);
+    CHECK(states[1].cause == KillCause::kLoss);
+    CHECK(states[1].level == KillLevel::kKilled);
+    CHECK(states[1].previous == KillLevel::kKilled);
+    rig.take_orders();
+    REQUIRE(!rig.messages.empty());  // to io, which writes the latch anew
+    CHECK(rig.messages.back().as<KillState>().cause == KillCause::kLoss);
+    for (int i = 0; i < 3; ++i) rig.wave_bar();  // once
+    CHECK(rig.records<KillState>(RecordType::kKillState).size() == 2);
+}
+
 TEST_CASE("R18: without headroom nothing new is sent until io says that it is back") {
     GateRig rig;
     Headroom low{90'000, 100'000, room_bit(Room::kDisk), {}};
@@ -155,8 +181,11 @@ TEST_CASE("R20: a policy without a valid output three times in a row halts its i
     CHECK(rig.engine->totals().orders == 0);
     rig.check_trip(GateCode::kPolicyInvalid, 0);
     CHECK(rig.engine->kill_level(0) == KillLevel::kHalted);
+    const EnsembleState& agents = rig.desk().policy[rig.engine->models().live_place()];
+    CHECK(agents.errors_in_row[0] == kAgentErrorsMax);
     rig.clear(0);
     CHECK(rig.engine->kill_level(0) == KillLevel::kActive);
+    CHECK(agents.errors_in_row[0] == 0);  // it is asked again
     (void)rig.mask_after(3);
     CHECK(rig.engine->kill_level(0) == KillLevel::kHalted);
 }

@@ -271,6 +271,30 @@ TEST_CASE("an order that the journal lost is adopted as ours, and its fills are 
     CHECK(life.engine->open_orders() == 0);
 }
 
+TEST_CASE("what was decided in the lost records is not traded back") {
+    Life life;
+    life.become_ready();
+    const NewOrder entry = life.wait_for_order();
+    life.ack(entry);
+    life.fill(entry, 41'000, entry.quantity_lots, 0);
+    REQUIRE(life.desk().target_lots == life.desk().position.lots);
+    life.begin(2);  // and the exit that followed is in no journal
+    const OrderId first = life.engine->recovery().lost;
+    const std::uint64_t last = life.engine->recovery().lost_until;
+    NewOrder exit = lost_order(first.counter, entry.quantity_lots);
+    exit.side = entry.side == Side::kBuy ? Side::kSell : Side::kBuy;
+    life.reply(kAck, Ack{exit.id, 2, 0, exit.side, {}, exit.quantity_lots, {}});
+    life.reply(kFill, Fill{exit.id, 900, 41'000, exit.quantity_lots, 0, 5, 0, exit.side, {}});
+    (void)life.said();
+    life.reply(kRangeEnd, end_of({first, last, 1, {}}));
+    CHECK(life.desk().position.lots == 0);
+    CHECK(life.desk().target_lots != 0);
+    life.agree();
+    life.reserve(kIdBlock, 2);
+    REQUIRE(life.engine->state() == EngineState::kReady);
+    CHECK(life.desk().target_lots == 0);
+}
+
 TEST_CASE("a venue that sends no replies again still gives the open orders of the range") {
     Life life;
     life.become_ready();

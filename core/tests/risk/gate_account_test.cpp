@@ -74,6 +74,27 @@ TEST_CASE("R10, R11: an order that reduces passes above the limit") {
           (bit(GateCode::kGross) | bit(GateCode::kCredit)));
 }
 
+TEST_CASE("R09 to R11: a stop beside its target passes above the limit, another order does not") {
+    TwoDesks desks;
+    desks.sums.gross_micros_max = desks.sums.credit_micros_max = 1;
+    desks.open();
+    GateContext c = context();
+    c.exposure = {2'000, 0, 2'000};  // the target is open; the position's limit is 1,000
+    c.own.target_lots = 2'000;
+    NewOrder stop = market_order(1, Side::kSell, 2'000);
+    stop.type = OrderType::kStop;
+    stop.reason = OrderReason::kStop;
+    stop.price_ticks = 39'900;
+    CHECK(ask(desks.gate, stop, c).code == GateCode::kNone);
+    c.exposure = {0, 0, 2'000};  // without the position both may trade: more than before
+    stop.id.counter = 2;
+    const std::uint32_t sums = bit(GateCode::kGross) | bit(GateCode::kCredit);
+    CHECK((ask(desks.gate, stop, c).mask & (sums | bit(GateCode::kPosition))) ==
+          (sums | bit(GateCode::kPosition)));
+    c.exposure = {2'000, 0, 2'000};
+    CHECK((ask(desks.gate, market_order(3, Side::kSell, 2'000), c).mask & sums) == sums);
+}
+
 TEST_CASE("R10: exposure without a reference is not worth nothing") {
     TwoDesks desks;
     desks.sums.gross_micros_max = INT64_MAX - 1;

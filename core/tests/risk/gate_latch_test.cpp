@@ -36,7 +36,7 @@ Gate loss_gate(std::int64_t loss, std::int64_t drawdown, std::int64_t own = 0,
 
 }  // namespace
 
-TEST_CASE("R03: limits that have expired permit nothing") {
+TEST_CASE("R03: limits that have expired permit nothing but less of what is held") {
     Gate gate;
     const Instrument instrument = btc();
     const Limits row = limits();
@@ -50,6 +50,9 @@ TEST_CASE("R03: limits that have expired permit nothing") {
     CHECK(expired.code == GateCode::kNotPermitted);
     CHECK(expired.value == kNow + 1);
     CHECK(expired.limit == kNow + 1);
+    c.exposure.position_lots = 5;
+    CHECK(ask(gate, market_order(3, Side::kSell, 5), c).code == GateCode::kNone);
+    CHECK(ask(gate, market_order(4, Side::kSell, 6), c).code == GateCode::kNotPermitted);
     CHECK(gate.may_cancel(c.now_ns));
 }
 
@@ -164,6 +167,21 @@ TEST_CASE("R15: an instrument has a loss of its own, and stops alone") {
     CHECK(gate.on_equity(1, -201).code == GateCode::kNone);
     CHECK(gate.on_equity(1, -202).code == GateCode::kNone);  // 100 since then
     CHECK(gate.on_equity(1, -203).value == 101);
+}
+
+TEST_CASE("R15: who clears what did not trip has forgiven nothing") {
+    Gate gate = loss_gate(1'000, 1'000, 100, 2);
+    for (int i = 0; i < 3; ++i) CHECK(gate.on_equity(0, -99).code == GateCode::kNone);
+    gate.clear_instrument(0);
+    gate.clear_account();
+    CHECK(gate.on_equity(0, -101).code == GateCode::kNone);
+    CHECK(gate.on_equity(0, -101).value == 101);
+    for (int i = 0; i < 2; ++i) CHECK(gate.on_equity(1, -99).code == GateCode::kNone);
+    gate.clear_account();
+    CHECK(gate.on_equity(0, -902).code == GateCode::kNone);
+    const Trip trip = gate.on_equity(0, -902);
+    CHECK(trip.is_of_account);
+    CHECK(trip.value == 1'001);
 }
 
 TEST_CASE("R15: extremes saturate and one price is never enough") {

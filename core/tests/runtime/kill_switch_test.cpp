@@ -347,8 +347,12 @@ TEST_CASE("a reconciliation is fresh when every order's fate is known and no eve
     view.is_gapped = true;
     CHECK_FALSE(view.is_reconciled());
     view.is_gapped = false;
-    view.awaited = Awaited::kReconBreak;
-    CHECK_FALSE(view.is_reconciled());
+    for (const Awaited awaited : {Awaited::kReconBreak, Awaited::kBackfill, Awaited::kAccount}) {
+        view.awaited = awaited;  // books that were not compared, or differ
+        CHECK_FALSE(view.is_reconciled());
+    }
+    view.awaited = Awaited::kIds;
+    CHECK(view.is_reconciled());
     view.awaited = Awaited::kNothing;
     CHECK(view.is_reconciled());
     view.state = EngineState::kStopping;

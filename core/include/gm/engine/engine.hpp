@@ -319,7 +319,8 @@ class Engine {
     void lose_sight(Outputs& out) noexcept;
     void on_kill(const Kill& kill, Outputs& out) noexcept;
     void on_order_stopped(const OrderStopped& stopped, Outputs& out) noexcept;
-    void halt(std::uint32_t instrument, KillCause cause, Outputs& out) noexcept;
+    void halt(std::uint32_t instrument, KillCause cause, Outputs& out,
+              bool is_trip = false) noexcept;
     [[nodiscard]] KillState kill_state(std::uint32_t instrument, KillLevel previous,
                                        const Kill& kill) noexcept;
     void cancel_killed(bool is_repeated, Outputs& out) noexcept;
@@ -335,6 +336,7 @@ class Engine {
 
     // recovery
     void begin_recovery(const Epoch& epoch) noexcept;
+    void forget_lost_targets() noexcept;
     void ask_range(Outputs& out) noexcept;
     [[nodiscard]] bool is_recovered(Outputs& out) noexcept;
     [[nodiscard]] OrderId take_id(Outputs& out) noexcept;

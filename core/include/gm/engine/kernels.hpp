@@ -60,7 +60,7 @@ class KernelBars {
 
     // Not archived: keep_ (settings).
     void archive(Archive& archive) noexcept {
-        archive.index(next_, keep_);
+        archive.index(next_, keep_ > 0 ? keep_ - 1 : 0);
         archive(count_, values_, starts_);
     }
 

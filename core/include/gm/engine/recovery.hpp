@@ -30,6 +30,7 @@ inline constexpr std::int64_t kReconBreakAfterNs = 5'000'000'000;  // unless the
 struct Recovery {
     OrderId lost{};                // the first id that the journal may have lost; counter 0: none
     std::uint64_t lost_until = 0;  // the last of them
+    bool has_lost = false;         // this life asked about some
     std::uint64_t ids_wanted = 0;  // up to here; where a loss of power can have got to
     std::uint64_t ids_reserved = 0;
     std::int64_t differs_since_ns = INT64_MAX;  // the venue's position from ours
@@ -50,8 +51,9 @@ struct Recovery {
         is_range_asked = is_account_asked = is_account_known = differs = false;
     }
     void archive(Archive& archive) noexcept {
-        archive(lost, lost_until, ids_wanted, ids_reserved, differs_since_ns, is_reconciled,
-                is_range_asked, is_account_asked, is_account_known, differs, has_break);
+        archive(lost, lost_until, has_lost, ids_wanted, ids_reserved, differs_since_ns,
+                is_reconciled, is_range_asked, is_account_asked, is_account_known, differs,
+                has_break);
     }
 };
 

@@ -168,8 +168,8 @@ class OrderTable {
     void archive(Archive& archive) noexcept {
         archive(orders_);
         archive.index(open_count_, open_.size());
-        for (std::uint32_t& place : open_) archive.index(place, orders_.size());
-        archive.index(next_place_, orders_.size());
+        for (std::uint32_t& place : open_) archive.index(place, kPlaces - 1);
+        archive.index(next_place_, kPlaces - 1);
         archive(exposure_, open_by_instrument_, unknown_by_instrument_, parents_);
     }
 

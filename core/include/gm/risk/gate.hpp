@@ -147,6 +147,9 @@ class Gate {
     // R20. The engine has seen three invalid outputs in a row.
     [[nodiscard]] Trip on_policy_failures(std::size_t instrument, std::int64_t count,
                                           std::int64_t limit) noexcept;
+    [[nodiscard]] bool has_policy_trip(std::size_t instrument) const noexcept {
+        return desks_[instrument].policy.is_set;
+    }
     // A person has cleared what tripped, of the instrument or of the account.
     void clear_instrument(std::size_t instrument) noexcept;
     void clear_account() noexcept;

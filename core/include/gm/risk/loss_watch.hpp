@@ -63,7 +63,7 @@ class LossWatch {
 
         void archive(Archive& archive) noexcept {
             archive(samples);
-            archive.index(next, kConfirmationsMax);
+            archive.index(next, kConfirmationsMax - 1);
             archive(best, worst, base);
         }
     };

@@ -59,7 +59,8 @@ struct EngineView {
     [[nodiscard]] bool is_reconciled() const noexcept {
         const bool knows = state == EngineState::kReady || state == EngineState::kEnded ||
                            state == EngineState::kRecovering;
-        return knows && awaiting_queries == 0 && !is_gapped && awaited != Awaited::kReconBreak;
+        const bool is_compared = awaited == Awaited::kNothing || awaited == Awaited::kIds;
+        return knows && is_compared && awaiting_queries == 0 && !is_gapped;
     }
 };
 

@@ -30,6 +30,9 @@ struct ClearOrder {
     std::array<std::uint8_t, 32> signatures_sha256{};
 };
 
+// As long as two signatures may lie apart: what they saw is not for ever.
+inline constexpr std::int64_t kFallWithinNs = std::int64_t{300} * 1'000'000'000;
+
 class KillSwitch {
  public:
     // Cold, under the run lock. The words of the last life and the latch, whichever is higher.
@@ -102,6 +105,7 @@ class KillSwitch {
     Target target_;
     KillRecord written_;
     ClearOrder fall_;
+    std::int64_t fall_until_ns_ = 0;  // monotonic; one that has not begun by then is dropped
     std::uint64_t fall_of_version_ = 0;
     std::uint64_t written_version_ = 0;
     std::atomic<bool> is_falling_{false};

@@ -19,8 +19,8 @@
 
 namespace gm {
 
-// 0: `value` is what the kernel returned. Anything else: it raised an exception.
 inline constexpr std::int64_t kNoKernelBudgetNs = INT64_MAX;  // and no clock is measured for it
+// 0: `value` is what the kernel returned. Anything else: it raised an exception.
 using KernelFunction = std::int32_t (*)(const double* const* windows, double* value);
 
 // The input record that says what came of the call which the engine waits for.

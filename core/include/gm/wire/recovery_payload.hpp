@@ -65,7 +65,7 @@ struct RangeEnd {
 };
 
 // Engine -> venue, when every order's fate is known. Answered by a PositionReport for each
-// instrument that the venue has a position or an order in.
+// instrument that ever traded or has an open order: a flat one has cash and commission, too.
 struct QueryAccount {
     std::uint32_t connection;
     std::uint8_t reserved[60];
