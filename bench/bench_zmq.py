@@ -116,7 +116,13 @@ class NativeVenue(Venue):
         digest = hashlib.sha256(rig.SYMBOL.encode()).digest()
         welcome["symbol_hash"] = int.from_bytes(digest[:8], "little")
         self.reply(RecordType.WELCOME, welcome, 0)
+        self.expect(RecordType.QUERY_ACCOUNT)
+        books = np.zeros(1, layout.POSITION_REPORT)  # nothing was ever traded
+        books["is_last"] = 1
+        self.replies = 1
+        self.reply(RecordType.POSITION_REPORT, books, self.replies)
         self.expect(RecordType.READY)
+        self.expect(RecordType.DONE)
 
     def frame(self, kind: RecordType, source: Source, sequence: int, payload, ts_ns: int) -> bytes:
         frame = np.zeros(1, FRAME)

@@ -216,6 +216,51 @@ bool read_all(const std::string& run_directory, std::uint64_t& records) {
     return reader.failure().is_ok();
 }
 
+ChainPlace place_of(const JournalEnd& end) {
+    ChainPlace place{};
+    place.segment_first_sequence = end.segment_first_sequence;
+    place.slot = end.slot;
+    place.last_sequence = end.last_sequence;
+    place.blocks = end.blocks;
+    std::memcpy(place.digest, end.digest.data(), sizeof place.digest);
+    return place;
+}
+
+// Blocks to the end or to a fault, and the places between them.
+std::uint64_t walk(const WalkSettings& settings, std::uint64_t watched,
+                   std::vector<ChainPlace>* places) {
+    BlockWalker walker;
+    if (!walker.open(settings).is_ok()) return 0;
+    walker.watch_block(watched);
+    std::uint64_t blocks = 0;
+    while (walker.next() == BlockWalker::Step::kBlock) {  // bounded by the slots of the journal
+        ++blocks;
+        hold(!walker.records().empty(), "a block has records");
+        if (places != nullptr && walker.end().open_slots == 0) {
+            places->push_back(place_of(walker.end()));
+        }
+    }
+    (void)walker.watched_digest();
+    hold(walker.failure().is_ok(), "files that are there can be read");
+    return blocks;
+}
+
+// Whoever begins between two blocks finds the blocks behind it, and at a place that is none
+// nothing.
+void walk_from_places(const std::string& run_directory) {
+    WalkSettings settings{.folder = journal_folder(run_directory)};
+    std::vector<ChainPlace> places;
+    const std::uint64_t blocks = walk(settings, 0, &places);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        settings.from = places[i];
+        settings.tail_slots_max = i;
+        // One more where a shorter search takes for an open end what is a fault to the whole walk.
+        hold(walk(settings, places[i].blocks, nullptr) <= blocks - i, "no block twice");
+        settings.from->digest[0] ^= 1;
+        hold(walk(settings, 0, nullptr) == 0, "no place of another chain");
+    }
+}
+
 void recover(const std::string& run_directory) {
     SegmentWriter writer;
     if (!writer.open({run_directory, kSegmentBytes, 7, {}}).is_ok()) return;
@@ -260,6 +305,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::span<const std::byte> first = files[0].bytes;
     (void)count_in_order(first.subspan(std::min(sizeof(SegmentHeader), first.size())), 1);
     check(workplace.run_directory());
+    walk_from_places(workplace.run_directory());
     if (recovers) recover(workplace.run_directory());
     workplace.restore(files, recovers);
     return 0;
