@@ -208,30 +208,21 @@ class Recorder:
         self._insert("synergies", "journal_sequence", 16, rows)
 
     def _intents(self, slots: Slots) -> None:
-        rows = (
-            (
-                order_id(record["id"]),
-                sequence,
-                ts_ns,
-                int(record["decision_bar_start_ts_ns"]),
-                self._symbol(int(record["instrument"])),
-                word(Side, record["side"]),
-                word(OrderType, record["type"]),
-                word(OrderReason, record["reason"]),
-                int(record["price_ticks"]),
-                int(record["quantity_lots"]),
-                0,
-                "sent",  # written in the step that hands the order to io
-                "none",
-                0,
-                ts_ns,
-            )
-            for sequence, ts_ns, record in _rows(slots, "NEW_ORDER")
-        )
-        self._insert("orders", "order_id", 15, rows)
+        """What an order says of itself; written in the step that hands it to io."""
+        self._orders(_rows(slots, "NEW_ORDER"), lambda _: (0, "sent"))
 
     def _found_orders(self, slots: Slots) -> None:
         """Orders whose INTENT a loss of power took: what the venue says that they are."""
+        self._orders(
+            _rows(slots, "RANGE_ORDER"),
+            lambda record: (int(record["filled_lots"]), word(OrderState, record["state"])),
+        )
+
+    def _orders(
+        self,
+        found: Iterable[tuple[int, int, Any]],
+        filled_and_state: Callable[[Any], tuple[int, str]],
+    ) -> None:
         rows = (
             (
                 order_id(record["id"]),
@@ -244,13 +235,12 @@ class Recorder:
                 word(OrderReason, record["reason"]),
                 int(record["price_ticks"]),
                 int(record["quantity_lots"]),
-                int(record["filled_lots"]),
-                word(OrderState, record["state"]),
+                *filled_and_state(record),
                 "none",
                 0,
                 ts_ns,
             )
-            for sequence, ts_ns, record in _rows(slots, "RANGE_ORDER")
+            for sequence, ts_ns, record in found
         )
         self._insert("orders", "order_id", 15, rows)
 

@@ -28,8 +28,13 @@ inline Lanes load_input(const float* x) {
 // Four sums that take blocks of lanes in turn: a fixed order without one long chain.
 template <typename Lanes>
 struct Sums {
-    Lanes part[4] = {Lanes::broadcast(0.0F), Lanes::broadcast(0.0F), Lanes::broadcast(0.0F),
-                     Lanes::broadcast(0.0F)};
+    // Written out: one that the compiler makes is compiled behind the pragma that allows registers
+    // as wide as these, and where it is not inlined it takes them from another place.
+    Sums()
+        : part{Lanes::broadcast(0.0F), Lanes::broadcast(0.0F), Lanes::broadcast(0.0F),
+               Lanes::broadcast(0.0F)} {}
+
+    Lanes part[4];
 
     [[nodiscard]] float total() const {
         return Lanes::add(Lanes::add(part[0], part[1]), Lanes::add(part[2], part[3])).sum();
