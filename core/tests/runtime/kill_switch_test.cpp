@@ -56,6 +56,16 @@ void trade_a_while(RunningCore& running, std::uint64_t orders) {
     REQUIRE(running.wait_until([&] { return running.status().engine.orders > orders; }));
 }
 
+// The page may be of before a raise: what counts is the first that shows the level.
+std::uint64_t orders_at(RunningCore& running, KillLevel level) {
+    StatusReading status{};
+    REQUIRE(running.wait_until([&] {
+        status = running.status();
+        return status.instruments[0].kill_level == static_cast<std::uint64_t>(level);
+    }));
+    return status.engine.orders;
+}
+
 void check_replay(const TemporaryFolder& folder) {
     ReplayReport report;
     const Failure replayed = replay_run(folder.path(), folder / "copy", report);
@@ -124,7 +134,7 @@ TEST_CASE("a raised word stops all orders, is latched before it is confirmed, an
             CHECK(record.latch_id != std::array<std::uint8_t, 16>{});
             CHECK(record.cause == KillCause::kOrdered);
             CHECK(std::string(record.text.author) == "ada");
-            const std::uint64_t orders = running.status().engine.orders;
+            const std::uint64_t orders = orders_at(running, kKilled);
             const std::uint64_t seen = running.status().engine.last_feed_sequence;
             REQUIRE(running.wait_until([&] {
                 const EngineStatus status = running.status().engine;
@@ -132,7 +142,6 @@ TEST_CASE("a raised word stops all orders, is latched before it is confirmed, an
             }));
             CHECK(running.status().engine.orders == orders);
             CHECK(running.status().engine.refusals[1] > 0);
-            CHECK(running.status().instruments[0].kill_level == 3);
             CHECK(running.status().engine.bad_transitions == 0);
             running.stop();
         }
@@ -258,7 +267,7 @@ TEST_CASE("a clear falls by one step, and only from the latch that was signed fo
     CHECK(refused(clear_of(folder, kActive)).find("by one") != std::string::npos);
     CHECK(latch_of(folder).record.level() == kKilled);
 
-    const std::uint64_t orders = running.status().engine.orders;
+    const std::uint64_t orders = orders_at(running, kKilled);
     for (const KillLevel level : {kHalted, kReducing, kActive}) {
         const ClearOrder order = clear_of(folder, level);
         REQUIRE(running.core->clear_kill(order).is_ok());
