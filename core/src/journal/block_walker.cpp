@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "gm/journal/compacted.hpp"
+
 namespace gm {
 
 namespace {
@@ -42,12 +44,25 @@ Failure BlockWalker::open(const WalkSettings& settings) {
     if (settings.last_segment_only && segments_.size() > 1) {
         segments_.erase(segments_.begin(), segments_.end() - 1);
     }
+    if (!settings.from && !settings.last_segment_only) begin_behind_compacted();
     if (!settings.from) return ok();
     const std::uint64_t first = settings.from->segment_first_sequence;
     std::erase_if(segments_, [&](const SegmentFile& file) { return file.first_sequence < first; });
     if (!segments_.empty() && segments_[0].first_sequence == first) return ok();
     return fail(Status::kJournalCorrupt,
                 "the journal in " + settings.folder + " has no " + segment_name(first));
+}
+
+// Without what stands in the place of the segments before it, the first header is a fault.
+void BlockWalker::begin_behind_compacted() {
+    CompactedHeader header{};
+    if (segments_.empty() || segments_[0].first_sequence == 1) return;
+    if (!read_last_compacted(settings_.folder, segments_[0].first_sequence, header)) return;
+    expected_ = segments_[0].first_sequence;
+    end_.journal_id = header.journal_id;
+    end_.last_sequence = header.last_sequence;
+    end_.blocks = header.last_block;
+    std::memcpy(end_.digest.data(), header.last_digest, end_.digest.size());
 }
 
 BlockWalker::Step BlockWalker::next() {

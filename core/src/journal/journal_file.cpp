@@ -35,6 +35,14 @@ Failure sync_folder_of(const std::string& path) {
     return error == 0 ? ok() : system_failure("sync", folder, error);
 }
 
+Failure remove_durably(const std::string& path, FileHook hook) {
+    const FileAccess access{FileOperation::kRemove, path, {}, 0, {}};
+    const bool is_allowed = hook.allow == nullptr || hook.allow(hook.context, access) != 0;
+    if (!is_allowed) return system_failure("remove", path, hook.error);
+    if (::unlink(path.c_str()) != 0) return system_failure("remove", path, errno);
+    return sync_folder_of(path);
+}
+
 Failure make_folder(const std::string& path) {
     std::error_code error;
     if (std::filesystem::is_directory(path, error)) return ok();

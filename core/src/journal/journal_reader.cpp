@@ -22,6 +22,16 @@ Failure JournalReader::open(WalkSettings settings) {
     return failure_;
 }
 
+Failure JournalReader::open_all(const std::string& folder, bool checks_chain) {
+    std::vector<SegmentFile> segments;
+    Failure failure = list_segments(folder, segments);
+    if (failure.is_ok()) failure = open(folder, checks_chain);
+    if (!failure.is_ok() || segments.empty()) return failure;
+    compacted_.emplace();
+    failure_ = compacted_->open(folder, segments[0].first_sequence);
+    return failure_;
+}
+
 std::size_t JournalReader::read(std::span<std::byte> out) {
     const std::size_t wanted = out.size() / sizeof(Slot);
     std::size_t done = 0;
@@ -39,12 +49,29 @@ bool JournalReader::load_block() {
     block_ = {};
     given_ = 0;
     if (!failure_.is_ok()) return false;
+    if (compacted_) {
+        if (load_compacted()) return true;
+        if (!failure_.is_ok()) return false;
+        compacted_.reset();
+    }
     switch (walker_.next()) {
         case BlockWalker::Step::kBlock: block_ = walker_.records(); return true;
         case BlockWalker::Step::kFault:
             failure_ = fail(Status::kJournalCorrupt, walker_.fault().text);
             return false;
         case BlockWalker::Step::kFailed: failure_ = walker_.failure(); return false;
+        case BlockWalker::Step::kEnd: return false;
+    }
+    return false;
+}
+
+bool JournalReader::load_compacted() {
+    switch (compacted_->next()) {
+        case BlockWalker::Step::kBlock: block_ = compacted_->records(); return true;
+        case BlockWalker::Step::kFault:
+            failure_ = fail(Status::kJournalCorrupt, compacted_->fault().text);
+            return false;
+        case BlockWalker::Step::kFailed: failure_ = compacted_->failure(); return false;
         case BlockWalker::Step::kEnd: return false;
     }
     return false;

@@ -15,14 +15,14 @@ namespace gm {
 
 namespace {
 
-constexpr std::string_view kNamePrefix = "segment-";
 constexpr std::string_view kNameSuffix = ".gmj";
 constexpr std::size_t kNameDigits = 20;
 
-bool parse_segment_name(std::string_view name, std::uint64_t& first_sequence) {
-    if (name.size() != kNamePrefix.size() + kNameDigits + kNameSuffix.size()) return false;
-    if (!name.starts_with(kNamePrefix) || !name.ends_with(kNameSuffix)) return false;
-    const std::string_view digits = name.substr(kNamePrefix.size(), kNameDigits);
+bool parse_segment_name(std::string_view name, std::string_view prefix,
+                        std::uint64_t& first_sequence) {
+    if (name.size() != prefix.size() + kNameDigits + kNameSuffix.size()) return false;
+    if (!name.starts_with(prefix) || !name.ends_with(kNameSuffix)) return false;
+    const std::string_view digits = name.substr(prefix.size(), kNameDigits);
     if (!std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) return false;
     const auto [end, error] =
         std::from_chars(digits.data(), digits.data() + digits.size(), first_sequence);
@@ -99,10 +99,11 @@ bool is_whole(const SegmentHeader& header) noexcept {
 std::string segment_name(std::uint64_t first_sequence) {
     std::string digits = std::to_string(first_sequence);
     digits.insert(0, kNameDigits - digits.size(), '0');
-    return std::string(kNamePrefix) + digits + std::string(kNameSuffix);
+    return std::string(kSegmentPrefix) + digits + std::string(kNameSuffix);
 }
 
-Failure list_segments(const std::string& folder, std::vector<SegmentFile>& segments) {
+Failure list_segments(const std::string& folder, std::vector<SegmentFile>& segments,
+                      std::string_view prefix) {
     segments.clear();
     std::error_code error;
     std::filesystem::directory_iterator entry(folder, error);
@@ -111,7 +112,7 @@ Failure list_segments(const std::string& folder, std::vector<SegmentFile>& segme
     while (entry != end) {  // bounded by the entries of the folder
         std::uint64_t first_sequence = 0;
         const std::string name = entry->path().filename().string();
-        if (parse_segment_name(name, first_sequence)) {
+        if (parse_segment_name(name, prefix, first_sequence)) {
             segments.push_back({first_sequence, entry->path().string()});
         }
         entry.increment(error);

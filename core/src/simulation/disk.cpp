@@ -60,6 +60,7 @@ std::size_t SimulatedDisk::take(const FileAccess& access) {
             if (faults_.strikes(WorldFault::kSyncError, random_)) return 0;
             settle(access.path);
             return 1;
+        case FileOperation::kRemove: settle(access.path); return 1;
         case FileOperation::kWrite: break;
     }
     std::size_t size = access.bytes.size();

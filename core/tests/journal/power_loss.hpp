@@ -106,6 +106,10 @@ class PowerLossDisk {
                 if (is_dark_ && random_() % 2 == 0) return 0;
                 rename(access);
                 break;
+            case FileOperation::kRemove:
+                if (is_dark_ && random_() % 2 == 0) return 0;
+                files_.erase(std::string(access.path));
+                break;
             case FileOperation::kReserve: file = {}; break;  // of a file that was just emptied
         }
         return is_dark_ ? 0 : std::max<std::size_t>(access.bytes.size(), 1);

@@ -114,6 +114,7 @@ class BlockWalker {
         bool lost_the_head;  // the last block before it had lost slots: its digest is not known
     };
 
+    void begin_behind_compacted();
     Outcome open_segment();
     Outcome check_header(const SegmentHeader& header, const SegmentFile& file,
                          HeaderContext context);

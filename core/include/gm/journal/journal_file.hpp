@@ -15,7 +15,7 @@
 
 namespace gm {
 
-enum class FileOperation : std::uint8_t { kWrite, kSync, kRename, kReserve };
+enum class FileOperation : std::uint8_t { kWrite, kSync, kRename, kReserve, kRemove };
 
 // What is about to be done to a file.
 struct FileAccess {
@@ -81,5 +81,7 @@ Failure make_folder(const std::string& path);
 [[nodiscard]] Failure system_failure(const char* action, const std::string& path, int error);
 // A new or renamed file is found after a loss of power only once its folder is on the disk, too.
 [[nodiscard]] Failure sync_folder_of(const std::string& path);
+// A file that is gone after a loss of power, too.
+[[nodiscard]] Failure remove_durably(const std::string& path, FileHook hook);
 
 }  // namespace gm

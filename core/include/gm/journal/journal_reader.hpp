@@ -1,6 +1,7 @@
 // The records of a journal in order, each block checked before any of its records is given out.
 //
-// Chain records are left out: what comes is what the engine wrote. The first fault ends the
+// Chain records are left out: what comes is what the engine wrote, without the market data of
+// segments that were compacted, if it is asked for at all. The first fault ends the
 // reading with kJournalCorrupt; a torn tail ends it quietly. Used by recovery and replay.
 #pragma once
 
@@ -11,6 +12,7 @@
 
 #include "gm/base/status.hpp"
 #include "gm/journal/block_walker.hpp"
+#include "gm/journal/compacted.hpp"
 #include "gm/wire/record.hpp"
 
 namespace gm {
@@ -21,6 +23,8 @@ class JournalReader {
     Failure open(const std::string& folder, bool checks_chain = true) {
         return open(WalkSettings{.folder = folder, .checks_chain = checks_chain});
     }
+    // First what was kept of compacted segments, then the segments.
+    Failure open_all(const std::string& folder, bool checks_chain = true);
     // The folder of these settings, as they say; the anchor beside it says what was synced.
     Failure open(WalkSettings settings);
 
@@ -48,8 +52,10 @@ class JournalReader {
 
  private:
     bool load_block();
+    bool load_compacted();
 
     BlockWalker walker_;
+    std::optional<CompactedWalker> compacted_;  // until it is at its end
     std::span<const Slot> block_;
     std::size_t given_ = 0;
     Failure failure_;

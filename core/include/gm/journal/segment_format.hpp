@@ -110,8 +110,11 @@ struct SegmentFile {
     std::string path;
 };
 
+inline constexpr std::string_view kSegmentPrefix = "segment-";
+
 // The segments of a folder in order of sequence. Other files are not looked at.
-Failure list_segments(const std::string& folder, std::vector<SegmentFile>& segments);
+Failure list_segments(const std::string& folder, std::vector<SegmentFile>& segments,
+                      std::string_view prefix = kSegmentPrefix);
 
 [[nodiscard]] std::string journal_folder(std::string_view run_directory);
 [[nodiscard]] std::string anchor_path(std::string_view run_directory);

@@ -8,13 +8,15 @@
 #include "gm/base/sha256.hpp"
 #include "gm/base/status.hpp"
 #include "gm/journal/block_walker.hpp"
+#include "gm/journal/compacted.hpp"
 
 namespace gm {
 
 inline constexpr std::size_t kFaultsListedMax = 1000;
 
 struct JournalReport {
-    JournalEnd end;
+    JournalEnd end;                       // of the segments that are there
+    CompactedEnd compacted;               // what stands in the place of those before them
     std::uint64_t anchored_sequence = 0;  // the journal is known to reach at least to here
     std::uint64_t fault_count = 0;
     std::vector<JournalFault> faults;  // the first kFaultsListedMax of them
