@@ -57,10 +57,18 @@ cdef extern from "gm/journal/block_walker.hpp" namespace "gm" nogil:
         uint64_t torn_bytes
 
 
+cdef extern from "gm/journal/compacted.hpp" namespace "gm" nogil:
+    cdef cppclass CompactedEnd:
+        uint64_t segments
+        uint64_t records
+        uint64_t last_sequence
+
+
 cdef extern from "gm/journal/verify.hpp" namespace "gm" nogil:
     cdef cppclass JournalReport:
         JournalReport()
         JournalEnd end
+        CompactedEnd compacted
         uint64_t anchored_sequence
         uint64_t fault_count
         vector[JournalFault] faults
@@ -68,10 +76,25 @@ cdef extern from "gm/journal/verify.hpp" namespace "gm" nogil:
     Failure verify_journal(const string& path, JournalReport& report) noexcept
 
 
+cdef extern from "gm/journal/compaction.hpp" namespace "gm" nogil:
+    cdef cppclass Compaction:
+        Compaction()
+        string run_directory
+
+    cdef cppclass CompactionReport:
+        CompactionReport()
+        cbool is_done
+
+    Failure compact_oldest "gm::compact_oldest"(
+        const Compaction& compaction, CompactionReport& report) noexcept
+
+
 cdef extern from "gm/journal/journal_reader.hpp" namespace "gm" nogil:
     cdef cppclass CoreReader "gm::JournalReader":
         CoreReader()
-        Failure open(const string& folder, cbool checks_chain) noexcept
+        Failure open_all(const string& folder, cbool checks_chain) noexcept
+        Failure open_compacted(const string& folder) noexcept
+        const CompactedEnd& compacted_end() noexcept
         size_t read(Bytes out) noexcept
         const Failure& failure() noexcept
 

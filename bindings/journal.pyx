@@ -46,6 +46,9 @@ def verify(str path) -> dict:
         "open_records": report.end.open_slots,
         "torn_tail_bytes": report.end.torn_bytes,
         "head_digest": report.end.digest.data()[:report.end.digest.size()].hex(),
+        "compacted_segments": report.compacted.segments,
+        "compacted_records": report.compacted.records,
+        "compacted_sequence": report.compacted.last_sequence,
         "fault_count": report.fault_count,
         "faults": tuple(fault_fields(report.faults[i]) for i in range(report.faults.size())),
     }
@@ -61,6 +64,36 @@ cdef fault_fields(const JournalFault& fault):
         "offset_bytes": fault.offset,
         "text": fault.text.decode("utf-8", "replace"),
     }
+
+
+def compact(str run_directory) -> bool:
+    """Put a compacted segment in the place of the oldest one: what its market data was is gone.
+
+    Asks for nothing but that it is whole; the engine lets segments go by itself.
+
+    Parameters
+    ----------
+    run_directory : str
+        Of which no engine runs.
+
+    Returns
+    -------
+    bool
+        False: there is one segment, which stays.
+
+    Raises
+    ------
+    gm.errors.JournalCorrupt
+        If it is damaged, or what was compacted before it is.
+    """
+    cdef Compaction compaction
+    cdef CompactionReport report
+    cdef Failure failure
+    compaction.run_directory = run_directory.encode()
+    with nogil:
+        failure = compact_oldest(compaction, report)
+    check_failure(failure)
+    return report.is_done
 
 
 def whole_prefix(slots, uint64_t next_sequence) -> int:
@@ -84,19 +117,31 @@ def whole_prefix(slots, uint64_t next_sequence) -> int:
 cdef class JournalReader:
     """The records of a closed or crashed journal in order, each block checked first.
 
+    Of segments that were compacted it gives what was kept: all but market data.
+
     Parameters
     ----------
     folder : str
         The journal folder of a run directory.
     checks_chain : bool
-        False trusts the SHA-256 chain and checks records alone.
+        False trusts the SHA-256 chain of the segments and checks records alone.
+    compacted_only : bool
+        Ends before the first segment that is there.
     """
 
     cdef unique_ptr[CoreReader] reader
 
-    def __cinit__(self, str folder, *, bint checks_chain=True):
+    def __cinit__(self, str folder, *, bint checks_chain=True, bint compacted_only=False):
         self.reader = make_unique[CoreReader]()
-        check_failure(self.reader.get().open(folder.encode(), checks_chain))
+        if compacted_only:
+            check_failure(self.reader.get().open_compacted(folder.encode()))
+        else:
+            check_failure(self.reader.get().open_all(folder.encode(), checks_chain))
+
+    @property
+    def compacted_sequence(self):
+        """Journal sequence up to which segments were compacted; known once those were read."""
+        return self.reader.get().compacted_end().last_sequence
 
     def read(self, size_t slots_max):
         """Next records, at most slots_max: a new ndarray of SLOT, empty at the end.

@@ -145,6 +145,20 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint64_t ring_free
         uint64_t ring_capacity
 
+    cdef enum class RetentionHold(uint64_t):
+        kNothing
+
+    const char* describe_hold "gm::describe"(RetentionHold hold) noexcept
+
+    cdef struct RetentionStatus:
+        uint64_t segments
+        uint64_t bytes
+        uint64_t first_sequence
+        uint64_t compacted_segments
+        uint64_t compacted_bytes
+        RetentionHold held_by
+        char failure[208]
+
     cdef struct InstrumentStatus:
         char symbol[16]
         int64_t position_lots
@@ -184,6 +198,7 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         EngineStatus engine
         JournalStatus journal
         StagesStatus stages
+        RetentionStatus retention
         vector[InstrumentStatus] instruments
         string memory
         string failure
@@ -197,6 +212,7 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
 cdef extern from "gm/runtime/replay.hpp" namespace "gm" nogil:
     cdef cppclass ReplayReport:
         ReplayReport()
+        uint64_t after
         uint64_t records
         uint64_t inputs
         uint64_t outputs
@@ -227,6 +243,13 @@ cdef extern from "gm/wire/payload.hpp" namespace "gm" nogil:
         pass
 
 
+cdef extern from "gm/runtime/retention.hpp" namespace "gm" nogil:
+    cdef cppclass RetentionSettings:
+        uint64_t bytes_max
+        int64_t age_ns_max
+        cbool waits_for_reader
+
+
 cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
     cdef cppclass Block "std::span<const std::uint8_t>":
         Block(const uint8_t* data, size_t size) noexcept
@@ -250,6 +273,7 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         uint32_t crash_loop_starts
         int64_t crash_loop_window_ns
         cbool halts_after_unclean
+        RetentionSettings retention
         cbool kills_on_signal
 
     cdef cppclass LatchId "std::array<std::uint8_t, 16>":
@@ -293,6 +317,7 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         Failure command_model(ModelAction action, uint32_t model)
         Failure clear_kill(const ClearOrder& order)
         cbool is_kill_falling() noexcept
+        void set_recorded(uint64_t sequence) noexcept
         void request_stop() noexcept
         cbool wait(int64_t timeout_ns) noexcept
         void close() noexcept

@@ -133,6 +133,9 @@ cdef class Core:
         So many unclean starts within the window start HALTED; 0: off.
     halts_after_unclean : bool
         Every unclean start does: restart_policy halted.
+    retention_bytes, retention_age_s : int
+        Market data stays for so many bytes of segments, and so long; 0: no limit. What
+        ``set_recorded`` was not told of stays in any case.
     kills_on_signal : bool
         SIGUSR1 means KILLED until ``close``, whatever this process does when it comes.
 
@@ -167,6 +170,8 @@ cdef class Core:
         uint32_t crash_loop_starts=0,
         int64_t crash_loop_window_s=60,
         bint halts_after_unclean=False,
+        uint64_t retention_bytes=0,
+        int64_t retention_age_s=0,
         bint kills_on_signal=False,
     ):
         if driver not in DRIVERS:
@@ -189,6 +194,9 @@ cdef class Core:
         core_settings.crash_loop_starts = crash_loop_starts
         core_settings.crash_loop_window_ns = crash_loop_window_s * 1_000_000_000
         core_settings.halts_after_unclean = halts_after_unclean
+        core_settings.retention.bytes_max = retention_bytes
+        core_settings.retention.age_ns_max = retention_age_s * 1_000_000_000
+        core_settings.retention.waits_for_reader = True
         core_settings.kills_on_signal = kills_on_signal
         self.zmq = make_unique[ZmqTable]()
         self.core = make_unique[RunningCore]()
@@ -285,6 +293,10 @@ cdef class Core:
         """A clear was taken and is not through yet."""
         return self.core.get().is_kill_falling()
 
+    def set_recorded(self, uint64_t sequence) -> None:
+        """Say up to where the recorder has the journal: what it lacks is not let go."""
+        self.core.get().set_recorded(sequence)
+
     def request_stop(self) -> None:
         """No new orders, cancel what rests, drain, sync. From any thread or a signal handler."""
         self.core.get().request_stop()
@@ -378,6 +390,7 @@ cdef dict endpoints_dict(const CoreEndpoints& found):
 
 cdef dict replay_dict(const ReplayReport& report):
     return {
+        "after": report.after,
         "records": report.records,
         "inputs": report.inputs,
         "outputs": report.outputs,
@@ -412,6 +425,9 @@ cdef dict reading_dict(const StatusReading& reading, bint is_whole):
     engine["kernels"] = [
         row | {"name": row["name"].decode()} for row in engine["kernels"] if row["name"]
     ]
+    retention = dict(reading.retention)
+    retention["held_by"] = describe_hold(reading.retention.held_by).decode()
+    retention["failure"] = retention["failure"].decode("utf-8", "replace")
     instruments = [dict(reading.instruments[i]) for i in range(reading.instruments.size())]
     for row in instruments:
         row["symbol"] = row["symbol"].decode()
@@ -420,6 +436,7 @@ cdef dict reading_dict(const StatusReading& reading, bint is_whole):
         "io": io,
         "engine": engine,
         "journal": dict(reading.journal),
+        "retention": retention,
         "stages": {
             stage_name(i).decode(): dict(reading.stages.stages[i]) for i in range(kStagesShown)
         },

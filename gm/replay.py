@@ -17,8 +17,11 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``is_complete`` is False when the process died before it wrote the last outputs; they follow
     from the inputs all the same.
+    ``after``: records up to this one were not derived again, as the market data of the first
+    segments is gone; the replay went on from the snapshot that stands behind it. 0: all were.
     """
 
+    after: int
     records: int
     inputs: int
     outputs: int
@@ -38,7 +41,8 @@ def replay(path: str | Path, output: str | Path | None = None) -> ReplayReport:
     path : str or Path
         A run directory: its ``settings.bin`` and ``journal``.
     output : str or Path, optional
-        Folder that keeps the re-derived journal; default: a temporary one.
+        Folder that keeps the re-derived journal; default: a temporary one. Of a journal whose first
+        segments were compacted none is made: each record is compared as it is derived.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def replay(path: str | Path, output: str | Path | None = None) -> ReplayReport:
     with tempfile.TemporaryDirectory(prefix="gm-replay-") as folder:
         target = str(output) if output is not None else folder
         found = native_replay(str(path), target)
-        reader = JournalReader(f"{target}/journal", checks_chain=False)
+        derived = str(path) if found["after"] else target
+        reader = JournalReader(f"{derived}/journal", checks_chain=False)
         summary = summarise(_batches(reader), prepared.manifest.instruments)
     return ReplayReport(order_stream_sha256=summary.order_stream_sha256, **found)
 

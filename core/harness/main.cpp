@@ -24,7 +24,7 @@ using namespace gm;
 constexpr const char* kUsage =
     "gm-core-harness --run-dir DIR --libzmq FILE [--settings FILE] [--driver inline|threaded]\n"
     "                [--segment-bytes N] [--idle-spin-us N] [--die-after-inputs N]\n"
-    "                [--snapshot-every-us N]\n"
+    "                [--snapshot-every-us N] [--retention-bytes N]\n"
     "gm-core-harness --run-dir DIR --replay OUTPUT_DIR\n"
     "  --settings defaults to DIR/settings.bin. --die-after-inputs ends the process like kill -9\n"
     "  once so many inputs were stepped, before their orders leave.\n";
@@ -65,6 +65,8 @@ bool parse(int count, char** values, Arguments& out) {
             out.core.idle_spin_ns = std::strtoll(value, nullptr, 10) * 1000;
         } else if (key == "--snapshot-every-us") {
             out.core.snapshot_every_ns = std::strtoll(value, nullptr, 10) * 1000;
+        } else if (key == "--retention-bytes") {
+            out.core.retention.bytes_max = std::strtoull(value, nullptr, 10);
         } else if (key == "--die-after-inputs") {
             out.core.die_after_inputs = std::strtoull(value, nullptr, 10);
         } else {

@@ -40,6 +40,7 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         ("inputs", engine["inputs_consumed"]),
         ("open orders", engine["open_orders"]),
         ("journal", f"{journal['drained']:,} drained, {journal['synced']:,} synced"),
+        ("market data", _kept(status["retention"])),
         (
             "warmed up by",
             f"{io['backfilled_venue_bars']:,} bars of the venue, "
@@ -90,6 +91,19 @@ def _kill_switch(latch: dict[str, Any]) -> str:
         f"by {latch['author']}: {latch['reason']}; cause: {latch['cause']}; "
         f"latch {latch['latch_id']}"
     )
+
+
+def _kept(retention: dict[str, Any]) -> str:
+    """How much of the journal has its market data, and why more is there than there should be."""
+    if not retention["segments"]:
+        return "all of it is kept"
+    text = (
+        f"{retention['segments']:,} segments of {retention['bytes'] / 1e9:,.2f} GB, from record "
+        f"{retention['first_sequence']:,} on; {retention['compacted_segments']:,} compacted"
+    )
+    if retention["held_by"] == "nothing":
+        return text
+    return f"{text}; the oldest waits for: {retention['failure'] or retention['held_by']}"
 
 
 def _kernel(row: dict[str, Any]) -> str:

@@ -58,6 +58,18 @@ class EngineSection(_Section, frozen=True, kw_only=True):
     crash_loop_window_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 60
 
 
+class JournalSection(_Section, frozen=True, kw_only=True):
+    """How much of the journal is kept. Orders and decisions are kept for ever.
+
+    0: no limit. A limit is met only as far as no start needs what is over it: two snapshots and the
+    recorder have to stand behind it. Another build has no snapshot: before an upgrade, 0 keeps all
+    that its first start replays.
+    """
+
+    retention_gb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 20
+    retention_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 7
+
+
 class PolicySection(_Section, frozen=True, kw_only=True):
     """What decides, and how long a position is held."""
 
@@ -212,6 +224,7 @@ class Settings(_Section, frozen=True, kw_only=True):
 
     instruments_file: str = "instruments.yaml"
     engine: EngineSection = EngineSection()
+    journal: JournalSection = JournalSection()
     policy: PolicySection = PolicySection()
     synergy: SynergySection = SynergySection()
     kernels: KernelsSection = KernelsSection()

@@ -38,6 +38,7 @@ class EngineCollector(Collector):
         yield from _process(status)
         yield from _engine(status["engine"])
         yield from _journal(status["journal"], self._recorded())
+        yield from _retention(status["retention"])
         yield from _instruments(status["instruments"])
         yield _stages(status["stages"])
 
@@ -134,6 +135,25 @@ def _journal(journal: Status, recorded: int) -> Iterator[Metric]:
         "Journal records that the database does not have yet.",
         value=max(journal["drained"] - recorded, 0),
     )
+
+
+def _retention(retention: Status) -> Iterator[Metric]:
+    for name, key, text in (
+        ("segments", "segments", "Segments with their market data."),
+        ("bytes", "bytes", "Size of the segments, with the one that is prepared."),
+        ("first_sequence", "first_sequence", "Oldest record whose market data is kept."),
+        ("compacted_segments", "compacted_segments", "Segments of which all else was kept."),
+        ("compacted_bytes", "compacted_bytes", "Size of what was kept of them."),
+    ):
+        yield GaugeMetricFamily(f"gm_journal_kept_{name}", text, value=retention[key])
+    held = GaugeMetricFamily(
+        "gm_journal_retention_held",
+        "1 for what keeps a segment that is over a limit.",
+        labels=["by"],
+    )
+    for reason in ("recorder", "snapshots", "failure"):
+        held.add_metric([reason], float(retention["held_by"] == reason))
+    yield held
 
 
 def _instruments(rows: Sequence[Status]) -> Iterator[Metric]:

@@ -1,5 +1,7 @@
 """Follows a journal's segments as they grow, for the recorder: each record once, in order, whole.
 
+Where the first segments were compacted it gives what was kept of them: all but market data.
+
 Reads the files that the journal thread writes and nothing else, so that it sees only what survives
 the engine. A record that is being written is simply not there yet.
 """
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gm._native.journal import whole_prefix
+from gm._native.journal import JournalReader, whole_prefix
 from gm.errors import JournalCorrupt
 from gm.layout import SLOT, RecordType
 
@@ -35,6 +37,7 @@ class JournalTail:
         self._file = -1
         self._slot = 0  # where the cursor's next slot is in the open segment
         self._slots = 0  # size of the open segment
+        self._compacted: JournalReader | None = None  # of the segments before the first
         self._is_placed = False  # the cursor's slot is known to hold the next record
 
     @property
@@ -61,7 +64,7 @@ class JournalTail:
             If a record is not whole and whole ones follow it.
         """
         if self._file < 0 and not self._open_segment():
-            return np.empty(0, SLOT)
+            return self._read_compacted(slots_max)
         if not self._is_placed and not self._place(slots_max):
             return np.empty(0, SLOT)
         slots = self._load(slots_max)
@@ -81,11 +84,26 @@ class JournalTail:
             os.close(self._file)
         self._file = -1
 
+    def _read_compacted(self, slots_max: int) -> Slots:
+        """Give what was kept of segments that are gone; without any, nothing."""
+        if self._compacted is None:
+            if next(self._folder.glob("compacted-*.gmj"), None) is None:
+                return np.empty(0, SLOT)
+            self._compacted = JournalReader(str(self._folder), compacted_only=True)
+        while len(slots := self._compacted.read(slots_max)) > 0:
+            slots = slots[slots["trailer"]["journal_sequence"] >= self._next]
+            if len(slots) > 0:
+                self._next = int(slots["trailer"]["journal_sequence"][-1]) + 1
+                return slots
+        self._next = max(self._next, self._compacted.compacted_sequence + 1)
+        self._compacted = None
+        return slots
+
     def _look_again(self, slots: Slots, slots_max: int) -> Slots:
         """Go to the next segment when this one is over; check that the end is an end."""
         if self._slot + 1 >= self._slots and self._open_segment(self._next):
             return self._load(slots_max)
-        if not slots[1:]["trailer"]["commit"].any():
+        if self._file < 0 or not slots[1:]["trailer"]["commit"].any():
             return slots[:0]
         slots = self._load(slots_max)  # what was half written then is whole now
         if whole_prefix(slots[:1], self._next) == 0:
@@ -103,12 +121,17 @@ class JournalTail:
         elif first_sequence in firsts:
             firsts = [first_sequence]
         else:
+            if firsts and first_sequence < firsts[0]:
+                self.close()  # it was compacted while this reader was in the one before it
             return False
         if not firsts:
             return False
         self.close()
         path = self._folder / f"segment-{firsts[-1]:020d}.gmj"
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # compacted since the folder was listed
+            return False
         self._slots = os.fstat(self._file).st_size // _SLOT_BYTES
         # A record lies at least as many slots behind the header as there are records before it.
         self._slot = 1 + self._next - firsts[-1]

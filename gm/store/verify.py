@@ -29,6 +29,8 @@ class JournalReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``records`` leaves chain records out. ``open_records`` of them follow the last sealed block.
     ``anchored_sequence`` is how far the anchor beside the journal knows it to reach.
+    The first ``compacted_segments``, up to record ``compacted_sequence``, were compacted: of them
+    ``compacted_records`` were kept, which are not among ``records``.
     ``torn_tail_bytes`` are the remains of a write that a kill ended, or of which a loss of power
     kept a part: no fault. ``faults`` are the first 1,000 of ``fault_count``.
     """
@@ -41,6 +43,9 @@ class JournalReport(msgspec.Struct, frozen=True, kw_only=True):
     anchored_sequence: int
     open_records: int
     torn_tail_bytes: int
+    compacted_segments: int
+    compacted_records: int
+    compacted_sequence: int
     head_digest: str
     fault_count: int
     faults: tuple[JournalFault, ...]

@@ -119,6 +119,8 @@ class Service:
             crash_loop_starts=engine.crash_loop_starts,
             crash_loop_window_s=engine.crash_loop_window_s,
             halts_after_unclean=engine.restart_policy == "halted",
+            retention_bytes=settings.journal.retention_gb * 1_000_000_000,
+            retention_age_s=settings.journal.retention_days * 86_400,
             kills_on_signal=True,
         )
         self._kill = KillWatch(self._core, prepared.run_dir, people, engine.installation)
@@ -224,6 +226,7 @@ class Service:
         status = self._core.status()
         # What is not on the disk yet may be lost with the power; the database must not outlive it.
         self._note_store(self._follower.follow(status["journal"]["synced"], now_s))
+        self._core.set_recorded(self._follower.last_sequence)
         if not self._is_stopping:
             self._kill.attend(now_s)
             self._models.attend(status, now_s)

@@ -31,6 +31,10 @@ def status() -> dict[str, object]:
             "published": 200, "drained": 190, "synced": 180, "ring_free": 65_000,
             "sync_ns_max": 12_000_000,
         },
+        "retention": {
+            "segments": 41, "bytes": 42, "first_sequence": 43, "compacted_segments": 44,
+            "compacted_bytes": 45, "held_by": "snapshots", "failure": "",
+        },
         "instruments": [
             {
                 "symbol": "BTC-PERP", "position_lots": -1000, "realised_micros": -2_500_000,
@@ -88,6 +92,13 @@ def value(name: str, **labels: str) -> float:
         ("gm_kernel_quarantined", {"kernel": "spread"}, 5),
         ("gm_journal_synced_sequence", {}, 180),
         ("gm_journal_sync_seconds_max", {}, 0.012),
+        ("gm_journal_kept_segments", {}, 41),
+        ("gm_journal_kept_bytes", {}, 42),
+        ("gm_journal_kept_first_sequence", {}, 43),
+        ("gm_journal_kept_compacted_segments", {}, 44),
+        ("gm_journal_kept_compacted_bytes", {}, 45),
+        ("gm_journal_retention_held", {"by": "snapshots"}, 1),
+        ("gm_journal_retention_held", {"by": "recorder"}, 0),
         ("gm_recorder_sequence", {}, 150),
         ("gm_recorder_lag_records", {}, 40),
         ("gm_position_lots", {"instrument": "BTC-PERP"}, -1000),

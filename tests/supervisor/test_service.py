@@ -81,10 +81,16 @@ class FakeCore:
         return {
             "io": dict(self.io), "engine": dict(self.engine), "journal": dict(self.journal),
             "stages": {}, "instruments": [], "failure": "", "memory": "",
+            "retention": dict.fromkeys(
+                ("segments", "bytes", "first_sequence", "compacted_segments", "compacted_bytes"), 0
+            ) | {"held_by": "nothing", "failure": ""},
         }  # fmt: skip
 
     def add_backfill_files(self, bars: Any) -> None:
         self.calls.append(f"{len(bars)} bars of files")
+
+    def set_recorded(self, sequence: int) -> None:
+        self.recorded = sequence
 
     def start(self) -> None:
         self.calls.append("start")
@@ -397,3 +403,14 @@ def test_the_core_hears_how_it_shall_start_after_a_crash(make) -> None:
     for name in ("staging", "production"):
         shipped = load_settings(Path(f"configs/{name}.yaml")).engine
         assert (shipped.crash_loop_starts, shipped.crash_loop_window_s) == (3, 60)
+
+
+def test_the_core_hears_how_much_of_the_journal_stays_and_what_the_recorder_has(make) -> None:
+    service = make()
+    assert FakeCore.instance.options["retention_bytes"] == 20_000_000_000
+    assert FakeCore.instance.options["retention_age_s"] == 7 * 86_400
+    FakeCore.instance.script = lambda core: setattr(
+        core, "phase", "ended" if getattr(core, "recorded", 0) == RECORDS else "ready"
+    )
+    service.run()
+    assert FakeCore.instance.recorded == RECORDS

@@ -28,6 +28,8 @@ def page(kill_levels: list[int]) -> dict[str, Any]:
                    "bad_transitions": 1_234, "late_fills": 5_678, "orphans": 9_012,
                    "recovered": 3_456, "awaits": "the venue's books"},
         "journal": {"drained": 1, "synced": 1},
+        "retention": {"segments": 3, "bytes": 2_500_000_000, "first_sequence": 1_001,
+                      "compacted_segments": 7, "held_by": "recorder", "failure": ""},
         "memory": "", "failure": "",
         "instruments": [
             row | {"symbol": f"I{i}", "kill_level": level} for i, level in enumerate(kill_levels)
@@ -65,6 +67,20 @@ def test_an_instrument_that_warms_up_says_how_many_bars_it_lacks(
     printed = capsys.readouterr().out
     assert "warming up, 1,077 bars of 30 minutes to go" in printed
     assert "2,600 bars of the venue, 7 of files" in printed
+
+
+def test_how_much_market_data_is_kept_is_said_and_what_keeps_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = page([0])
+    monkeypatch.setattr(status_module, "read_status", lambda _run_dir: kept)
+    print_status(engine_status(Path("unused")), as_json=False)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "3 segments of 2.50 GB, from record 1,001 on; 7 compacted" in printed
+    assert "the oldest waits for: recorder" in printed
+    kept["retention"] |= {"segments": 0}
+    print_status(engine_status(Path("unused")), as_json=False)
+    assert "all of it is kept" in capsys.readouterr().out
 
 
 def test_a_latch_is_shown_with_id_cause_author_and_time(

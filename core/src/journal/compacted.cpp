@@ -124,12 +124,17 @@ Step CompactedWalker::open_file() {
     slot_ = slots_ = blocks_ = 0;
     std::uint64_t bytes = 0;
     Failure failure = read_compacted_header(file, header_);
-    const bool is_corrupt = failure.status == Status::kJournalCorrupt;
+    bool is_corrupt = failure.status == Status::kJournalCorrupt;
     if (failure.is_ok()) failure = file_.open_to_read(file.path);
     if (failure.is_ok()) failure = file_.size(bytes);
     if (!failure.is_ok() && !is_corrupt) {
         failure_ = std::move(failure);
         return Step::kFailed;
+    }
+    if (!is_corrupt && bytes % sizeof(Slot) != 0) {
+        failure = fail(Status::kJournalCorrupt, "holds " + std::to_string(bytes % sizeof(Slot)) +
+                                                    " bytes behind its last slot");
+        is_corrupt = true;
     }
     end_.bytes += bytes;
     const std::uint64_t wanted = end_.last_sequence + 1;

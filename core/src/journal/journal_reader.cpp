@@ -23,10 +23,14 @@ Failure JournalReader::open(WalkSettings settings) {
 }
 
 Failure JournalReader::open_all(const std::string& folder, bool checks_chain) {
+    Failure failure = open(folder, checks_chain);
+    return failure.is_ok() ? open_compacted(folder) : failure;
+}
+
+Failure JournalReader::open_compacted(const std::string& folder) {
     std::vector<SegmentFile> segments;
-    Failure failure = list_segments(folder, segments);
-    if (failure.is_ok()) failure = open(folder, checks_chain);
-    if (!failure.is_ok() || segments.empty()) return failure;
+    failure_ = list_segments(folder, segments);
+    if (!failure_.is_ok() || segments.empty()) return failure_;
     compacted_.emplace();
     failure_ = compacted_->open(folder, segments[0].first_sequence);
     return failure_;
@@ -52,6 +56,7 @@ bool JournalReader::load_block() {
     if (compacted_) {
         if (load_compacted()) return true;
         if (!failure_.is_ok()) return false;
+        compacted_end_ = compacted_->end();
         compacted_.reset();
     }
     switch (walker_.next()) {

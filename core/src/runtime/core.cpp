@@ -153,6 +153,10 @@ Failure Core::begin_epoch() {
     // A snapshot is due by a clock that a stepped core does not have.
     snapshots_.open(engine_, engine_settings_, endpoints_.run_dir, segments_,
                     settings_.stepped != nullptr ? 0 : settings_.snapshot_every_ns);
+    if (settings_.retention.is_on()) snapshots_.keep_one_a_segment();
+    retention_.open(
+        {endpoints_.run_dir, segments_.journal_id(), [this] { return journal_.synced(); }, {}},
+        settings_.retention, engine_settings_, page_);
     runner.snapshots = &snapshots_;
     measure_ticks();
     runner.is_stepped = settings_.stepped != nullptr;
@@ -217,7 +221,8 @@ Failure Core::save_settings(std::span<const std::uint8_t> block) const {
 
 Failure Core::start() {
     if (settings_.stepped != nullptr) return ok();
-    return io_thread_.start("gm-io", settings_.io_cpu, [this] { io_.run(); });
+    Failure failure = io_thread_.start("gm-io", settings_.io_cpu, [this] { io_.run(); });
+    return failure.is_ok() ? retention_.start() : failure;
 }
 
 Failure Core::shadow_model(std::span<const std::uint8_t> block) {
@@ -276,6 +281,7 @@ void Core::close() noexcept {
         io_.request_stop();
         io_thread_.join();
     }
+    retention_.stop();
     io_.close();
     runner_.stop();
     runner_.write_status(true);

@@ -9,6 +9,7 @@
 #include "gm/engine/engine.hpp"
 #include "gm/journal/segment_format.hpp"
 #include "gm/runtime/replay.hpp"
+#include "gm/runtime/snapshots.hpp"
 
 namespace gm {
 namespace {
@@ -70,10 +71,16 @@ Failure rebuild_decision(const std::string& run_dir, std::uint64_t sequence, Reb
     const auto engine = std::make_unique<Engine>();
     Failure failure = read_file(run_dir + "/settings.bin", block);
     if (failure.is_ok()) failure = load_settings(block, settings);
-    if (failure.is_ok()) failure = engine->open(settings);
-    if (failure.is_ok()) {
-        failure = replay_until(journal_folder(run_dir), settings, *engine, target);
+    const std::string folder = journal_folder(run_dir);
+    std::vector<SegmentFile> segments;
+    ReplayStart start;
+    if (failure.is_ok()) failure = list_segments(folder, segments);
+    if (failure.is_ok() && !segments.empty() && segments[0].first_sequence != 1) {
+        failure = open_from_snapshot(run_dir, settings, *engine, start, sequence);
+    } else if (failure.is_ok()) {
+        failure = engine->open(settings);
     }
+    if (failure.is_ok()) failure = replay_until(folder, settings, *engine, target, start);
     if (!failure.is_ok()) return failure;
     if (!is_decision(target.journalled)) {
         return fail(Status::kBadArgument, "record " + std::to_string(sequence) + " is of type " +

@@ -12,6 +12,7 @@
 #include "gm/base/sha256.hpp"
 #include "gm/runtime/endpoints.hpp"
 #include "gm/runtime/read_ahead.hpp"
+#include "gm/runtime/snapshots.hpp"
 
 namespace gm {
 namespace {
@@ -266,17 +267,19 @@ Failure replay_behind(const std::string& folder, const Settings& settings, Engin
 }
 
 Failure replay_until(const std::string& folder, const Settings& settings, Engine& engine,
-                     ReplayTarget& target) {
+                     ReplayTarget& target, const ReplayStart& start) {
     ReplayReport report;
+    report.records = start.sequence;
     auto replayer = std::make_unique<Replayer>(
         settings, engine, std::filesystem::path(folder).parent_path().string(), report);
     ReadAhead reader;
-    Failure failure = replayer->open();
-    if (failure.is_ok()) failure = reader.open(folder);
+    Failure failure = replayer->open(start.sequence);
+    if (failure.is_ok()) failure = reader.open({.folder = folder, .from = start.place});
     if (!failure.is_ok()) return failure;
     bool is_found = false;
     for (auto block = reader.next_block(); !block.empty(); block = reader.next_block()) {
         for (const Slot& record : block) {  // bounded by the journal
+            if (record.trailer.journal_sequence <= start.sequence) continue;
             if (is_found && is_input(record)) return ok();
             failure = replayer->take(record);
             if (record.trailer.journal_sequence == target.sequence) {
@@ -303,12 +306,20 @@ Failure replay_run(const std::string& run_dir, const std::string& output_dir,
     Settings settings;
     if (failure.is_ok()) failure = load_settings(block, settings);
     const auto engine = std::make_unique<Engine>();
-    if (failure.is_ok()) failure = engine->open(settings);
     std::vector<SegmentFile> segments;
     const std::string folder = journal_folder(run_dir);
     if (failure.is_ok()) failure = list_segments(folder, segments);
     if (!failure.is_ok()) return failure;
     if (segments.empty()) return fail(Status::kBadArgument, "no journal in " + folder);
+    if (segments[0].first_sequence != 1) {
+        ReplayStart start;
+        failure = open_from_snapshot(run_dir, settings, *engine, start);
+        if (failure.is_ok()) failure = replay_behind(folder, settings, *engine, start, report);
+        report.after = start.sequence;
+        return failure;
+    }
+    failure = engine->open(settings);
+    if (!failure.is_ok()) return failure;
 
     // The copy has the journal's id and segment size, so that its files can be the same.
     JournalFile first;

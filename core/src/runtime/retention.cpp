@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <system_error>
@@ -79,10 +79,10 @@ void Retention::run() {
 bool Retention::turn(std::int64_t wall_ns) {
     failure_.clear();
     const bool has_gone = look(wall_ns);
-    if (!failure_.empty()) {
-        status_.held_by = RetentionHold::kFailure;
-        page_->write_retention_failure(failure_);
-    }
+    if (!failure_.empty()) status_.held_by = RetentionHold::kFailure;
+    std::memset(status_.failure, 0, sizeof status_.failure);
+    std::memcpy(status_.failure, failure_.data(),
+                std::min(failure_.size(), sizeof status_.failure - 1));
     page_->write_retention(status_);
     return has_gone;
 }
@@ -109,8 +109,8 @@ bool Retention::look(std::int64_t wall_ns) {
     for (const SegmentFile& file : compacted) status_.compacted_bytes += bytes_of(file.path);
     if (segments.size() < 2) return false;
     const bool is_too_much = settings_.bytes_max != 0 && status_.bytes > settings_.bytes_max;
-    const bool is_too_old = settings_.age_ns_max != 0 &&
-                            written_ns(segments[0].path) < wall_ns - settings_.age_ns_max;
+    const bool is_too_old =
+        settings_.age_ns_max != 0 && written_ns(segments[0].path) < wall_ns - settings_.age_ns_max;
     if (!is_too_much && !is_too_old) return false;
     const std::uint64_t last_sequence = segments[1].first_sequence - 1;
     const std::uint64_t read = read_sequence_.load(std::memory_order_relaxed);

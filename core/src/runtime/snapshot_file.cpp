@@ -1,6 +1,7 @@
 #include "gm/runtime/snapshot_file.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -28,6 +29,10 @@ bool is_snapshot_name(std::string_view name) {
                                [](char c) { return c >= '0' && c <= '9'; });
 }
 
+std::uint64_t sequence_of(const std::string& path) {
+    return std::strtoull(path.c_str() + path.size() - kNameDigits, nullptr, 10);
+}
+
 std::uint32_t crc_of(const SnapshotHeader& header) noexcept {
     return crc32c(&header, offsetof(SnapshotHeader, crc32c));
 }
@@ -37,11 +42,18 @@ Failure refuse(const std::string& path, const std::string& why) {
 }
 
 // All but the newest, and drafts that a death left behind.
-void remove_old(const std::string& run_dir) {
+void remove_old(const std::string& run_dir, bool keeps_one_a_segment) {
     std::error_code error;
     const std::vector<std::string> all = list_snapshots(run_dir);
-    for (std::size_t i = kSnapshotsKept; i < all.size(); ++i) {
-        std::filesystem::remove(all[i], error);
+    std::vector<SegmentFile> segments;
+    if (keeps_one_a_segment) (void)list_segments(journal_folder(run_dir), segments);
+    std::size_t at = 0;       // segments that begin at or before the snapshot
+    std::size_t kept_at = 0;  // of the last one that was kept
+    for (std::size_t i = all.size(); i > kSnapshotsKept; --i) {  // oldest first
+        const std::uint64_t sequence = sequence_of(all[i - 1]);
+        while (at < segments.size() && segments[at].first_sequence <= sequence) at += 1;
+        if (at == kept_at) std::filesystem::remove(all[i - 1], error);
+        kept_at = at;
     }
     std::filesystem::directory_iterator files(snapshot_folder(run_dir), error);
     for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
@@ -76,7 +88,7 @@ std::vector<std::string> list_snapshots(const std::string& run_dir) {
 }
 
 Failure write_snapshot_file(const std::string& run_dir, SnapshotHeader header,
-                            std::span<std::uint8_t> file) {
+                            std::span<std::uint8_t> file, bool keeps_one_a_segment) {
     const std::span<const std::uint8_t> state = file.subspan(sizeof header);
     header.magic = kSnapshotMagic;
     header.schema = kSchema;
@@ -87,7 +99,7 @@ Failure write_snapshot_file(const std::string& run_dir, SnapshotHeader header,
     std::memcpy(file.data(), &header, sizeof header);
     Failure failure = make_folder(snapshot_folder(run_dir));
     if (failure.is_ok()) failure = write_durably(snapshot_path(run_dir, header.sequence), file);
-    if (failure.is_ok()) remove_old(run_dir);
+    if (failure.is_ok()) remove_old(run_dir, keeps_one_a_segment);
     return failure;
 }
 

@@ -1,11 +1,13 @@
 #include "gm/runtime/snapshots.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
 #include "gm/base/build_id.hpp"
 #include "gm/base/clock.hpp"
 #include "gm/journal/block_walker.hpp"
+#include "gm/journal/journal_file.hpp"
 
 namespace gm {
 namespace {
@@ -87,6 +89,20 @@ Failure restore_from(const std::string& path, const RecoveryPlace& place, const 
     return failure.is_ok() ? failure : fail(failure.status, path + ": " + failure.text);
 }
 
+ReplayStart start_of(const SnapshotHeader& header) {
+    return {header.begin, header.sequence, header.io_sequence, header.epoch, header.has_ended != 0};
+}
+
+// The journal has no record 1 any more, and no snapshot is of use.
+Failure no_way_back(const SegmentFile& first, const std::vector<std::string>& skipped,
+                    const std::string& advice) {
+    std::string text = "market data before record " + std::to_string(first.first_sequence) +
+                       " is gone (journal.retention_gb, journal.retention_days), and no snapshot "
+                       "to go on from can be used";
+    for (const std::string& why : skipped) text += "; " + why;
+    return fail(Status::kJournalForeign, text + advice);
+}
+
 }  // namespace
 
 void Snapshots::open(Engine& engine, const Settings& settings, const std::string& run_dir,
@@ -137,8 +153,8 @@ Failure Snapshots::write_if_synced(const SegmentWriter& segments, std::uint64_t 
     header_.begin = place_;
     header_.sealed_block = sealed.blocks;
     std::memcpy(header_.sealed_digest, sealed.digest, sizeof header_.sealed_digest);
-    Failure failure =
-        write_snapshot_file(run_dir_, header_, std::span(file_).first(sizeof header_ + size_));
+    Failure failure = write_snapshot_file(
+        run_dir_, header_, std::span(file_).first(sizeof header_ + size_), keeps_one_a_segment_);
     if (failure.is_ok()) written_sequence_.store(header_.sequence, std::memory_order_relaxed);
     place_ = sealed;
     is_full_.store(false, std::memory_order_release);  // pairs with copy_if_due()
@@ -158,16 +174,75 @@ Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Eng
             continue;
         }
         report.sequence = header->sequence;
-        failure = replay_behind(folder, settings, engine,
-                                {header->begin, header->sequence, header->io_sequence,
-                                 header->epoch, header->has_ended != 0},
-                                replay);
+        failure = replay_behind(folder, settings, engine, start_of(*header), replay);
         // Doubt halts. Whoever deletes the file has the whole journal replayed instead.
         if (failure.is_ok() || failure.status != Status::kReplayDiverged) return failure;
         return fail(failure.status, failure.text + "; it went on from " + path);
     }
-    if (Failure failure = engine.open(settings); !failure.is_ok()) return failure;
-    return replay_behind(folder, settings, engine, {}, replay);
+    std::vector<SegmentFile> segments;
+    Failure failure = list_segments(folder, segments);
+    if (failure.is_ok() && !segments.empty() && segments[0].first_sequence != 1) {
+        return no_way_back(segments[0], report.skipped,
+                           "; start the build that wrote it, or name a fresh directory with "
+                           "--run-dir");
+    }
+    if (failure.is_ok()) failure = engine.open(settings);
+    return failure.is_ok() ? replay_behind(folder, settings, engine, {}, replay) : failure;
+}
+
+std::uint64_t first_segment_needed(RecoveryPlace place, const Settings& settings,
+                                   const std::function<std::uint64_t()>& synced) {
+    const std::vector<std::string> paths = list_snapshots(place.run_dir);
+    place.last_sequence = synced();  // behind the list: none of it is newer
+    std::size_t usable = 0;
+    std::uint64_t needed = ~std::uint64_t{0};
+    for (const std::string& path : paths) {
+        const auto header = std::make_unique<SnapshotHeader>();
+        std::vector<std::uint8_t> file;
+        if (!read_snapshot_file(path, *header, file).is_ok() ||
+            !check_header(place, settings, *header).is_ok()) {
+            continue;
+        }
+        needed = std::min(needed, header->begin.segment_first_sequence);
+        usable += 1;
+        if (usable == kSnapshotsKept) break;
+    }
+    return usable < 2 ? 0 : needed;
+}
+
+Failure open_from_snapshot(const std::string& run_dir, const Settings& settings, Engine& engine,
+                           ReplayStart& start, std::uint64_t before_sequence) {
+    std::vector<SegmentFile> segments;
+    JournalFile first;
+    SegmentHeader of_journal{};
+    std::size_t got = 0;
+    Failure failure = list_segments(journal_folder(run_dir), segments);
+    if (failure.is_ok() && segments.empty()) {
+        failure = fail(Status::kBadArgument, "no journal in " + journal_folder(run_dir));
+    }
+    if (failure.is_ok()) failure = first.open_to_read(segments[0].path);
+    if (failure.is_ok()) {
+        failure = first.read_at(0, std::as_writable_bytes(std::span(&of_journal, 1)), got);
+    }
+    if (!failure.is_ok()) return failure;
+    std::vector<std::string> paths = list_snapshots(run_dir);
+    if (before_sequence == 0) std::ranges::reverse(paths);
+    std::vector<std::string> skipped;
+    for (const std::string& path : paths) {  // some, and one a segment
+        const auto header = std::make_unique<SnapshotHeader>();
+        engine = Engine();  // half restored it would be no beginning for another try
+        failure = restore_from(path, {run_dir, of_journal.journal_id, ~std::uint64_t{0}}, settings,
+                               engine, *header);
+        if (!failure.is_ok()) {
+            skipped.push_back(failure.text);
+        } else if (before_sequence != 0 && header->sequence >= before_sequence) {
+            skipped.push_back(path + ": stands behind the record");
+        } else {
+            start = start_of(*header);
+            return ok();
+        }
+    }
+    return no_way_back(segments[0], skipped, "");
 }
 
 }  // namespace gm

@@ -48,6 +48,16 @@ const char* describe(Phase phase) noexcept {
     return "unknown";
 }
 
+const char* describe(RetentionHold hold) noexcept {
+    switch (hold) {
+        case RetentionHold::kNothing: return "nothing";
+        case RetentionHold::kRecorder: return "recorder";
+        case RetentionHold::kSnapshots: return "snapshots";
+        case RetentionHold::kFailure: return "failure";
+    }
+    return "unknown";
+}
+
 const char* stage_name(std::size_t stage) noexcept {
     constexpr const char* kNames[] = {"decode",   "step",   "encode", "market",
                                       "features", "policy", "order"};
@@ -149,7 +159,8 @@ bool StatusPage::read(StatusReading& out) const {
         read_patiently(header_->io, out.io) && read_patiently(header_->engine, out.engine) &&
         read_patiently(header_->journal, out.journal) &&
         read_patiently(header_->stages, out.stages) && read_patiently(header_->memory, memory) &&
-        read_patiently(header_->failure, failure);
+        read_patiently(header_->failure, failure) &&
+        read_patiently(header_->retention, out.retention);
     memory.bytes[kTextSize - 1] = 0;
     failure.bytes[kTextSize - 1] = 0;
     out.memory = memory.bytes;

@@ -327,6 +327,17 @@ TEST_CASE("a compacted segment that is gone, or cut, is found") {
     const JournalReport report = verified(run.folder.path());
     REQUIRE(report.fault_count == 1);
     CHECK(report.faults[0].kind == FaultKind::kAnchor);
+    const Compacted longer(3);
+    const std::string last = compacted_path(longer.folder.path(), longer.firsts[2]);
+    for (const std::size_t more : {std::size_t{5}, sizeof(Slot)}) {
+        const std::vector<std::uint8_t> whole = read_bytes(last);
+        std::vector<std::uint8_t> grown = whole;
+        grown.resize(whole.size() + more);
+        write_bytes(last, grown);
+        CHECK(verified(longer.folder.path()).faults.at(0).segment ==
+              compacted_name(longer.firsts[2]));
+        write_bytes(last, whole);
+    }
 }
 
 TEST_CASE("a chain of compacted segments made anew is not the one that the anchor knows") {

@@ -90,6 +90,8 @@ struct RunningCore {
     std::int64_t policy_budget_ns = 0;
     std::int64_t snapshot_every_ns = kSnapshotEveryNs;
     std::int64_t disk_floor_ppm = kDiskFloorPpm;
+    std::uint64_t segment_bytes = 1U << 20;
+    RetentionSettings retention;
 
     Failure open(MemoryNetwork& network, const std::string& run_dir,
                  Driver driver = Driver::kInline, const Settings& with = make_settings()) {
@@ -97,7 +99,8 @@ struct RunningCore {
         settings.run_dir = run_dir;
         settings.runtime_directory = run_dir + "/r";
         settings.driver = driver;
-        settings.journal_segment_bytes = 1U << 20;
+        settings.journal_segment_bytes = segment_bytes;
+        settings.retention = retention;
         settings.policy_budget_ns = policy_budget_ns;
         settings.snapshot_every_ns = snapshot_every_ns;
         settings.disk_floor_ppm = disk_floor_ppm;

@@ -11,141 +11,26 @@
 #include <string>
 #include <vector>
 
-#include "engine/bracket_rig.hpp"
-#include "engine/listener.hpp"
 #include "engine/model_block.hpp"
-#include "engine/random_life.hpp"
 #include "gm/base/crc32c.hpp"
 #include "gm/journal/verify.hpp"
 #include "journal/journal_fixture.hpp"
-#include "runtime/recorded_rig.hpp"
+#include "runtime/recorded_life.hpp"
 #include "runtime/running.hpp"
 
 namespace {
 
 using namespace gm;
 using gm::testing::TemporaryFolder;
-using test::Listener;
-using test::ManyModels;
+using test::check_same;
+using test::life_settings;
+using test::one_life;
 using test::RandomLife;
-
-const Settings& life_settings() {
-    static const Settings settings = test::loaded_settings(test::bracketed(2.0, 3.0, true));
-    return settings;
-}
-
-const RandomLife& one_life() {
-    static const auto life = [] {
-        auto made = std::make_unique<RandomLife>(life_settings(), 11, 30);
-        made->live(1'100);
-        return made;
-    }();
-    REQUIRE(life->written.size() > 6'500);
-    return *life;
-}
-
-// The life told again, into a run directory, with a snapshot of every few hundred records.
-struct Recording {
-    explicit Recording(const std::string& run_dir, const RandomLife& life, std::size_t records,
-                       std::uint64_t journal_id = 0, std::uint64_t segment_bytes = 1U << 16)
-        : listener(life_settings(), life.models) {
-        SegmentSettings segments;
-        segments.run_directory = run_dir;
-        segments.segment_bytes = segment_bytes;
-        segments.journal_id = journal_id;
-        REQUIRE(writer.open(segments).is_ok());
-        snapshots.open(*listener.engine, life_settings(), run_dir, writer, 1);
-        listener.on_made = [&](std::span<const Slot> made) {
-            REQUIRE(writer.append(made).is_ok());
-        };
-        std::mt19937_64 random(3);
-        for (std::size_t at = 0; at < records;) {
-            REQUIRE(listener.step(life.written, at));
-            if (random() % 10 == 0) REQUIRE(writer.sync().is_ok());
-            if (random() % 100 == 0) {
-                snapshots.copy_if_due(*listener.engine, at, 0);
-                copied = at;
-            }
-            const std::uint64_t before = snapshots.written_sequence();
-            REQUIRE(snapshots.write_if_synced(writer, writer.synced_sequence()).is_ok());
-            if (snapshots.written_sequence() != before) {
-                // The journal is on the disk first.
-                CHECK(snapshots.written_sequence() <= writer.synced_sequence());
-                ++written;
-            }
-        }
-        REQUIRE(writer.close().is_ok());
-        REQUIRE(snapshots.write_if_synced(writer, writer.synced_sequence()).is_ok());
-    }
-
-    Listener listener;
-    SegmentWriter writer;
-    Snapshots snapshots;
-    std::size_t copied = 0;
-    int written = 0;
-};
-
-struct Recovered {
-    ReplayReport replay;
-    SnapshotReport snapshot;
-    Failure failure;
-    std::vector<std::uint8_t> state;
-};
-
-std::vector<std::uint8_t> state_of(Engine& engine) {
-    std::vector<std::uint8_t> bytes(engine.snapshot_size());
-    bytes.resize(engine.save(bytes));
-    return bytes;
-}
-
-Recovered recover(const std::string& run_dir) {
-    Recovered made;
-    const auto engine = std::make_unique<Engine>();
-    SegmentWriter writer;
-    SegmentSettings settings;
-    settings.run_directory = run_dir;
-    settings.segment_bytes = 1U << 16;
-    made.failure = writer.open(settings);
-    if (!made.failure.is_ok()) return made;
-    made.failure = recover_engine({run_dir, writer.journal_id(), writer.last_sequence()},
-                                  life_settings(), *engine, made.replay, made.snapshot);
-    if (made.failure.is_ok()) made.state = state_of(*engine);
-    return made;
-}
-
-// What a start without snapshots comes to.
-Recovered recover_from_first(const std::string& run_dir) {
-    Recovered made;
-    const auto engine = std::make_unique<Engine>();
-    REQUIRE(engine->open(life_settings()).is_ok());
-    made.failure =
-        replay_journal(journal_folder(run_dir), life_settings(), *engine, nullptr, made.replay);
-    REQUIRE_MESSAGE(made.failure.is_ok(), made.failure.text);
-    made.state = state_of(*engine);
-    return made;
-}
-
-void check_same(const Recovered& left, const Recovered& right) {
-    REQUIRE_MESSAGE(left.failure.is_ok(), left.failure.text);
-    CHECK(left.state == right.state);
-    CHECK(left.replay.records == right.replay.records);
-    CHECK(left.replay.io_sequence == right.replay.io_sequence);
-    CHECK(left.replay.last_ts_ns == right.replay.last_ts_ns);
-    CHECK(left.replay.epoch == right.replay.epoch);
-    CHECK(left.replay.has_ended == right.replay.has_ended);
-    CHECK(left.replay.is_clean == right.replay.is_clean);
-    REQUIRE(left.replay.missing.size() == right.replay.missing.size());
-    for (std::size_t i = 0; i < left.replay.missing.size(); ++i) {
-        CHECK(std::memcmp(&left.replay.missing[i], &right.replay.missing[i],
-                          offsetof(Slot, trailer) + 16) == 0);
-    }
-}
-
-std::vector<std::uint8_t> read(const std::string& path) {
-    std::vector<std::uint8_t> bytes;
-    REQUIRE(read_file(path, bytes).is_ok());
-    return bytes;
-}
+using test::read;
+using test::Recording;
+using test::recover;
+using test::recover_from_first;
+using test::Recovered;
 
 // The header changed, and sealed again.
 void edit_header(const std::string& path, const std::function<void(SnapshotHeader&)>& edit) {

@@ -25,6 +25,8 @@ class JournalReader {
     }
     // First what was kept of compacted segments, then the segments.
     Failure open_all(const std::string& folder, bool checks_chain = true);
+    // The former alone.
+    Failure open_compacted(const std::string& folder);
     // The folder of these settings, as they say; the anchor beside it says what was synced.
     Failure open(WalkSettings settings);
 
@@ -49,6 +51,8 @@ class JournalReader {
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
     // Where the journal ends; complete once next() answered false.
     [[nodiscard]] const JournalEnd& end() const noexcept { return walker_.end(); }
+    // Of the compacted segments, once the first record behind them was asked for.
+    [[nodiscard]] const CompactedEnd& compacted_end() const noexcept { return compacted_end_; }
 
  private:
     bool load_block();
@@ -56,6 +60,7 @@ class JournalReader {
 
     BlockWalker walker_;
     std::optional<CompactedWalker> compacted_;  // until it is at its end
+    CompactedEnd compacted_end_;
     std::span<const Slot> block_;
     std::size_t given_ = 0;
     Failure failure_;

@@ -21,6 +21,7 @@
 #include "gm/runtime/io_loop.hpp"
 #include "gm/runtime/kill_switch.hpp"
 #include "gm/runtime/replay.hpp"
+#include "gm/runtime/retention.hpp"
 #include "gm/runtime/snapshots.hpp"
 #include "gm/session/kernel_host.hpp"
 #include "gm/session/kernel_library.hpp"
@@ -59,6 +60,7 @@ struct CoreSettings {
     std::int64_t crash_loop_window_ns = 60'000'000'000;
     bool halts_after_unclean = false;                   // restart_policy halted
     std::int64_t snapshot_every_ns = kSnapshotEveryNs;  // 0: none are made
+    RetentionSettings retention;                        // of the journal; nothing is limited
     bool kills_on_signal = false;  // SIGUSR1 means KILLED until close(); one core a process
     const SteppedParts* stepped = nullptr;  // null: threads of its own; else it outlives the core
 };
@@ -102,6 +104,8 @@ class Core {
     [[nodiscard]] bool is_kill_falling() const noexcept { return kill_.is_falling(); }
     // Any thread. No new orders, cancel what rests, drain, sync; wait() tells when.
     void request_stop() noexcept;
+    // Any thread: the recorder has the journal up to here. Of use if retention waits for it.
+    void set_recorded(std::uint64_t sequence) noexcept { retention_.set_read(sequence); }
     // Returns when the core has stopped or failed, or after the timeout: true when it has.
     [[nodiscard]] bool wait(std::int64_t timeout_ns) noexcept;
     // Stepped. turn_io(): one wake-up of io; false once the core has stopped or failed.
@@ -165,6 +169,7 @@ class Core {
     EngineRunner runner_;
     JournalThread journal_;
     IoLoop io_;
+    Retention retention_;
     Thread io_thread_;
     StartReport report_;
     std::uint64_t begin_ticks_ = 0;  // of open(): ticks are measured over all of it

@@ -27,6 +27,7 @@ struct ReplayReport {
     std::uint32_t epoch = 0;        // of the last start
     bool has_ended = false;         // END was consumed
     bool is_clean = true;           // the last life ended with STOP or END, or there was none
+    std::uint64_t after = 0;        // records up to this one were not derived again
     std::vector<Slot> missing;      // outputs that the process did not live to write
 };
 
@@ -58,14 +59,17 @@ struct ReplayTarget {
     Slot made{};  // what the replay made in its place
 };
 
-// Replays to the end of the step that wrote the target, and leaves the engine there. A target of
+// Replays, from `start` on, to the end of the step that wrote the target, and leaves the engine
+// there. A target of
 // the right type and other contents is no failure: whoever asked compares. kBadArgument: the
 // journal holds no such record.
 Failure replay_until(const std::string& folder, const Settings& settings, Engine& engine,
-                     ReplayTarget& target);
+                     ReplayTarget& target, const ReplayStart& start = {});
 
 // `gm replay`: replays <run_dir>/journal under <run_dir>/settings.bin into <output_dir>/journal
-// and compares the two journals' files byte for byte, as far as records go.
+// and compares the two journals' files byte for byte, as far as records go. Where the first
+// segments were compacted, every record behind the oldest snapshot that can be used is made again
+// and compared, report.after says which were not, and nothing is written.
 Failure replay_run(const std::string& run_dir, const std::string& output_dir, ReplayReport& report);
 
 // Cold. Reads a file whole.

@@ -46,9 +46,10 @@ static_assert(sizeof(SnapshotHeader) == 256 && offsetof(SnapshotHeader, sealed_b
 [[nodiscard]] std::vector<std::string> list_snapshots(const std::string& run_dir);
 
 // Cold. `file`: room for the header, then the state; the header's magic, schema, sizes and checks
-// are filled in here. Durable on return, and all but the newest kSnapshotsKept are gone.
+// are filled in here. Durable on return, and all but the newest kSnapshotsKept are gone; if asked
+// for, the first in each segment of the journal stays too.
 Failure write_snapshot_file(const std::string& run_dir, SnapshotHeader header,
-                            std::span<std::uint8_t> file);
+                            std::span<std::uint8_t> file, bool keeps_one_a_segment = false);
 
 // Cold. The file whole and undamaged: the state lies behind the header. kBadArgument says what is
 // wrong with it.

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,10 @@ class Snapshots {
     void open(Engine& engine, const Settings& settings, const std::string& run_dir,
               const SegmentWriter& segments, std::int64_t every_ns);
 
+    // Before there are threads: of older ones the first in each segment of the journal stays too.
+    // From there on what is kept can be derived again when what was before it is gone.
+    void keep_one_a_segment() noexcept { keeps_one_a_segment_ = true; }
+
     // Stepping thread, while it is idle. `sequence` of the last record that the engine wrote.
     void copy_if_due(Engine& engine, std::uint64_t sequence, std::uint64_t io_sequence) noexcept;
 
@@ -45,6 +50,7 @@ class Snapshots {
  private:
     std::string run_dir_;
     std::int64_t every_ns_ = 0;
+    bool keeps_one_a_segment_ = false;
     // Stepping thread while is_full_ is false, journal thread while it is true.
     std::vector<std::uint8_t> file_;
     std::size_t size_ = 0;
@@ -76,5 +82,17 @@ struct RecoveryPlace {
 // snapshot is not read; `gm verify` checks the whole of it.
 Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Engine& engine,
                        ReplayReport& replay, SnapshotReport& report);
+
+// Cold. Of the newest kSnapshotsKept that a start would use: the first sequence of the oldest
+// segment that one of them reads. 0: there are fewer than two. The journal may be written
+// meanwhile; it is on the disk up to `synced`.
+[[nodiscard]] std::uint64_t first_segment_needed(RecoveryPlace place, const Settings& settings,
+                                                 const std::function<std::uint64_t()>& synced);
+
+// Cold. Opens the engine for a replay of a journal that has no record 1 any more: from the oldest
+// snapshot that can be used; with `before_sequence`, from the newest that stands before that
+// record. A failure says what is gone and why there is none.
+Failure open_from_snapshot(const std::string& run_dir, const Settings& settings, Engine& engine,
+                           ReplayStart& start, std::uint64_t before_sequence = 0);
 
 }  // namespace gm

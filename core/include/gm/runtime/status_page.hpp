@@ -19,7 +19,7 @@
 namespace gm {
 
 inline constexpr std::uint32_t kStatusMagic = 0x50304d47;  // "GM0P" in memory order
-inline constexpr std::uint32_t kStatusSchema = 7;
+inline constexpr std::uint32_t kStatusSchema = 8;
 
 enum class Phase : std::uint64_t {
     kStarting = 0,
@@ -124,6 +124,26 @@ struct JournalStatus {
     std::uint64_t ring_capacity;
 };
 
+// Why a segment that is over a limit stays.
+enum class RetentionHold : std::uint64_t {
+    kNothing = 0,    // or none is over a limit
+    kRecorder = 1,   // has not read past it
+    kSnapshots = 2,  // two that a start would use do not stand behind it yet
+    kFailure = 3,    // see `failure`
+};
+[[nodiscard]] const char* describe(RetentionHold hold) noexcept;
+
+// What of the journal is kept. All zero where nothing is limited.
+struct RetentionStatus {
+    std::uint64_t segments;
+    std::uint64_t bytes;           // of them, and of the one that is prepared
+    std::uint64_t first_sequence;  // the oldest record with its market data
+    std::uint64_t compacted_segments;
+    std::uint64_t compacted_bytes;
+    RetentionHold held_by;
+    char failure[208];  // of the last look
+};
+
 struct InstrumentStatus {
     char symbol[16];
     std::int64_t position_lots;
@@ -169,6 +189,7 @@ struct StatusReading {
     EngineStatus engine{};
     JournalStatus journal{};
     StagesStatus stages{};
+    RetentionStatus retention{};
     std::vector<InstrumentStatus> instruments;
     std::string memory;   // what the rings really obtained
     std::string failure;  // text of the failure, when there is one
@@ -193,6 +214,9 @@ class StatusPage {
     void write_stages(const StagesStatus& status) noexcept { header_->stages.write(status); }
     void write_engine(const EngineStatus& status) noexcept { header_->engine.write(status); }
     void write_journal(const JournalStatus& status) noexcept { header_->journal.write(status); }
+    void write_retention(const RetentionStatus& status) noexcept {  // its thread
+        header_->retention.write(status);
+    }
     void write_instrument(std::size_t at, const InstrumentStatus& status) noexcept;
     // Cold, io thread. Longer text is cut.
     void write_memory(const std::string& text) noexcept;
@@ -217,6 +241,7 @@ class StatusPage {
         Seqlock<JournalStatus> journal;
         Seqlock<Text> memory;
         Seqlock<Text> failure;
+        Seqlock<RetentionStatus> retention;
     };
     using InstrumentLock = Seqlock<InstrumentStatus>;
 
