@@ -28,13 +28,15 @@ INSTALLED := .venv/.installed
 
 .PHONY: help setup native demo test core test-core test-data test-train mutants kill-campaign \
         journal-campaign submit-campaign gate-campaign same-bytes simulate simulate-smoke mappo-btc \
-        fuzz fuzz-campaign model model-campaign lint format bench bench-peers bench-smoke wheel lock clean
+        fuzz fuzz-campaign model model-campaign soak soak-smoke lint format bench bench-peers \
+        bench-smoke wheel lock clean
 
 help:
 	@sed -n '2,$$s/^#  //p' Makefile
 	@echo "  also: setup native test-core test-data test-train mutants kill-campaign journal-campaign"
 	@echo "        submit-campaign gate-campaign same-bytes simulate simulate-smoke fuzz fuzz-campaign"
-	@echo "        model model-campaign format bench bench-peers bench-smoke wheel lock clean"
+	@echo "        model model-campaign soak soak-smoke format bench bench-peers bench-smoke wheel"
+	@echo "        lock clean"
 
 setup: $(INSTALLED)
 
@@ -160,6 +162,20 @@ mappo-btc: native $(TRAIN_INSTALLED)
 	    --episode-bars 64 --validation-share 0.15 --test-share 0.25 --out build/mappo_btc
 	$(BIN)/gm export build/mappo_btc --out gm/models/mappo_btc --name mappo_btc \
 	    --label "MAPPO, BTC January 2022, small sample"
+
+# An engine at RATE messages a second for MINUTES with GB of journal and a fault every FAULT_EVERY
+# seconds (tests/soak): memory, descriptors, latency and disk must stand still and the books agree.
+# The tape of the hour takes 14 GB of disk, too. soak-smoke shows that it runs.
+MINUTES ?= 60
+RATE ?= 50000
+GB ?= 10
+FAULT_EVERY ?= 60
+soak: native
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --rate $(RATE) --gb $(GB) \
+	    --fault-every $(FAULT_EVERY) --seed $(SEED)
+
+soak-smoke: native
+	$(BIN)/python -m tests.soak --minutes 2 --rate 20000 --gb 1 --fault-every 15 --seed $(SEED)
 
 # Every decoder of bytes from outside under a fuzzer: the saved inputs and a minute of new ones, or
 # ten million executions of each target. TARGETS="frame csv" runs these alone.
