@@ -154,9 +154,13 @@ def main() -> int:
         engine = run.play()
     (WORK / "samples.json").write_bytes(msgspec.json.encode(run.sampler.samples))
     found = verdicts(run, options, engine)
-    sent = live_rows(options.minutes, options.rate)
-    print(f"{sent:,} messages in {options.minutes:g} minutes, {len(run.struck)} faults, "
-          f"{run.sampler.life} lives, {len(run.sampler.samples)} samples")  # fmt: skip
+    samples = run.sampler.samples
+    took_s = samples[-1].at_s - samples[0].at_s
+    print(
+        f"{live_rows(options.minutes, options.rate):,} messages, {options.minutes:g} minutes that "
+        f"took {took_s / 60:.1f}, {len(run.struck)} faults, {run.sampler.life} lives, "
+        f"{len(samples)} samples, {sum(s.is_disturbed for s in samples)} of them disturbed"
+    )
     for verdict in found:
         print(f"{'holds' if verdict.is_met else 'FAILS':6} {verdict.name:12} {verdict.text}")
     return 0 if all(verdict.is_met for verdict in found) else 1
