@@ -13,6 +13,7 @@
 #include "gm/journal/anchor.hpp"
 #include "gm/journal/compacted.hpp"
 #include "gm/journal/verify.hpp"
+#include "journal/edited_journal.hpp"
 #include "journal/journal_fixture.hpp"
 #include "journal/power_loss.hpp"
 
@@ -338,6 +339,30 @@ TEST_CASE("a compacted segment that is gone, or cut, is found") {
               compacted_name(longer.firsts[2]));
         write_bytes(last, whole);
     }
+}
+
+TEST_CASE("an edit whose file was sealed anew is found by the file behind it") {
+    const Compacted run(3);
+    const std::string path = compacted_path(run.folder.path(), run.firsts[1]);
+    std::vector<std::uint8_t> bytes = read_bytes(path);
+    std::vector<Slot> slots(bytes.size() / sizeof(Slot));
+    std::memcpy(static_cast<void*>(slots.data()), bytes.data(), bytes.size());
+    edit_behind_checksum(slots[3], 5);
+    CompactedHeader header{};
+    std::memcpy(&header, &slots[0], sizeof header);
+    const Sha256Digest start = chain_start(header);
+    Sha256 hash;
+    hash.update(start.data(), start.size());
+    hash.update(&slots[1], (slots.size() - 2) * sizeof(Slot));  // one block
+    auto chain = slots.back().as<BlockDigest>();
+    std::memcpy(chain.sha256, hash.finish().data(), sizeof chain.sha256);
+    slots.back() = make_chain_record(chain);
+    std::memcpy(bytes.data(), slots.data(), bytes.size());
+    write_bytes(path, bytes);
+    const JournalReport report = verified(run.folder.path());
+    REQUIRE(report.fault_count == 1);
+    CHECK(report.faults[0].kind == FaultKind::kChain);
+    CHECK(report.faults[0].segment == compacted_name(run.firsts[2]));
 }
 
 TEST_CASE("a chain of compacted segments made anew is not the one that the anchor knows") {
