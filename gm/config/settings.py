@@ -62,8 +62,8 @@ class JournalSection(_Section, frozen=True, kw_only=True):
     """How much of the journal is kept. Orders and decisions are kept for ever.
 
     0: no limit. A limit is met only as far as no start needs what is over it: two snapshots and the
-    recorder have to stand behind it. Another build has no snapshot: before an upgrade, 0 keeps all
-    that its first start replays.
+    recorder have to stand behind it. Another build has no snapshot to go on from: where record 1
+    is gone, it wants a new run directory.
     """
 
     retention_gb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 20

@@ -186,6 +186,30 @@ TEST_CASE("the history that is kept can be derived again, from its beginning to 
     CHECK_FALSE(replay_run(kept.run, kept.folder / "copy", report).is_ok());
 }
 
+TEST_CASE("a decision whose market data is kept can be asked again, an older one says it is gone") {
+    Kept kept(of_bytes(8 * kSegment));
+    REQUIRE(kept.turns() > 0);
+    test::write_file(kept.run + "/settings.bin", test::settings_block(life_settings()));
+    const auto& written = one_life().written;
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+    for (std::uint64_t at = 1; at <= kept.wanted.replay.records; ++at) {
+        if (written[at - 1].type() != RecordType::kDecision) continue;
+        if (first == 0) first = at;
+        last = at;
+    }
+    RebuiltDecision made;
+    Failure failure = rebuild_decision(kept.run, last, made);
+    REQUIRE_MESSAGE(failure.is_ok(), failure.text);
+    CHECK(made.is_equal);
+    CHECK(made.journalled.trailer.journal_sequence == last);
+    failure = rebuild_decision(kept.run, first, made);
+    CHECK(failure.status == Status::kJournalForeign);
+    const std::string gone = std::to_string(kept.segments()[0].first_sequence);
+    CHECK(failure.text.find("before record " + gone + " is gone") != std::string::npos);
+    CHECK(failure.text.find("stands behind the record") != std::string::npos);
+}
+
 TEST_CASE("a start that has no snapshot and no record 1 says what is gone, and why") {
     Kept kept(of_bytes(8 * kSegment));
     REQUIRE(kept.turns() > 0);
