@@ -21,6 +21,7 @@ enum ZmqOption : int {
     kRouterMandatory = 33,
     kImmediate = 39,
     kHandshakeInterval = 66,
+    kXpubNoDrop = 69,
     kHeartbeatInterval = 75,
     kHeartbeatTimeout = 77,
 };
@@ -50,7 +51,9 @@ SocketOptions order_router_options() noexcept {
 }
 
 SocketOptions feed_publisher_options() noexcept {
-    return SocketOptions{};
+    SocketOptions options;
+    options.never_drops = true;
+    return options;
 }
 
 SocketOptions feed_subscriber_options() noexcept {
@@ -114,6 +117,7 @@ Failure Socket::open(const ZmqTable& zmq, void* context, SocketKind kind,
          options.reconnect_interval_max_ms >= 0},
         {kImmediate, 1, options.is_immediate},
         {kRouterMandatory, 1, options.is_router_mandatory},
+        {kXpubNoDrop, 1, options.never_drops},
     };
     for (const Setting& setting : settings) {
         if (!setting.is_set) continue;

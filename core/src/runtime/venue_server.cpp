@@ -13,6 +13,7 @@ namespace {
 constexpr long kIdleMsMax = 50;  // how late stop() may be noticed
 constexpr int kMessagesPerTurn = 64;
 constexpr int kCatchUpFramesPerTurn = 64;
+constexpr int kRowsPerTurn = 16;  // that are due, running free
 constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kSpeedPermilleMax = 1'000'000'000;
 
@@ -146,7 +147,7 @@ void VenueServer::advance_free(std::int64_t now_ns) noexcept {
         started_ts_ns_ = venue_->next_feed_ts_ns();
     }
     Slot slot{};
-    if (!venue_->is_ended() && now_ns >= due_ns()) {
+    for (int i = 0; i < kRowsPerTurn && !venue_->is_ended() && now_ns >= due_ns(); ++i) {
         if (venue_->next_feed(slot) && !session_.is_ready) publish(slot);
         // The whole event at once: nobody is waited for.
         while (venue_->next_reply(venue_->last_reply_sequence(), slot)) {
@@ -155,7 +156,12 @@ void VenueServer::advance_free(std::int64_t now_ns) noexcept {
     }
     send_heartbeat(now_ns);
     send_notice(now_ns);
-    if (venue_->is_ended()) notice_end(now_ns);
+    if (venue_->is_ended() && !is_behind()) notice_end(now_ns);
+}
+
+bool VenueServer::is_behind() const noexcept {
+    return has_started_ && session_.is_open && session_.is_ready &&
+           session_.feed_sequence < venue_->last_feed_sequence();
 }
 
 // Sends the session what it has not been sent: replies always, feed events once it is ready.
@@ -170,7 +176,8 @@ void VenueServer::catch_up() noexcept {
     for (int i = 0; i < kCatchUpFramesPerTurn && session_.is_ready &&
                     venue_->feed(session_.feed_sequence + 1, slot);
          ++i) {
-        publish(slot);
+        is_feed_full_ = !publish(slot);
+        if (is_feed_full_) break;
         ++session_.feed_sequence;
     }
 }
@@ -192,18 +199,18 @@ long VenueServer::timeout_ms(std::int64_t now_ns) const noexcept {
     if (step_ == Step::kFeed) {
         until_ns = std::min(until_ns, step_since_ns_ + settings_.resend_after_ns);
     }
-    const bool is_behind =
-        has_started_ && session_.is_ready && session_.feed_sequence < venue_->last_feed_sequence();
-    if (is_behind) return 0;
+    if (is_behind()) return is_feed_full_ ? 1 : 0;
     if (has_started_ && !venue_->is_ended()) until_ns = std::min(until_ns, due_ns());
     const std::int64_t left_ns = std::max<std::int64_t>(0, until_ns - now_ns);
     return static_cast<long>(ceil_div(left_ns, kNsPerMs));
 }
 
-void VenueServer::publish(const Slot& slot) noexcept {
+bool VenueServer::publish(const Slot& slot) noexcept {
     std::array<std::uint8_t, kOneRecordFrameSize> bytes{};
-    ++counters_.feed_frames;
-    if (feed_.send(encode_frame(slot, bytes)) == IoResult::kFailed) has_failed_ = true;
+    const IoResult result = feed_.send(encode_frame(slot, bytes));
+    if (result == IoResult::kFailed) has_failed_ = true;
+    if (result == IoResult::kDone) ++counters_.feed_frames;
+    return result == IoResult::kDone;
 }
 
 void VenueServer::send_reply(const Slot& slot) noexcept {

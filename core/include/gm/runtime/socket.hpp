@@ -36,6 +36,7 @@ struct SocketOptions {
     bool is_immediate = false;         // queue only to peers that are connected
     bool is_router_mandatory = false;  // an absent peer is an answer, not a dropped message
     bool subscribes_to_all = false;
+    bool never_drops = false;  // XPUB: a full queue of a subscriber is kAgain, not a lost message
 };
 
 // Order session. A DEALER queues while its peer is away and would deliver stale orders after a
@@ -44,7 +45,8 @@ struct SocketOptions {
 [[nodiscard]] SocketOptions order_router_options() noexcept;   // venue, ROUTER
 // Feed. In lockstep the venue publishes the open frame again when its DONE is 100 ms away: a
 // subscriber that connected a moment ago may have missed it. The engine answers a repeated frame
-// with DONE without stepping.
+// with DONE without stepping. Running free, what a subscriber has no room for waits at the venue:
+// an engine that was away would else lose frames, connect anew and be sent it all again, for ever.
 [[nodiscard]] SocketOptions feed_publisher_options() noexcept;       // venue, XPUB
 [[nodiscard]] SocketOptions feed_subscriber_options() noexcept;      // engine, SUB
 [[nodiscard]] SocketOptions drop_copy_publisher_options() noexcept;  // engine, XPUB

@@ -103,7 +103,8 @@ class VenueServer {
     [[nodiscard]] std::int64_t due_ns() const noexcept;
     [[nodiscard]] long timeout_ms(std::int64_t now_ns) const noexcept;
 
-    void publish(const Slot& slot) noexcept;
+    [[nodiscard]] bool is_behind() const noexcept;
+    bool publish(const Slot& slot) noexcept;  // false: a subscriber has no room
     void send_reply(const Slot& slot) noexcept;
     void send_to_peer(const Peer& peer, const Slot& slot) noexcept;
     void send_bytes(const Peer& peer, std::span<const std::uint8_t> frame) noexcept;
@@ -134,8 +135,9 @@ class VenueServer {
     std::uint64_t step_sequence_ = 0;
     std::int64_t step_since_ns_ = 0;
     bool has_subscriber_ = false;
-    bool has_failed_ = false;   // a socket is broken
-    bool has_started_ = false;  // free-running: the clock of the tape runs
+    bool is_feed_full_ = false;  // the subscriber has no room: later
+    bool has_failed_ = false;    // a socket is broken
+    bool has_started_ = false;   // free-running: the clock of the tape runs
     bool is_finished_ = false;
     std::int64_t started_ns_ = 0;
     std::int64_t started_ts_ns_ = 0;
