@@ -12,8 +12,7 @@ namespace gm {
 namespace {
 
 constexpr std::size_t kBlockStride = kBlockSlots + 1;  // with its chain record
-// As many blocks as are hashed at once: 1 MiB.
-constexpr std::size_t kBufferSlots = Sha256::kManyMost * kBlockStride;
+constexpr std::size_t kBufferSlots = 16 * kBlockStride;  // 1 MiB
 
 std::string text_of(std::uint64_t number) {
     return std::to_string(number);
@@ -145,43 +144,53 @@ std::string BlockWalker::chain_complaint(const BlockDigest& payload, const Slot&
 Sha256Digest BlockWalker::digest_of_block() {
     const std::size_t count = cursor_ - block_begin_;
     const std::uint64_t first_slot = end_.slot - count;
-    const std::size_t index = (first_slot - ahead_slot_) / kBlockStride;
-    const bool is_hashed = count == kBlockSlots && first_slot >= ahead_slot_ &&
-                           (first_slot - ahead_slot_) % kBlockStride == 0 && index < ahead_count_ &&
-                           ahead_[index].previous == end_.digest;
-    if (is_hashed) return ahead_[index].digest;
-    ahead_slot_ = first_slot;
-    hash_blocks(buffer_.get() + block_begin_, count);
-    return ahead_[0].digest;
+    const bool is_hashed =
+        ahead_next_ < ahead_count_ && ahead_[ahead_next_].first_slot == first_slot &&
+        ahead_[ahead_next_].slots == count && ahead_[ahead_next_].previous == end_.digest;
+    if (!is_hashed) hash_blocks(first_slot, count);
+    return ahead_[ahead_next_++].digest;
 }
 
-// Fills ahead_: the block of `slots` slots at `first`, and if that is full, the full ones behind it
-// in the buffer. The chain goes on from the digest that a chain record claims, right or wrong, so
-// they need not wait for each other.
-void BlockWalker::hash_blocks(const Slot* first, std::size_t slots) {
-    const Slot* const end = buffer_.get() + filled_;
-    std::array<const void*, Sha256::kManyMost> blocks;
-    ahead_[0].previous = end_.digest;
-    blocks[0] = first;
-    ahead_count_ = 1;
-    const Slot* chain_record = first + slots;
-    while (slots == kBlockSlots && ahead_count_ < ahead_.size() &&
-           end - chain_record > static_cast<std::ptrdiff_t>(kBlockStride) &&
-           chain_record[kBlockStride].type() == RecordType::kBlockDigest) {
-        const auto claimed = chain_record->as<BlockDigest>();
-        Ahead& block = ahead_[ahead_count_];
-        std::memcpy(block.previous.data(), claimed.sha256, block.previous.size());
-        blocks[ahead_count_] = chain_record + 1;
-        ahead_count_ += 1;
-        chain_record += kBlockStride;
+// Fills ahead_: the block of `slots` slots at the cursor, and the whole ones behind it in the
+// buffer. The chain goes on from the digest that a chain record claims, right or wrong, so they
+// need not wait for each other.
+void BlockWalker::hash_blocks(std::uint64_t first_slot, std::size_t slots) {
+    std::array<const void*, kAheadMost> records;
+    std::array<std::size_t, kAheadMost> sizes;
+    Sha256Digest previous = end_.digest;
+    ahead_count_ = ahead_next_ = 0;
+    for (std::size_t begin = block_begin_; slots != 0;) {  // bounded by ahead_
+        records[ahead_count_] = buffer_.get() + begin;
+        sizes[ahead_count_] = slots * sizeof(Slot);
+        ahead_[ahead_count_++] = {first_slot, slots, previous, {}};
+        if (ahead_count_ == ahead_.size()) break;
+        std::memcpy(previous.data(), buffer_[begin + slots].as<BlockDigest>().sha256,
+                    previous.size());
+        first_slot += slots + 1;
+        begin += slots + 1;
+        slots = slots_of_block(begin);
     }
     const std::span<Sha256> hashes(hashes_.data(), ahead_count_);
     for (std::size_t i = 0; i < ahead_count_; ++i) {
         hashes[i].restart();
         hashes[i].update(ahead_[i].previous.data(), ahead_[i].previous.size());
     }
-    Sha256::update_many(hashes, blocks, slots * sizeof(Slot));
+    const auto sources = std::span(records).first(ahead_count_);
+    const auto bytes = std::span(sizes).first(ahead_count_);
+    if (std::ranges::all_of(bytes, [&](std::size_t size) { return size == bytes[0]; })) {
+        Sha256::update_many(hashes, sources, bytes[0]);
+    } else {
+        Sha256::update_unequal(hashes, sources, bytes);
+    }
     for (std::size_t i = 0; i < ahead_count_; ++i) ahead_[i].digest = hashes[i].finish();
+}
+
+// From `begin` of the buffer up to the next chain record; 0 where the buffer holds none.
+std::size_t BlockWalker::slots_of_block(std::size_t begin) const noexcept {
+    for (std::size_t at = begin; at < filled_ && at - begin <= kBlockSlots; ++at) {
+        if (buffer_[at].type() == RecordType::kBlockDigest) return at - begin;
+    }
+    return 0;
 }
 
 BlockWalker::Outcome BlockWalker::at_invalid() {

@@ -123,7 +123,8 @@ class BlockWalker {
     Outcome at_chain_record(const Slot& slot);
     [[nodiscard]] std::string chain_complaint(const BlockDigest& payload, const Slot& slot);
     [[nodiscard]] Sha256Digest digest_of_block();
-    void hash_blocks(const Slot* first, std::size_t slots);
+    void hash_blocks(std::uint64_t first_slot, std::size_t slots);
+    [[nodiscard]] std::size_t slots_of_block(std::size_t begin) const noexcept;
     Outcome at_invalid();
     Outcome at_segment_end();
     Outcome at_journal_end();
@@ -151,15 +152,18 @@ class BlockWalker {
     std::size_t cursor_ = 0;       // the next one to look at; end_.slot is its place in the file
     std::size_t block_begin_ = 0;  // first record of the block at hand
 
-    // Full blocks in the buffer are hashed side by side, the one at hand and those behind it.
+    // Blocks in the buffer are hashed side by side, the one at hand and those behind it.
     struct Ahead {
+        std::uint64_t first_slot;  // in the segment
+        std::uint64_t slots;
         Sha256Digest previous;  // the digest before the block, as hashed
         Sha256Digest digest;
     };
-    std::array<Sha256, Sha256::kManyMost> hashes_;
-    std::array<Ahead, Sha256::kManyMost> ahead_;
-    std::uint64_t ahead_slot_ = 0;  // where in the segment the first of them begins
+    static constexpr std::size_t kAheadMost = 64;
+    std::array<Sha256, kAheadMost> hashes_;
+    std::array<Ahead, kAheadMost> ahead_;
     std::size_t ahead_count_ = 0;
+    std::size_t ahead_next_ = 0;  // the one of the next block
 
     std::uint64_t expected_ = 1;      // sequence of the next record
     std::uint64_t slack_ = 0;         // invalid slots since the last whole one: perhaps records
