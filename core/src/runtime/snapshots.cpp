@@ -5,6 +5,7 @@
 
 #include "gm/base/build_id.hpp"
 #include "gm/base/clock.hpp"
+#include "gm/journal/anchor.hpp"
 #include "gm/journal/block_walker.hpp"
 
 namespace gm {
@@ -16,9 +17,10 @@ bool is_digest(const std::uint8_t* bytes, const Sha256Digest& digest) noexcept {
 
 // Whether the journal still holds what the snapshot stands behind: walks the few blocks from where
 // reading will begin to the one whose digest the snapshot knows.
-Failure check_chain(const RecoveryPlace& place, const SnapshotHeader& header) {
+Failure check_chain(const std::string& run_dir, const SnapshotHeader& header) {
     BlockWalker walker;
-    WalkSettings settings{.folder = journal_folder(place.run_dir), .from = header.begin};
+    WalkSettings settings{.folder = journal_folder(run_dir), .from = header.begin};
+    settings.tail_slots_max = kTailSlotsMax;
     Failure failure = walker.open(settings);
     if (!failure.is_ok()) return failure;
     walker.watch_block(header.sealed_block);
@@ -31,12 +33,18 @@ Failure check_chain(const RecoveryPlace& place, const SnapshotHeader& header) {
         if (step == BlockWalker::Step::kEnd) break;
     }
     const Sha256Digest* digest = walker.watched_digest();
-    if (digest != nullptr && is_digest(header.sealed_digest, *digest)) return ok();
+    if (digest != nullptr && is_digest(header.sealed_digest, *digest)) {
+        if (walker.end().last_sequence >= header.sequence) return ok();
+        return fail(Status::kBadArgument, "stands behind record " +
+                                              std::to_string(header.sequence) +
+                                              ", the journal ends with record " +
+                                              std::to_string(walker.end().last_sequence));
+    }
     return fail(Status::kBadArgument, "block " + std::to_string(header.sealed_block) +
                                           " of the journal is not the one that it stands behind");
 }
 
-Failure check_header(const RecoveryPlace& place, const Settings& settings,
+Failure check_header(const std::string& run_dir, const Settings& settings,
                      const SnapshotHeader& header) {
     const auto refuse = [](const std::string& why) { return fail(Status::kBadArgument, why); };
     const Sha256Digest build = build_sha256();
@@ -46,15 +54,13 @@ Failure check_header(const RecoveryPlace& place, const Settings& settings,
     if (std::memcmp(header.settings_sha256, settings.sha256, sizeof settings.sha256) != 0) {
         return refuse("was made under other settings");
     }
-    if (header.journal_id != place.journal_id) {
+    AnchorRecord anchor{};
+    (void)JournalAnchor::read(anchor_path(run_dir), anchor);  // without it there is no journal
+    if (header.journal_id != anchor.journal_id) {
         return refuse("is of journal " + std::to_string(header.journal_id) + ", not of " +
-                      std::to_string(place.journal_id));
+                      std::to_string(anchor.journal_id));
     }
-    if (header.sequence > place.last_sequence) {
-        return refuse("stands behind record " + std::to_string(header.sequence) +
-                      ", the journal ends with record " + std::to_string(place.last_sequence));
-    }
-    return check_chain(place, header);
+    return check_chain(run_dir, header);
 }
 
 // A model that came while the engine ran lies in the run directory.
@@ -70,18 +76,18 @@ Failure load_kept_model(const std::string& run_dir, const Sha256Digest& sha256, 
 }
 
 // Leaves the engine as it was saved, or in no state to be used.
-Failure restore_from(const std::string& path, const RecoveryPlace& place, const Settings& settings,
+Failure restore_from(const std::string& path, const std::string& run_dir, const Settings& settings,
                      Engine& engine, SnapshotHeader& header) {
     std::vector<std::uint8_t> file;
     Failure failure = read_snapshot_file(path, header, file);
     if (!failure.is_ok()) return failure;
-    failure = check_header(place, settings, header);
+    failure = check_header(run_dir, settings, header);
     if (failure.is_ok()) failure = engine.open(settings);
     if (failure.is_ok()) {
         failure =
             engine.restore(std::span(file).subspan(sizeof header),
                            [&](const Sha256Digest& sha256, const Sha256Digest&, ModelPointer& out) {
-                               return load_kept_model(place.run_dir, sha256, out);
+                               return load_kept_model(run_dir, sha256, out);
                            });
     }
     return failure.is_ok() ? failure : fail(failure.status, path + ": " + failure.text);
@@ -145,29 +151,23 @@ Failure Snapshots::write_if_synced(const SegmentWriter& segments, std::uint64_t 
     return failure;
 }
 
-Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Engine& engine,
-                       ReplayReport& replay, SnapshotReport& report) {
+Failure restore_newest(const std::string& run_dir, const Settings& settings, Engine& engine,
+                       ReplayStart& start, SnapshotReport& report) {
+    start = {};
     report = {};
-    const std::string folder = journal_folder(place.run_dir);
-    for (const std::string& path : list_snapshots(place.run_dir)) {  // a few files
+    for (const std::string& path : list_snapshots(run_dir)) {  // a few files
         const auto header = std::make_unique<SnapshotHeader>();
-        Failure failure = restore_from(path, place, settings, engine, *header);
-        if (!failure.is_ok()) {
-            engine = Engine();  // half restored it would be no beginning for another try
-            report.skipped.push_back(failure.text);
-            continue;
+        Failure failure = restore_from(path, run_dir, settings, engine, *header);
+        if (failure.is_ok()) {
+            report.sequence = header->sequence;
+            start = {header->begin, header->sequence, header->io_sequence, header->epoch,
+                     header->has_ended != 0};
+            return failure;
         }
-        report.sequence = header->sequence;
-        failure = replay_behind(folder, settings, engine,
-                                {header->begin, header->sequence, header->io_sequence,
-                                 header->epoch, header->has_ended != 0},
-                                replay);
-        // Doubt halts. Whoever deletes the file has the whole journal replayed instead.
-        if (failure.is_ok() || failure.status != Status::kReplayDiverged) return failure;
-        return fail(failure.status, failure.text + "; it went on from " + path);
+        engine = Engine();  // half restored it would be no beginning for another try
+        report.skipped.push_back(failure.text);
     }
-    if (Failure failure = engine.open(settings); !failure.is_ok()) return failure;
-    return replay_behind(folder, settings, engine, {}, replay);
+    return engine.open(settings);
 }
 
 }  // namespace gm

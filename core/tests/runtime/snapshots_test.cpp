@@ -17,6 +17,7 @@
 #include "engine/random_life.hpp"
 #include "gm/base/crc32c.hpp"
 #include "gm/journal/verify.hpp"
+#include "gm/runtime/start_replay.hpp"
 #include "journal/journal_fixture.hpp"
 #include "runtime/recorded_rig.hpp"
 #include "runtime/running.hpp"
@@ -105,10 +106,11 @@ Recovered recover(const std::string& run_dir) {
     SegmentSettings settings;
     settings.run_directory = run_dir;
     settings.segment_bytes = 1U << 16;
-    made.failure = writer.open(settings);
-    if (!made.failure.is_ok()) return made;
-    made.failure = recover_engine({run_dir, writer.journal_id(), writer.last_sequence()},
-                                  life_settings(), *engine, made.replay, made.snapshot);
+    StartReplay start;
+    const Failure replayed =
+        start.run(run_dir, life_settings(), *engine, made.replay, made.snapshot);
+    made.failure = writer.open(settings, start.walk());
+    if (made.failure.is_ok()) made.failure = replayed.is_ok() ? start.finish(writer) : replayed;
     if (made.failure.is_ok()) made.state = state_of(*engine);
     return made;
 }

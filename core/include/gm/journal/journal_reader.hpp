@@ -45,6 +45,8 @@ class JournalReader {
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
     // Where the journal ends; complete once next() answered false.
     [[nodiscard]] const JournalEnd& end() const noexcept { return walker_.end(); }
+    // It has watched for the anchor's block.
+    [[nodiscard]] const BlockWalker& walker() const noexcept { return walker_; }
 
  private:
     bool load_block();

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,20 +35,6 @@ struct ReplayReport {
 // replay made it, sealed in blocks as the journal's.
 Failure replay_journal(const std::string& folder, const Settings& settings, Engine& engine,
                        SegmentWriter* copy, ReplayReport& report);
-
-// Where a recovery begins: by default with record 1.
-struct ReplayStart {
-    std::optional<ChainPlace> place;  // of the journal, at or before the record
-    std::uint64_t sequence = 0;       // the record that the engine's snapshot stands behind
-    std::uint64_t io_sequence = 0;    // of the last record that io had made
-    std::uint32_t epoch = 0;
-    bool has_ended = false;
-};
-
-// The same for a start, whose SegmentWriter has cut the torn tail: of the records behind the place
-// alone. Those before are neither read nor checked. report.records counts them all.
-Failure replay_behind(const std::string& folder, const Settings& settings, Engine& engine,
-                      const ReplayStart& start, ReplayReport& report);
 
 // The record up to which a replay goes.
 struct ReplayTarget {

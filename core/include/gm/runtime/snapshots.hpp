@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -64,17 +65,18 @@ struct SnapshotReport {
     std::vector<std::string> skipped;  // newer ones that were not used, and why
 };
 
-// Where a recovery finds the journal and its snapshots.
-struct RecoveryPlace {
-    std::string run_dir;
-    std::uint64_t journal_id;
-    std::uint64_t last_sequence;  // of the journal
+// Where the replay of a start begins: by default with record 1.
+struct ReplayStart {
+    std::optional<ChainPlace> place;  // of the journal, at or before the record
+    std::uint64_t sequence = 0;       // the record that the engine's snapshot stands behind
+    std::uint64_t io_sequence = 0;    // of the last record that io had made
+    std::uint32_t epoch = 0;
+    bool has_ended = false;
 };
 
-// Cold. Opens the engine and brings it to the end of the journal: from the newest snapshot of this
-// build, these settings and this journal that is whole, else from record 1. What lies before the
-// snapshot is not read; `gm verify` checks the whole of it.
-Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Engine& engine,
-                       ReplayReport& replay, SnapshotReport& report);
+// Cold. Opens the engine and restores the newest snapshot of this build, these settings and this
+// journal that is whole, if there is one.
+Failure restore_newest(const std::string& run_dir, const Settings& settings, Engine& engine,
+                       ReplayStart& start, SnapshotReport& report);
 
 }  // namespace gm
