@@ -37,7 +37,7 @@ Failure check_chain(const std::string& run_dir, const SnapshotHeader& header) {
         if (walker.end().last_sequence >= header.sequence) return ok();
         return fail(Status::kBadArgument, "stands behind record " +
                                               std::to_string(header.sequence) +
-                                              ", the journal ends with record " +
+                                              ", its block ends with record " +
                                               std::to_string(walker.end().last_sequence));
     }
     return fail(Status::kBadArgument, "block " + std::to_string(header.sealed_block) +

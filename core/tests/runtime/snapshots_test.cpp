@@ -221,7 +221,7 @@ TEST_CASE("each damage of a snapshot is refused, and the one before it is taken"
     edit_header(all[0], [](SnapshotHeader& header) { header.journal_id += 1; });
     check_second("is of journal");
     edit_header(all[0], [](SnapshotHeader& header) { header.sequence += 1'000'000; });
-    check_second("the journal ends with record");
+    check_second("its block ends with record");
     edit_header(all[0], [](SnapshotHeader& header) { header.sealed_digest[0] ^= 1; });
     check_second("is not the one that it stands behind");
     edit_header(all[0], [](SnapshotHeader& header) { header.begin.digest[0] ^= 1; });
@@ -301,6 +301,8 @@ TEST_CASE("a state that is not that of its record is found by the first record t
     std::memcpy(&header, older.data(), sizeof header);
     std::memcpy(&newest, read(all[0]).data(), sizeof newest);
     header.sequence = newest.sequence;
+    header.sealed_block = newest.sealed_block;
+    std::memcpy(header.sealed_digest, newest.sealed_digest, sizeof header.sealed_digest);
     REQUIRE(write_snapshot_file(run, header, older).is_ok());
     const Recovered found = recover(run);
     CHECK(found.failure.status == Status::kReplayDiverged);
