@@ -52,7 +52,7 @@ from gm.supervisor.registry_follower import RegistryFollower
 FREE_CORES_FOR_THREADS = 4
 # The page's heartbeat is written every 100 ms: ten of them missing is a hang.
 HEARTBEAT_AGE_NS_MAX = 1_000_000_000
-METRICS_AFTER_S = 1.0
+BESIDE_RECOVERY_AFTER_S = 1.0
 # systemd is told this many times within its limit.
 WATCHDOG_BEATS = 4
 
@@ -211,27 +211,29 @@ class Service:
             self._notifier.send("STOPPING=1")
         now_s = time.monotonic()
         is_ready = self._core.phase == "ready"
-        # Nothing else runs beside a recovery: it is what an outage waits for.
-        if (
-            self._metrics is not None
-            and not self._metrics.is_started
-            and (is_ready or now_s - self._started_s > METRICS_AFTER_S)
-        ):
-            self._metrics.start()
-            log.info("metrics", url=f"http://{self._metrics.address}/metrics")
         if is_ready and not self._is_announced:
             self._is_announced = True
             self._notifier.send("READY=1")
             log.info("ready", seconds=round(now_s - self._started_s, 3))
         status = self._core.status()
-        # What is not on the disk yet may be lost with the power; the database must not outlive it.
-        self._note_store(self._follower.follow(status["journal"]["synced"], now_s))
-        self._core.set_recorded(self._follower.last_sequence)
+        # Nothing else runs beside a recovery: it is what an outage waits for.
+        if self._is_announced or now_s - self._started_s > BESIDE_RECOVERY_AFTER_S:
+            self._serve_metrics()
+            # What is not on the disk yet may be lost with the power; the database must not
+            # outlive it.
+            self._note_store(self._follower.follow(status["journal"]["synced"], now_s))
+            self._core.set_recorded(self._follower.last_sequence)
         if not self._is_stopping:
             self._kill.attend(now_s)
             self._models.attend(status, now_s)
         if self._watch.is_due(status, now_s, self._notifier.watchdog_s):
             self._notifier.send("WATCHDOG=1")
+
+    def _serve_metrics(self) -> None:
+        if self._metrics is None or self._metrics.is_started:
+            return
+        self._metrics.start()
+        log.info("metrics", url=f"http://{self._metrics.address}/metrics")
 
     def _warm_up(self, report: Status) -> None:
         """Say what each instrument needs, and read the files for it, if any are named."""

@@ -85,7 +85,7 @@ template <std::size_t Count>
 bool Sha256::update_side_by_side(Sha256* hashes, const void* const* data,
                                  std::size_t size) noexcept {
     const std::size_t filled = hashes[0].size_ % kBlockSize;
-    const std::size_t head = filled == 0 ? 0 : kBlockSize - filled;
+    const std::size_t head = hashes[0].to_fill();
     if (size < head + kBlockSize) return false;
     const std::size_t block_count = (size - head) / kBlockSize;
     const std::size_t done = head + block_count * kBlockSize;
@@ -125,6 +125,56 @@ void Sha256::update_many(std::span<Sha256> hashes, std::span<const void* const> 
             i += 1;
         }
     }
+}
+
+// Bytes until the block that was begun is full; 0: none was.
+std::size_t Sha256::to_fill() const noexcept {
+    const std::size_t filled = size_ % kBlockSize;
+    return filled == 0 ? 0 : kBlockSize - filled;
+}
+
+void Sha256::update_unequal(std::span<Sha256> hashes, std::span<const void* const> data,
+                            std::span<const std::size_t> sizes) noexcept {
+    struct Lane {
+        Sha256* hash;
+        const std::uint8_t* bytes;
+        std::size_t size;
+    };
+    std::size_t next = 0;
+    // Brings the message to the edge of a block. False: there is no more that has a whole block.
+    const auto take_next = [&](Lane& lane) {
+        while (next < hashes.size()) {
+            const std::size_t i = next++;
+            lane = {&hashes[i], static_cast<const std::uint8_t*>(data[i]), sizes[i]};
+            const std::size_t head = std::min(lane.hash->to_fill(), lane.size);
+            lane.hash->update(lane.bytes, head);
+            lane.bytes += head;
+            lane.size -= head;
+            if (lane.size >= kBlockSize && lane.hash->has_instructions_) return true;
+            lane.hash->update(lane.bytes, lane.size);
+        }
+        return false;
+    };
+    Lane a{};
+    Lane b{};
+    bool has_a = take_next(a);
+    bool has_b = take_next(b);
+    while (has_a && has_b) {  // bounded: each pass ends a message
+        const std::size_t count = std::min(a.size, b.size) / kBlockSize;
+        std::uint32_t* const states[2] = {a.hash->state_.data(), b.hash->state_.data()};
+        const std::uint8_t* const blocks[2] = {a.bytes, b.bytes};
+        detail::sha256_compress_two_instructions(states, blocks, count);
+        for (Lane* lane : {&a, &b}) {
+            lane->hash->size_ += count * kBlockSize;
+            lane->bytes += count * kBlockSize;
+            lane->size -= count * kBlockSize;
+            if (lane->size >= kBlockSize) continue;
+            lane->hash->update(lane->bytes, lane->size);
+            (lane == &a ? has_a : has_b) = take_next(*lane);
+        }
+    }
+    if (has_a) a.hash->update(a.bytes, a.size);
+    if (has_b) b.hash->update(b.bytes, b.size);
 }
 
 void Sha256::restart() noexcept {

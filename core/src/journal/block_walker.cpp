@@ -13,9 +13,8 @@ namespace gm {
 
 namespace {
 
-constexpr std::size_t kBlockStride = kBlockSlots + 1;  // with its chain record
-// As many blocks as are hashed at once: 1 MiB.
-constexpr std::size_t kBufferSlots = Sha256::kManyMost * kBlockStride;
+constexpr std::size_t kBlockStride = kBlockSlots + 1;    // with its chain record
+constexpr std::size_t kBufferSlots = 16 * kBlockStride;  // 1 MiB
 
 std::string text_of(std::uint64_t number) {
     return std::to_string(number);
@@ -68,6 +67,7 @@ void BlockWalker::begin_behind_compacted() {
 BlockWalker::Step BlockWalker::next() {
     records_ = {};
     if (!failure_.is_ok()) return Step::kFailed;
+    has_ended_ = false;
     if (segments_.empty()) return Step::kEnd;
     Outcome outcome;
     if (!file_.is_open()) outcome = open_segment();
@@ -125,6 +125,7 @@ BlockWalker::Outcome BlockWalker::at_chain_record(const Slot& slot) {
     seal(payload);
     take_slot(false);
     begin_block();
+    if (!has_passed_from()) return not_at(*settings_.from);
     if (was_damaged) return {};
     records_ = records;
     return Step::kBlock;
@@ -150,53 +151,10 @@ std::string BlockWalker::chain_complaint(const BlockDigest& payload, const Slot&
         return "has a chain record that knows record " + text_of(payload.synced_journal_sequence) +
                " to have been synced before it";
     }
-    if (!settings_.checks_chain) return "";
+    if (!settings_.checks_chain || is_before_from_) return "";
     const Sha256Digest digest = digest_of_block();
     if (std::memcmp(digest.data(), payload.sha256, digest.size()) == 0) return "";
     return "does not have the SHA-256 of its chain record";
-}
-
-// Of the digest before it and the records of the block at hand.
-Sha256Digest BlockWalker::digest_of_block() {
-    const std::size_t count = cursor_ - block_begin_;
-    const std::uint64_t first_slot = end_.slot - count;
-    const std::size_t index = (first_slot - ahead_slot_) / kBlockStride;
-    const bool is_hashed = count == kBlockSlots && first_slot >= ahead_slot_ &&
-                           (first_slot - ahead_slot_) % kBlockStride == 0 && index < ahead_count_ &&
-                           ahead_[index].previous == end_.digest;
-    if (is_hashed) return ahead_[index].digest;
-    ahead_slot_ = first_slot;
-    hash_blocks(buffer_.get() + block_begin_, count);
-    return ahead_[0].digest;
-}
-
-// Fills ahead_: the block of `slots` slots at `first`, and if that is full, the full ones behind it
-// in the buffer. The chain goes on from the digest that a chain record claims, right or wrong, so
-// they need not wait for each other.
-void BlockWalker::hash_blocks(const Slot* first, std::size_t slots) {
-    const Slot* const end = buffer_.get() + filled_;
-    std::array<const void*, Sha256::kManyMost> blocks;
-    ahead_[0].previous = end_.digest;
-    blocks[0] = first;
-    ahead_count_ = 1;
-    const Slot* chain_record = first + slots;
-    while (slots == kBlockSlots && ahead_count_ < ahead_.size() &&
-           end - chain_record > static_cast<std::ptrdiff_t>(kBlockStride) &&
-           chain_record[kBlockStride].type() == RecordType::kBlockDigest) {
-        const auto claimed = chain_record->as<BlockDigest>();
-        Ahead& block = ahead_[ahead_count_];
-        std::memcpy(block.previous.data(), claimed.sha256, block.previous.size());
-        blocks[ahead_count_] = chain_record + 1;
-        ahead_count_ += 1;
-        chain_record += kBlockStride;
-    }
-    const std::span<Sha256> hashes(hashes_.data(), ahead_count_);
-    for (std::size_t i = 0; i < ahead_count_; ++i) {
-        hashes[i].restart();
-        hashes[i].update(ahead_[i].previous.data(), ahead_[i].previous.size());
-    }
-    Sha256::update_many(hashes, blocks, slots * sizeof(Slot));
-    for (std::size_t i = 0; i < ahead_count_; ++i) ahead_[i].digest = hashes[i].finish();
 }
 
 BlockWalker::Outcome BlockWalker::at_invalid() {
@@ -257,6 +215,8 @@ BlockWalker::Outcome BlockWalker::at_journal_end() {
         records_ = {buffer_.get() + block_begin_, cursor_ - block_begin_};
         return Step::kBlock;
     }
+    if (is_before_from_) return not_at(*settings_.from);
+    has_ended_ = true;
     return Step::kEnd;
 }
 
@@ -284,7 +244,7 @@ BlockWalker::Outcome BlockWalker::open_segment() {
     end_.slot = 1;
     filled_ = cursor_ = 0;
     ahead_count_ = 0;
-    searched_ = false;
+    searched_ = has_jumped_ = false;
     last_whole_ = last_used_ = 0;
     const bool lost_the_head = lost_slots_;  // perhaps the chain record of the segment before
     begin_block();
@@ -304,7 +264,11 @@ BlockWalker::Outcome BlockWalker::check_header(const SegmentHeader& header, cons
     const JournalEnd before = end_;
     const std::uint64_t wanted = expected_;
     adopt_header(header);
-    if (is_first && settings_.from) return jump(header, *settings_.from);
+    if (is_first && settings_.from) {
+        is_before_from_ =
+            settings_.checks_last_segment && is_last_segment() && settings_.from->slot > 1;
+        return is_before_from_ ? Outcome{} : jump(header, *settings_.from);
+    }
     if (is_first && settings_.last_segment_only) return {};
     if (before.journal_id != 0 && before.journal_id != header.journal_id) {
         return report(FaultKind::kSegmentForeign, 0, 1,
@@ -345,11 +309,8 @@ BlockWalker::Outcome BlockWalker::jump(const SegmentHeader& header, const ChainP
                                  chain.block == to.blocks &&
                                  chain.last_journal_sequence == to.last_sequence &&
                                  std::memcmp(chain.sha256, to.digest, sizeof to.digest) == 0;
-    if (!is_header && !is_chain_record) {
-        return report(FaultKind::kChain, 0, 1,
-                      "slot " + text_of(to.slot) + " does not follow block " + text_of(to.blocks) +
-                          " of the chain that the walk was to go on from");
-    }
+    if (!is_header && !is_chain_record) return not_at(to);
+    has_jumped_ = is_chain_record;
     end_.slot = to.slot;
     end_.last_sequence = to.last_sequence;
     end_.blocks = place_ = to.blocks;
@@ -363,6 +324,23 @@ BlockWalker::Outcome BlockWalker::jump(const SegmentHeader& header, const ChainP
     return {};
 }
 
+BlockWalker::Step BlockWalker::not_at(const ChainPlace& place) {
+    is_before_from_ = false;
+    return report(FaultKind::kChain, 0, 1,
+                  "slot " + text_of(place.slot) + " does not follow block " +
+                      text_of(place.blocks) + " of the chain that the walk was to go on from");
+}
+
+// Behind a chain record. False: there the walk should have been at its place, and was not.
+bool BlockWalker::has_passed_from() noexcept {
+    if (!is_before_from_ || end_.slot < settings_.from->slot) return true;
+    const ChainPlace& place = *settings_.from;
+    is_before_from_ = false;
+    return end_.slot == place.slot && end_.blocks == place.blocks &&
+           end_.last_sequence == place.last_sequence &&
+           std::memcmp(end_.digest.data(), place.digest, sizeof place.digest) == 0;
+}
+
 void BlockWalker::adopt_header(const SegmentHeader& header) {
     end_.marks = {header.has_synced_marks != 0, 0};
     marked_sequence_ = header.first_sequence - 1;  // synced before this segment got its name
@@ -372,6 +350,7 @@ void BlockWalker::adopt_header(const SegmentHeader& header) {
     if (end_.segments == 1) place_ = header.first_sequence == 1 ? 0 : header.first_block - 1;
     end_.last_sequence = header.first_sequence - 1;
     end_.blocks = header.first_block - 1;
+    end_.segment_first_block = header.first_block;
     std::memcpy(end_.digest.data(), header.previous_digest, end_.digest.size());
     if (end_.blocks == watched_block_) {
         watched_digest_ = end_.digest;
@@ -473,6 +452,7 @@ bool BlockWalker::find_last_whole() {
 
 BlockWalker::Step BlockWalker::report(FaultKind kind, std::uint64_t record, std::uint64_t count,
                                       const std::string& text) {
+    has_fault_ = true;
     fault_ = {};
     fault_.kind = kind;
     fault_.segment = std::filesystem::path(end_.segment_path).filename().string();

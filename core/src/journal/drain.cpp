@@ -11,7 +11,7 @@ namespace gm {
 
 Failure drain_ring_into_segments(JournalRing& ring, SegmentWriter& segments, DrainReport& report) {
     report = {};
-    report.ring_was_new = ring.journal_id() == 0 && ring.published() == 0;
+    report.ring_was_new = ring.is_new();
     Failure failure = ring.join(segments.journal_id(), segments.last_sequence());
     if (!failure.is_ok()) return failure;
     for (;;) {  // bounded: nobody appends, and each pass pops

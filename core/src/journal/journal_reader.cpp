@@ -17,6 +17,7 @@ Failure JournalReader::open(WalkSettings settings) {
     const std::string run_directory = (std::filesystem::path(settings.folder) / "..").string();
     if (JournalAnchor::read(anchor_path(run_directory), anchor).is_ok()) {
         settings.synced_sequence = anchor.last_sequence;
+        walker_.watch_block(anchor.blocks);
     }
     failure_ = walker_.open(settings);
     return failure_;

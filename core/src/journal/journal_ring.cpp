@@ -101,10 +101,14 @@ Failure JournalRing::open_anonymous(std::uint64_t capacity, std::uint64_t positi
     return ok();
 }
 
-Failure JournalRing::open(const std::string& path, std::uint64_t capacity) {
+Failure JournalRing::open(const std::string& path, std::uint64_t capacity,
+                          const RingPlace& new_place) {
     close();
     Failure failure = check_capacity(capacity);
-    if (failure.is_ok() && !exists(path)) failure = make_file(path, capacity, 0, 0);
+    is_new_ = failure.is_ok() && !exists(path);
+    if (is_new_) {
+        failure = make_file(path, capacity, new_place.last_sequence, new_place.journal_id);
+    }
     if (failure.is_ok()) failure = open_file(path);
     if (failure.is_ok() && capacity != capacity_ && published() == drained()) {
         failure = remake(capacity, published(), journal_id());

@@ -37,16 +37,16 @@ Failure SegmentWriter::keep(Failure failure) {
     return failure_;
 }
 
-Failure SegmentWriter::open(const SegmentSettings& settings) {
+Failure SegmentWriter::open(const SegmentSettings& settings, const BlockWalker* walked) {
     settings_ = settings;
     failure_ = {};
     folder_ = journal_folder(settings.run_directory);
     staged_ = std::make_unique<Slot[]>(kBlockSlots);
-    failure_ = open_journal();
+    failure_ = open_journal(walked);
     return failure_;
 }
 
-Failure SegmentWriter::open_journal() {
+Failure SegmentWriter::open_journal(const BlockWalker* walked) {
     Failure failure = check_segment_bytes(settings_.segment_bytes);
     if (failure.is_ok()) failure = make_folder(folder_);
     std::vector<SegmentFile> segments;
@@ -63,7 +63,21 @@ Failure SegmentWriter::open_journal() {
         failure = fail(Status::kJournalCorrupt, "the journal anchor " + anchor + " is missing");
     }
     if (!failure.is_ok()) return failure;
-    return segments.empty() ? begin_journal() : resume(folder_);
+    if (segments.empty()) return begin_journal();
+    const bool is_walked = walked != nullptr && suffices(*walked, segments.back());
+    return is_walked ? go_on_behind(walked->end()) : resume(folder_);
+}
+
+// Whether resume() would come to the same end: it walks the last segment, asking less of each block
+// and knowing no more of what was synced.
+bool SegmentWriter::suffices(const BlockWalker& walked, const SegmentFile& last) const {
+    const JournalEnd& end = walked.end();
+    return walked.has_seen_last_segment() && end.segment_path == last.path &&
+           walked.settings().folder == folder_ &&
+           walked.settings().tail_slots_max == kTailSlotsMax &&
+           walked.settings().synced_sequence == anchor_.record().last_sequence &&
+           anchor_.record().blocks + 1 >= end.segment_first_block &&
+           check_against_anchor(walked).is_ok();
 }
 
 Failure SegmentWriter::begin_journal() {
@@ -95,9 +109,10 @@ Failure SegmentWriter::resume(const std::string& folder) {
         return fail(Status::kJournalCorrupt, walker.fault().text);
     }
     failure = check_against_anchor(walker);
-    if (!failure.is_ok()) return failure;
+    return failure.is_ok() ? go_on_behind(walker.end()) : failure;
+}
 
-    const JournalEnd& end = walker.end();
+Failure SegmentWriter::go_on_behind(const JournalEnd& end) {
     segment_first_ = end.segment_first_sequence;
     segment_slots_ = end.segment_slots;
     slot_ = end.slot;
@@ -105,7 +120,7 @@ Failure SegmentWriter::resume(const std::string& folder) {
     synced_sequence_ = anchor_.record().last_sequence;
     blocks_ = end.blocks;
     digest_ = end.digest;
-    failure = segment_.open_to_write(end.segment_path, settings_.hook);
+    Failure failure = segment_.open_to_write(end.segment_path, settings_.hook);
     if (failure.is_ok()) failure = cut_torn_tail(end);
     if (failure.is_ok()) failure = restore_open_block(end);
     return failure;

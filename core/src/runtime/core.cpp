@@ -12,6 +12,7 @@
 
 #include "gm/base/clock.hpp"
 #include "gm/runtime/durable_file.hpp"
+#include "gm/runtime/start_replay.hpp"
 
 namespace gm {
 namespace {
@@ -83,16 +84,20 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
     return ok();
 }
 
+// The writer goes on where the replay has come to, and even where that failed: what a killed
+// process left in its ring is on the disk before anything else is said.
 Failure Core::recover(const CoreSettings& settings) {
-    Failure failure = open_journal(settings);
-    if (failure.is_ok()) failure = open_rings();
-    if (failure.is_ok()) failure = open_kernels();
-    if (!failure.is_ok()) return failure;
+    StartReplay replay;
     const std::int64_t begin_ns = monotonic_ns();
-    failure =
-        recover_engine({endpoints_.run_dir, segments_.journal_id(), segments_.last_sequence()},
-                       engine_settings_, engine_, report_.replay, report_.snapshot);
+    Failure replayed = open_kernels();
+    if (replayed.is_ok()) {
+        replayed = replay.run(endpoints_.run_dir, engine_settings_, engine_, report_.replay,
+                              report_.snapshot);
+    }
     report_.replay_ns = monotonic_ns() - begin_ns;
+    Failure failure = open_journal(settings, replay.walk());
+    if (failure.is_ok()) failure = open_rings();
+    if (failure.is_ok()) failure = replayed.is_ok() ? replay.finish(segments_) : replayed;
     if (!failure.is_ok()) return failure;
     // The process died inside a step: what it owed to the journal is written now. The orders
     // among it were never handed to anybody.
@@ -105,7 +110,7 @@ Failure Core::recover(const CoreSettings& settings) {
     return ok();
 }
 
-Failure Core::open_journal(const CoreSettings& settings) {
+Failure Core::open_journal(const CoreSettings& settings, const BlockWalker* walked) {
     SegmentSettings segment_settings;
     segment_settings.run_directory = endpoints_.run_dir;
     segment_settings.segment_bytes = settings.journal_segment_bytes;
@@ -115,7 +120,7 @@ Failure Core::open_journal(const CoreSettings& settings) {
         segment_settings.hook = settings.stepped->journal_hook;
         ring_slots = settings.stepped->ring_slots;
     }
-    Failure failure = segments_.open(segment_settings);
+    Failure failure = segments_.open(segment_settings, walked);
     if (!failure.is_ok()) return failure;
     report_.torn_bytes = segments_.torn_bytes();
     if (segments_.last_sequence() == 0) {
@@ -129,7 +134,8 @@ Failure Core::open_journal(const CoreSettings& settings) {
             std::filesystem::remove(endpoints_.ring_path, error);
         }
     }
-    failure = ring_.open(endpoints_.ring_path, ring_slots);
+    failure = ring_.open(endpoints_.ring_path, ring_slots,
+                         {segments_.journal_id(), segments_.last_sequence()});
     if (failure.is_ok()) failure = drain_ring_into_segments(ring_, segments_, report_.drain);
     return failure;
 }
@@ -154,9 +160,7 @@ Failure Core::begin_epoch() {
     snapshots_.open(engine_, engine_settings_, endpoints_.run_dir, segments_,
                     settings_.stepped != nullptr ? 0 : settings_.snapshot_every_ns);
     if (settings_.retention.is_on()) snapshots_.keep_one_a_segment();
-    retention_.open(
-        {endpoints_.run_dir, segments_.journal_id(), [this] { return journal_.synced(); }, {}},
-        settings_.retention, engine_settings_, page_);
+    retention_.open({endpoints_.run_dir, {}}, settings_.retention, engine_settings_, page_);
     runner.snapshots = &snapshots_;
     measure_ticks();
     runner.is_stepped = settings_.stepped != nullptr;

@@ -118,8 +118,7 @@ bool Retention::look(std::int64_t wall_ns) {
         status_.held_by = RetentionHold::kRecorder;
         return false;
     }
-    if (first_segment_needed({place_.run_dir, place_.journal_id, 0}, *engine_,
-                             place_.synced_sequence) <= segments[0].first_sequence) {
+    if (first_segment_needed(place_.run_dir, *engine_) <= segments[0].first_sequence) {
         status_.held_by = RetentionHold::kSnapshots;
         return false;
     }

@@ -6,6 +6,7 @@
 
 #include "gm/base/build_id.hpp"
 #include "gm/base/clock.hpp"
+#include "gm/journal/anchor.hpp"
 #include "gm/journal/block_walker.hpp"
 #include "gm/journal/journal_file.hpp"
 
@@ -18,9 +19,10 @@ bool is_digest(const std::uint8_t* bytes, const Sha256Digest& digest) noexcept {
 
 // Whether the journal still holds what the snapshot stands behind: walks the few blocks from where
 // reading will begin to the one whose digest the snapshot knows.
-Failure check_chain(const RecoveryPlace& place, const SnapshotHeader& header) {
+Failure check_chain(const std::string& run_dir, const SnapshotHeader& header) {
     BlockWalker walker;
-    WalkSettings settings{.folder = journal_folder(place.run_dir), .from = header.begin};
+    WalkSettings settings{.folder = journal_folder(run_dir), .from = header.begin};
+    settings.tail_slots_max = kTailSlotsMax;
     Failure failure = walker.open(settings);
     if (!failure.is_ok()) return failure;
     walker.watch_block(header.sealed_block);
@@ -33,12 +35,18 @@ Failure check_chain(const RecoveryPlace& place, const SnapshotHeader& header) {
         if (step == BlockWalker::Step::kEnd) break;
     }
     const Sha256Digest* digest = walker.watched_digest();
-    if (digest != nullptr && is_digest(header.sealed_digest, *digest)) return ok();
+    if (digest != nullptr && is_digest(header.sealed_digest, *digest)) {
+        if (walker.end().last_sequence >= header.sequence) return ok();
+        return fail(Status::kBadArgument, "stands behind record " +
+                                              std::to_string(header.sequence) +
+                                              ", its block ends with record " +
+                                              std::to_string(walker.end().last_sequence));
+    }
     return fail(Status::kBadArgument, "block " + std::to_string(header.sealed_block) +
                                           " of the journal is not the one that it stands behind");
 }
 
-Failure check_header(const RecoveryPlace& place, const Settings& settings,
+Failure check_header(const std::string& run_dir, const Settings& settings,
                      const SnapshotHeader& header) {
     const auto refuse = [](const std::string& why) { return fail(Status::kBadArgument, why); };
     const Sha256Digest build = build_sha256();
@@ -48,15 +56,13 @@ Failure check_header(const RecoveryPlace& place, const Settings& settings,
     if (std::memcmp(header.settings_sha256, settings.sha256, sizeof settings.sha256) != 0) {
         return refuse("was made under other settings");
     }
-    if (header.journal_id != place.journal_id) {
+    AnchorRecord anchor{};
+    (void)JournalAnchor::read(anchor_path(run_dir), anchor);  // without it there is no journal
+    if (header.journal_id != anchor.journal_id) {
         return refuse("is of journal " + std::to_string(header.journal_id) + ", not of " +
-                      std::to_string(place.journal_id));
+                      std::to_string(anchor.journal_id));
     }
-    if (header.sequence > place.last_sequence) {
-        return refuse("stands behind record " + std::to_string(header.sequence) +
-                      ", the journal ends with record " + std::to_string(place.last_sequence));
-    }
-    return check_chain(place, header);
+    return check_chain(run_dir, header);
 }
 
 // A model that came while the engine ran lies in the run directory.
@@ -72,18 +78,18 @@ Failure load_kept_model(const std::string& run_dir, const Sha256Digest& sha256, 
 }
 
 // Leaves the engine as it was saved, or in no state to be used.
-Failure restore_from(const std::string& path, const RecoveryPlace& place, const Settings& settings,
+Failure restore_from(const std::string& path, const std::string& run_dir, const Settings& settings,
                      Engine& engine, SnapshotHeader& header) {
     std::vector<std::uint8_t> file;
     Failure failure = read_snapshot_file(path, header, file);
     if (!failure.is_ok()) return failure;
-    failure = check_header(place, settings, header);
+    failure = check_header(run_dir, settings, header);
     if (failure.is_ok()) failure = engine.open(settings);
     if (failure.is_ok()) {
         failure =
             engine.restore(std::span(file).subspan(sizeof header),
                            [&](const Sha256Digest& sha256, const Sha256Digest&, ModelPointer& out) {
-                               return load_kept_model(place.run_dir, sha256, out);
+                               return load_kept_model(run_dir, sha256, out);
                            });
     }
     return failure.is_ok() ? failure : fail(failure.status, path + ": " + failure.text);
@@ -161,46 +167,43 @@ Failure Snapshots::write_if_synced(const SegmentWriter& segments, std::uint64_t 
     return failure;
 }
 
-Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Engine& engine,
-                       ReplayReport& replay, SnapshotReport& report) {
+Failure restore_newest(const std::string& run_dir, const Settings& settings, Engine& engine,
+                       ReplayStart& start, SnapshotReport& report) {
+    start = {};
     report = {};
-    const std::string folder = journal_folder(place.run_dir);
-    for (const std::string& path : list_snapshots(place.run_dir)) {  // a few files
+    for (const std::string& path : list_snapshots(run_dir)) {  // a few files
         const auto header = std::make_unique<SnapshotHeader>();
-        Failure failure = restore_from(path, place, settings, engine, *header);
-        if (!failure.is_ok()) {
-            engine = Engine();  // half restored it would be no beginning for another try
-            report.skipped.push_back(failure.text);
-            continue;
+        Failure failure = restore_from(path, run_dir, settings, engine, *header);
+        if (failure.is_ok()) {
+            report.sequence = header->sequence;
+            start = start_of(*header);
+            return failure;
         }
-        report.sequence = header->sequence;
-        failure = replay_behind(folder, settings, engine, start_of(*header), replay);
-        // Doubt halts. Whoever deletes the file has the whole journal replayed instead.
-        if (failure.is_ok() || failure.status != Status::kReplayDiverged) return failure;
-        return fail(failure.status, failure.text + "; it went on from " + path);
+        engine = Engine();  // half restored it would be no beginning for another try
+        report.skipped.push_back(failure.text);
     }
     std::vector<SegmentFile> segments;
-    Failure failure = list_segments(folder, segments);
-    if (failure.is_ok() && !segments.empty() && segments[0].first_sequence != 1) {
+    const std::string folder = journal_folder(run_dir);
+    if (exists(folder)) {
+        Failure failure = list_segments(folder, segments);
+        if (!failure.is_ok()) return failure;
+    }
+    if (!segments.empty() && segments[0].first_sequence != 1) {
         return no_way_back(segments[0], report.skipped,
                            "; start the build that wrote it, or name a fresh directory with "
                            "--run-dir");
     }
-    if (failure.is_ok()) failure = engine.open(settings);
-    return failure.is_ok() ? replay_behind(folder, settings, engine, {}, replay) : failure;
+    return engine.open(settings);
 }
 
-std::uint64_t first_segment_needed(RecoveryPlace place, const Settings& settings,
-                                   const std::function<std::uint64_t()>& synced) {
-    const std::vector<std::string> paths = list_snapshots(place.run_dir);
-    place.last_sequence = synced();  // behind the list: none of it is newer
+std::uint64_t first_segment_needed(const std::string& run_dir, const Settings& settings) {
     std::size_t usable = 0;
     std::uint64_t needed = ~std::uint64_t{0};
-    for (const std::string& path : paths) {
+    for (const std::string& path : list_snapshots(run_dir)) {  // some, and one a segment
         const auto header = std::make_unique<SnapshotHeader>();
         std::vector<std::uint8_t> file;
         if (!read_snapshot_file(path, *header, file).is_ok() ||
-            !check_header(place, settings, *header).is_ok()) {
+            !check_header(run_dir, settings, *header).is_ok()) {
             continue;
         }
         needed = std::min(needed, header->begin.segment_first_sequence);
@@ -213,16 +216,9 @@ std::uint64_t first_segment_needed(RecoveryPlace place, const Settings& settings
 Failure open_from_snapshot(const std::string& run_dir, const Settings& settings, Engine& engine,
                            ReplayStart& start, std::uint64_t before_sequence) {
     std::vector<SegmentFile> segments;
-    JournalFile first;
-    SegmentHeader of_journal{};
-    std::size_t got = 0;
     Failure failure = list_segments(journal_folder(run_dir), segments);
     if (failure.is_ok() && segments.empty()) {
         failure = fail(Status::kBadArgument, "no journal in " + journal_folder(run_dir));
-    }
-    if (failure.is_ok()) failure = first.open_to_read(segments[0].path);
-    if (failure.is_ok()) {
-        failure = first.read_at(0, std::as_writable_bytes(std::span(&of_journal, 1)), got);
     }
     if (!failure.is_ok()) return failure;
     std::vector<std::string> paths = list_snapshots(run_dir);
@@ -231,8 +227,7 @@ Failure open_from_snapshot(const std::string& run_dir, const Settings& settings,
     for (const std::string& path : paths) {  // some, and one a segment
         const auto header = std::make_unique<SnapshotHeader>();
         engine = Engine();  // half restored it would be no beginning for another try
-        failure = restore_from(path, {run_dir, of_journal.journal_id, ~std::uint64_t{0}}, settings,
-                               engine, *header);
+        failure = restore_from(path, run_dir, settings, engine, *header);
         if (!failure.is_ok()) {
             skipped.push_back(failure.text);
         } else if (before_sequence != 0 && header->sequence >= before_sequence) {

@@ -125,6 +125,35 @@ TEST_CASE("messages side by side have the digests that they have one after the o
     }
 }
 
+TEST_CASE("messages of unequal sizes have the digests that they have one after the other") {
+    std::mt19937_64 random(9);
+    std::string data(20'000, '\0');
+    for (char& c : data) c = static_cast<char>(random());
+    for (int round = 0; round < 300; ++round) {
+        const std::size_t count = random() % 40;
+        std::vector<Sha256> hashes;
+        std::vector<const void*> sources(count);
+        std::vector<std::size_t> sizes(count);
+        std::vector<std::string> messages(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            hashes.emplace_back(random() % 9 == 0 ? Sha256Path::kPortable : Sha256Path::kFastest);
+            const std::size_t head = random() % 2 == 0 ? 32 : random() % 130;
+            hashes[i].update(data.data(), head);
+            const std::size_t at = random() % 1'000;
+            sources[i] = &data[at];
+            sizes[i] = random() % 3 == 0 ? random() % 200 : random() % 19'000;
+            messages[i] = data.substr(0, head) + data.substr(at, sizes[i]);
+        }
+        Sha256::update_unequal(hashes, sources, sizes);
+        for (std::size_t i = 0; i < count; ++i) {
+            CAPTURE(sizes[i]);
+            hashes[i].update("end", 3);
+            messages[i] += "end";
+            REQUIRE(hashes[i].finish() == gm::sha256(messages[i].data(), messages[i].size()));
+        }
+    }
+}
+
 TEST_CASE("messages that cannot go side by side are taken one by one") {
     std::mt19937_64 random(8);
     std::string data(4'000, '\0');

@@ -17,6 +17,7 @@
 #include "gm/journal/segments.hpp"
 #include "gm/runtime/replay.hpp"
 #include "gm/runtime/snapshots.hpp"
+#include "gm/runtime/start_replay.hpp"
 #include "runtime/recorded_rig.hpp"
 #include "runtime/settings_block.hpp"
 
@@ -100,10 +101,11 @@ inline Recovered recover(const std::string& run_dir) {
     SegmentSettings settings;
     settings.run_directory = run_dir;
     settings.segment_bytes = 1U << 16;
-    made.failure = writer.open(settings);
-    if (!made.failure.is_ok()) return made;
-    made.failure = recover_engine({run_dir, writer.journal_id(), writer.last_sequence()},
-                                  life_settings(), *engine, made.replay, made.snapshot);
+    StartReplay start;
+    const Failure replayed =
+        start.run(run_dir, life_settings(), *engine, made.replay, made.snapshot);
+    made.failure = writer.open(settings, start.walk());
+    if (made.failure.is_ok()) made.failure = replayed.is_ok() ? start.finish(writer) : replayed;
     if (made.failure.is_ok()) made.state = state_of(*engine);
     return made;
 }

@@ -46,8 +46,7 @@ struct Kept {
         open(settings, hook);
     }
     void open(const RetentionSettings& settings, FileHook hook = {}) {
-        retention.open({run, recording.writer.journal_id(), [] { return kRecords; }, hook},
-                       settings, life_settings(), page);
+        retention.open({run, hook}, settings, life_settings(), page);
     }
     int turns() {
         int gone = 0;

@@ -14,6 +14,7 @@
 #include "engine/model_block.hpp"
 #include "gm/base/crc32c.hpp"
 #include "gm/journal/verify.hpp"
+#include "gm/runtime/start_replay.hpp"
 #include "journal/journal_fixture.hpp"
 #include "runtime/recorded_life.hpp"
 #include "runtime/running.hpp"
@@ -104,7 +105,7 @@ TEST_CASE("each damage of a snapshot is refused, and the one before it is taken"
     edit_header(all[0], [](SnapshotHeader& header) { header.journal_id += 1; });
     check_second("is of journal");
     edit_header(all[0], [](SnapshotHeader& header) { header.sequence += 1'000'000; });
-    check_second("the journal ends with record");
+    check_second("its block ends with record");
     edit_header(all[0], [](SnapshotHeader& header) { header.sealed_digest[0] ^= 1; });
     check_second("is not the one that it stands behind");
     edit_header(all[0], [](SnapshotHeader& header) { header.begin.digest[0] ^= 1; });
@@ -184,6 +185,8 @@ TEST_CASE("a state that is not that of its record is found by the first record t
     std::memcpy(&header, older.data(), sizeof header);
     std::memcpy(&newest, read(all[0]).data(), sizeof newest);
     header.sequence = newest.sequence;
+    header.sealed_block = newest.sealed_block;
+    std::memcpy(header.sealed_digest, newest.sealed_digest, sizeof header.sealed_digest);
     REQUIRE(write_snapshot_file(run, header, older).is_ok());
     const Recovered found = recover(run);
     CHECK(found.failure.status == Status::kReplayDiverged);

@@ -25,6 +25,9 @@ class Sha256 {
     static void update_many(std::span<Sha256> hashes, std::span<const void* const> data,
                             std::size_t size) noexcept;
     static constexpr std::size_t kManyMost = 16;
+    // The same with a size of its own for each: by twos, and who is done makes room for the next.
+    static void update_unequal(std::span<Sha256> hashes, std::span<const void* const> data,
+                               std::span<const std::size_t> sizes) noexcept;
 
     // The digest of all that was given since the start, which is where it leaves the object.
     [[nodiscard]] Sha256Digest finish() noexcept;
@@ -38,6 +41,7 @@ class Sha256 {
     static constexpr std::size_t kBlockSize = 64;
 
     void compress(const std::uint8_t* blocks, std::size_t block_count) noexcept;
+    [[nodiscard]] std::size_t to_fill() const noexcept;
     template <std::size_t Count>
     static bool update_side_by_side(Sha256* hashes, const void* const* data,
                                     std::size_t size) noexcept;

@@ -52,6 +52,7 @@ struct JournalEnd {
     std::uint64_t segments = 0;
     std::string segment_path;  // the last one
     std::uint64_t segment_first_sequence = 1;
+    std::uint64_t segment_first_block = 1;
     std::uint64_t segment_slots = 0;  // its size; slot 0 is the header
     std::uint64_t slot = 0;           // where the next record goes
     std::uint64_t last_sequence = 0;
@@ -78,6 +79,10 @@ struct WalkSettings {
     // Begins there: what came before is neither read nor checked, but the chain record that ends
     // it must be the one that the place names.
     std::optional<ChainPlace> from = {};
+    // With such a place in the last segment: what lies before it in that segment is read, too, and
+    // checked as without checks_chain. That is what a writer wants to know of the segment in which
+    // it goes on.
+    bool checks_last_segment = false;
     // So far behind the first slot that is not whole the last segment is searched for more. A start
     // looks kTailSlotsMax far: more was never written ahead of a sync, and what was synced the
     // anchor knows.
@@ -99,6 +104,11 @@ class BlockWalker {
     [[nodiscard]] const JournalFault& fault() const noexcept { return fault_; }
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
     [[nodiscard]] const JournalEnd& end() const noexcept { return end_; }
+    [[nodiscard]] const WalkSettings& settings() const noexcept { return settings_; }
+    // The walk is over, met no fault, and has seen the last segment from its header on.
+    [[nodiscard]] bool has_seen_last_segment() const noexcept {
+        return has_ended_ && !has_fault_ && !has_jumped_;
+    }
     // The chain's head when block `block` was sealed, if the walk passed it; else null. Set
     // watch_block before the walk.
     void watch_block(std::uint64_t block) noexcept { watched_block_ = block; }
@@ -120,11 +130,14 @@ class BlockWalker {
                          HeaderContext context);
     void adopt_header(const SegmentHeader& header);
     Outcome jump(const SegmentHeader& header, const ChainPlace& to);
+    Step not_at(const ChainPlace& place);
+    [[nodiscard]] bool has_passed_from() noexcept;
     Outcome at_record(const Slot& slot);
     Outcome at_chain_record(const Slot& slot);
     [[nodiscard]] std::string chain_complaint(const BlockDigest& payload, const Slot& slot);
     [[nodiscard]] Sha256Digest digest_of_block();
-    void hash_blocks(const Slot* first, std::size_t slots);
+    void hash_blocks(std::uint64_t first_slot, std::size_t slots);
+    [[nodiscard]] std::size_t slots_of_block(std::size_t begin) const noexcept;
     Outcome at_invalid();
     Outcome at_segment_end();
     Outcome at_journal_end();
@@ -152,15 +165,18 @@ class BlockWalker {
     std::size_t cursor_ = 0;       // the next one to look at; end_.slot is its place in the file
     std::size_t block_begin_ = 0;  // first record of the block at hand
 
-    // Full blocks in the buffer are hashed side by side, the one at hand and those behind it.
+    // Blocks in the buffer are hashed side by side, the one at hand and those behind it.
     struct Ahead {
+        std::uint64_t first_slot;  // in the segment
+        std::uint64_t slots;
         Sha256Digest previous;  // the digest before the block, as hashed
         Sha256Digest digest;
     };
-    std::array<Sha256, Sha256::kManyMost> hashes_;
-    std::array<Ahead, Sha256::kManyMost> ahead_;
-    std::uint64_t ahead_slot_ = 0;  // where in the segment the first of them begins
+    static constexpr std::size_t kAheadMost = 64;
+    std::array<Sha256, kAheadMost> hashes_;
+    std::array<Ahead, kAheadMost> ahead_;
     std::size_t ahead_count_ = 0;
+    std::size_t ahead_next_ = 0;  // the one of the next block
 
     std::uint64_t expected_ = 1;      // sequence of the next record
     std::uint64_t slack_ = 0;         // invalid slots since the last whole one: perhaps records
@@ -175,6 +191,10 @@ class BlockWalker {
     bool tail_given_ = false;            // the open block at the end was handed out
     std::uint64_t marked_sequence_ = 0;  // the most that the segment at hand knows to be synced
     bool is_torn_ = false;  // the journal ends at the cursor, whatever is written there by now
+    bool is_before_from_ = false;  // of settings_
+    bool has_jumped_ = false;      // into the middle of the segment at hand
+    bool has_fault_ = false;
+    bool has_ended_ = false;
 
     std::span<const Slot> records_;
     JournalFault fault_;

@@ -53,6 +53,8 @@ class JournalReader {
     [[nodiscard]] const JournalEnd& end() const noexcept { return walker_.end(); }
     // Of the compacted segments, once the first record behind them was asked for.
     [[nodiscard]] const CompactedEnd& compacted_end() const noexcept { return compacted_end_; }
+    // It has watched for the anchor's block.
+    [[nodiscard]] const BlockWalker& walker() const noexcept { return walker_; }
 
  private:
     bool load_block();

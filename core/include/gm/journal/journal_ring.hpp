@@ -44,6 +44,12 @@ static_assert(offsetof(JournalRingHeader, published) == kCacheLineSize);
 static_assert(offsetof(JournalRingHeader, drained) == 2 * kCacheLineSize);
 static_assert(std::atomic_ref<std::uint64_t>::is_always_lock_free);
 
+// What a new ring goes on behind, where that is known when it is made.
+struct RingPlace {
+    std::uint64_t journal_id = 0;  // 0: it is joined later
+    std::uint64_t last_sequence = 0;
+};
+
 class JournalRing {
  public:
     JournalRing() = default;
@@ -54,7 +60,8 @@ class JournalRing {
     // Opens or makes the ring file. An existing file keeps its records and, while any of them is
     // not drained, its capacity. Fails on a full tmpfs, a foreign file, or positions that cannot
     // be.
-    Failure open(const std::string& path, std::uint64_t capacity = kJournalRingSlots);
+    Failure open(const std::string& path, std::uint64_t capacity = kJournalRingSlots,
+                 const RingPlace& new_place = {});
     // The same ring in private memory: tests, benchmarks, backtest.
     // Its first record gets the sequence behind `position`.
     Failure open_anonymous(std::uint64_t capacity = kJournalRingSlots, std::uint64_t position = 0);
@@ -138,6 +145,10 @@ class JournalRing {
     // `last_sequence`: a new ring goes on from there, and a known one must agree with it.
     Failure join(std::uint64_t journal_id, std::uint64_t last_sequence);
     [[nodiscard]] std::uint64_t journal_id() const noexcept { return header_->journal_id; }
+    // Made by open(), or joined with no journal yet and empty.
+    [[nodiscard]] bool is_new() const noexcept {
+        return is_new_ || (journal_id() == 0 && published() == 0);
+    }
 
  private:
     static constexpr std::size_t kRecordSize = offsetof(Slot, trailer);  // header and payload
@@ -156,6 +167,7 @@ class JournalRing {
     std::uint64_t capacity_ = 0;
     std::uint64_t mask_ = 0;
     std::string path_;
+    bool is_new_ = false;
     // Engine thread.
     alignas(kCacheLineSize) std::uint64_t position_ = 0;
     std::uint64_t drained_seen_ = 0;

@@ -35,7 +35,9 @@ struct SegmentSettings {
 
 class SegmentWriter {
  public:
-    Failure open(const SegmentSettings& settings);
+    // `walked`: a walk of this journal under its anchor. If it has ended without a fault and has
+    // seen all of the last segment, there is no need of another; else it does not count.
+    Failure open(const SegmentSettings& settings, const BlockWalker* walked = nullptr);
 
     // Records in order, the first with sequence last_sequence() + 1. Fills in their checksums.
     // On return they survive the death of the process; after sync() also the loss of power.
@@ -64,9 +66,11 @@ class SegmentWriter {
     [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
 
  private:
-    Failure open_journal();
+    Failure open_journal(const BlockWalker* walked);
     Failure begin_journal();
     Failure resume(const std::string& folder);
+    Failure go_on_behind(const JournalEnd& end);
+    [[nodiscard]] bool suffices(const BlockWalker& walked, const SegmentFile& last) const;
     Failure check_against_anchor(const BlockWalker& walker) const;
     Failure cut_torn_tail(const JournalEnd& end);
     Failure restore_open_block(const JournalEnd& end);

@@ -1,7 +1,7 @@
 // The running engine: files, rings and threads, put together in the order that makes a start a
 // recovery.
 //
-// open(): lock -> settings, kill latch -> drain the ring -> replay -> epoch + 1, synced. start():
+// open(): lock -> settings, kill latch -> replay -> drain the ring -> epoch + 1, synced. start():
 // HELLO and the rest of the reconciliation, in the io thread, until the venue goes on with the
 // feed. There is no other way to start. One object a process run; not moved.
 #pragma once
@@ -133,7 +133,7 @@ class Core {
 
  private:
     Failure recover(const CoreSettings& settings);
-    Failure open_journal(const CoreSettings& settings);
+    Failure open_journal(const CoreSettings& settings, const BlockWalker* walked);
     Failure begin_epoch();
     Failure save_settings(std::span<const std::uint8_t> block) const;
     Failure open_rings();

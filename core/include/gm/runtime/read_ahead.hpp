@@ -1,8 +1,9 @@
 // A journal read and checked on a thread of its own, some blocks ahead of whoever steps.
 //
 // Checksums and chain cost more than most steps, and neither needs the other: two cores replay
-// nearly twice as fast as one. The blocks are JournalReader's, copied once; whoever takes them
-// waits for the reader, and the reader waits for a free place.
+// nearly twice as fast as one. The blocks are JournalReader's, copied once and handed over many at
+// a time: whoever has to wait for the other sleeps, and is woken a few thousand times a second at
+// most.
 #pragma once
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "gm/base/status.hpp"
 #include "gm/journal/journal_reader.hpp"
@@ -36,33 +38,45 @@ class ReadAhead {
     [[nodiscard]] std::span<const Slot> next_block() noexcept;
     // Once next_block() was empty: why.
     [[nodiscard]] const Failure& failure() const noexcept { return reader_.failure(); }
+    // And where the walk has come to.
+    [[nodiscard]] const BlockWalker& walker() const noexcept { return reader_.walker(); }
     // Sealed blocks of the journal up to the one that next_block() gave.
     [[nodiscard]] std::uint64_t blocks() const noexcept { return blocks_; }
     // Of the block that next_block() gave, if it is sealed.
     [[nodiscard]] const SyncMarks& marks() const noexcept { return marks_; }
 
  private:
-    static constexpr std::size_t kPlaces = 16;  // 1 MiB: more would only leave the cache
+    // Two of them are 1 MiB: more would only leave the cache.
+    static constexpr std::size_t kChunkSlots = 4096;
+    static constexpr std::uint32_t kChunks = 3;
 
-    struct Place {
-        std::array<Slot, kBlockSlots> records;
-        std::size_t count = 0;
-        std::uint64_t blocks = 0;
+    struct Block {
+        std::size_t end;  // in the chunk's records
+        std::uint64_t blocks;
         SyncMarks marks;
+    };
+    struct Chunk {
+        std::array<Slot, kChunkSlots> records;
+        std::vector<Block> blocks;  // none: the reading is over
     };
 
     void read() noexcept;
+    [[nodiscard]] Chunk* next_free(std::uint32_t filled) noexcept;
+    void hand_over(std::uint32_t filled) noexcept;
 
-    JournalReader reader_;  // of the thread until is_over_
-    std::unique_ptr<Place[]> places_;
+    JournalReader reader_;  // of the thread until it handed over an empty chunk
+    std::uint64_t skipped_sequence_ = 0;
+    std::unique_ptr<Chunk[]> chunks_;
     Thread thread_;
     // Taker.
-    std::uint64_t taken_ = 0;
+    std::uint32_t taken_ = 0;  // chunks, the one at hand included
+    std::size_t block_ = 0;    // of that, the next one to give
+    bool is_over_ = false;
     std::uint64_t blocks_ = 0;
     SyncMarks marks_;
-    alignas(kCacheLineSize) std::atomic<std::uint64_t> filled_{0};
-    std::atomic<bool> is_over_{false};
-    alignas(kCacheLineSize) std::atomic<std::uint64_t> freed_{0};
+    // They only grow, and may wrap. 32 bits: what the system waits for.
+    alignas(kCacheLineSize) std::atomic<std::uint32_t> filled_{0};
+    alignas(kCacheLineSize) std::atomic<std::uint32_t> freed_{0};
     std::atomic<bool> must_stop_{false};
 };
 

@@ -18,6 +18,15 @@
 
 namespace gm {
 
+// Where a replay begins: by default with record 1.
+struct ReplayStart {
+    std::optional<ChainPlace> place;  // of the journal, at or before the record
+    std::uint64_t sequence = 0;       // the record that the engine's snapshot stands behind
+    std::uint64_t io_sequence = 0;    // of the last record that io had made
+    std::uint32_t epoch = 0;
+    bool has_ended = false;
+};
+
 struct ReplayReport {
     std::uint64_t records = 0;  // in the journal
     std::uint64_t inputs = 0;
@@ -31,26 +40,13 @@ struct ReplayReport {
     std::vector<Slot> missing;      // outputs that the process did not live to write
 };
 
-// Replays the journal in `folder` through `engine`, which was opened with `settings` and has not
-// stepped. kReplayDiverged names the first journal sequence that differs; kJournalForeign: the
+// Replays the journal in `folder` from `start` on through `engine`, which was opened with `settings`
+// and stands there. kReplayDiverged names the first journal sequence that differs; kJournalForeign: the
 // journal was written under other settings. `copy` may be null; else it gets every record as the
 // replay made it, sealed in blocks as the journal's.
 Failure replay_journal(const std::string& folder, const Settings& settings, Engine& engine,
-                       SegmentWriter* copy, ReplayReport& report);
-
-// Where a recovery begins: by default with record 1.
-struct ReplayStart {
-    std::optional<ChainPlace> place;  // of the journal, at or before the record
-    std::uint64_t sequence = 0;       // the record that the engine's snapshot stands behind
-    std::uint64_t io_sequence = 0;    // of the last record that io had made
-    std::uint32_t epoch = 0;
-    bool has_ended = false;
-};
-
-// The same for a start, whose SegmentWriter has cut the torn tail: of the records behind the place
-// alone. Those before are neither read nor checked. report.records counts them all.
-Failure replay_behind(const std::string& folder, const Settings& settings, Engine& engine,
-                      const ReplayStart& start, ReplayReport& report);
+                       SegmentWriter* copy, ReplayReport& report,
+                       const ReplayStart& start = {});
 
 // The record up to which a replay goes.
 struct ReplayTarget {
@@ -60,9 +56,8 @@ struct ReplayTarget {
 };
 
 // Replays, from `start` on, to the end of the step that wrote the target, and leaves the engine
-// there. A target of
-// the right type and other contents is no failure: whoever asked compares. kBadArgument: the
-// journal holds no such record.
+// there. A target of the right type and other contents is no failure: whoever asked compares.
+// kBadArgument: the journal holds no such record.
 Failure replay_until(const std::string& folder, const Settings& settings, Engine& engine,
                      ReplayTarget& target, const ReplayStart& start = {});
 

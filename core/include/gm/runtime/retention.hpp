@@ -11,7 +11,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "gm/base/status.hpp"
@@ -33,9 +32,7 @@ struct RetentionSettings {
 
 struct RetentionPlace {
     std::string run_dir;
-    std::uint64_t journal_id = 0;
-    std::function<std::uint64_t()> synced_sequence;  // of the journal; any thread
-    FileHook hook;                                   // tests only
+    FileHook hook;  // tests only
 };
 
 class Retention {

@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -70,24 +69,16 @@ struct SnapshotReport {
     std::vector<std::string> skipped;  // newer ones that were not used, and why
 };
 
-// Where a recovery finds the journal and its snapshots.
-struct RecoveryPlace {
-    std::string run_dir;
-    std::uint64_t journal_id;
-    std::uint64_t last_sequence;  // of the journal
-};
-
-// Cold. Opens the engine and brings it to the end of the journal: from the newest snapshot of this
-// build, these settings and this journal that is whole, else from record 1. What lies before the
-// snapshot is not read; `gm verify` checks the whole of it.
-Failure recover_engine(const RecoveryPlace& place, const Settings& settings, Engine& engine,
-                       ReplayReport& replay, SnapshotReport& report);
+// Cold. Opens the engine and restores the newest snapshot of this build, these settings and this
+// journal that is whole, if there is one.
+Failure restore_newest(const std::string& run_dir, const Settings& settings, Engine& engine,
+                       ReplayStart& start, SnapshotReport& report);
 
 // Cold. Of the newest kSnapshotsKept that a start would use: the first sequence of the oldest
 // segment that one of them reads. 0: there are fewer than two. The journal may be written
-// meanwhile; it is on the disk up to `synced`.
-[[nodiscard]] std::uint64_t first_segment_needed(RecoveryPlace place, const Settings& settings,
-                                                 const std::function<std::uint64_t()>& synced);
+// meanwhile.
+[[nodiscard]] std::uint64_t first_segment_needed(const std::string& run_dir,
+                                                 const Settings& settings);
 
 // Cold. Opens the engine for a replay of a journal that has no record 1 any more: from the oldest
 // snapshot that can be used; with `before_sequence`, from the newest that stands before that
