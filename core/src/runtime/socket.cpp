@@ -50,7 +50,11 @@ SocketOptions order_router_options() noexcept {
 }
 
 SocketOptions feed_publisher_options() noexcept {
-    return SocketOptions{};
+    SocketOptions options;
+    // What a second at 50,000 messages/s brings and more: an engine that starts is told at once all
+    // that happened while it was dead, and what does not fit would be a hole to it.
+    options.send_high_water = 1 << 16;
+    return options;
 }
 
 SocketOptions feed_subscriber_options() noexcept {
