@@ -100,12 +100,25 @@ def harness(
     here: Place, driver: str, die_after_inputs: int, snapshot_every_us: int = 60_000_000
 ) -> Process:
     """The engine without Python, which dies like kill -9 at an exact input."""
-    assert HARNESS.exists(), f"{HARNESS} is missing: make test-core"
     return here.start(
-        HARNESS, "--run-dir", here.run_dir, "--libzmq", libzmq_path(), "--driver", driver,
-        "--segment-bytes", str(16 << 20), "--die-after-inputs", str(die_after_inputs),
-        "--snapshot-every-us", str(snapshot_every_us),
+        *harness_command(here, driver, snapshot_every_us),
+        "--die-after-inputs", str(die_after_inputs),
     )  # fmt: skip
+
+
+def harness_command(
+    here: Place,
+    driver: str,
+    snapshot_every_us: int,
+    segment_bytes: int = 16 << 20,
+    program: Path = HARNESS,
+) -> list[str | Path]:
+    """How the engine without Python is started on a run directory."""
+    assert program.exists(), f"{program} is missing: make test-core"
+    return [
+        program, "--run-dir", here.run_dir, "--libzmq", libzmq_path(), "--driver", driver,
+        "--segment-bytes", str(segment_bytes), "--snapshot-every-us", str(snapshot_every_us),
+    ]  # fmt: skip
 
 
 def check_everything(result: Result) -> None:

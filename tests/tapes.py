@@ -51,19 +51,21 @@ def write_trends(path: Path, bars: int, **values: Any) -> Path:
     return write_bars(path, trending_prices(bars, 30_000.0, **values))
 
 
-def write_trades(path: Path, trades: int, minutes: int = 5, seed: int = 1) -> Path:
+def write_trades(
+    path: Path, trades: int, seconds: int = 300, seed: int = 1, drift: int = 20, noise: int = 8
+) -> Path:
     """Single trades at whole prices: a walk in integers under waves of a day, stamps in UTC."""
     random = np.random.default_rng(seed)
-    half_hours = np.arange(trades) * minutes // 30
+    half_hours = np.arange(trades) * seconds // 1800
     up = is_up(int(half_hours[-1]) + 1, 24)[half_hours]  # half a day up, half a day down
-    steps = np.where(up, 20, -20) + random.integers(-8, 9, trades)
+    steps = np.where(up, drift, -drift) + random.integers(-noise, noise + 1, trades)
     prices = 30_000 + np.cumsum(steps)
     sizes = random.integers(1, 50, trades)
-    lines = ["timestamp_utc,price,size"]
-    for i, (price, size) in enumerate(zip(prices.tolist(), sizes.tolist(), strict=True)):
-        stamp = START + np.timedelta64(minutes * i, "m")
-        lines.append(f"{str(stamp).replace('T', ' ')},{price},{size}")
-    path.write_text("\n".join(lines) + "\n")
+    stamps = np.datetime_as_string(START + np.arange(trades) * np.timedelta64(seconds, "s"))
+    rows = zip(stamps.tolist(), prices.tolist(), sizes.tolist(), strict=True)
+    with path.open("w") as out:
+        out.write("timestamp_utc,price,size\n")
+        out.writelines(f"{stamp.replace('T', ' ')},{price},{size}\n" for stamp, price, size in rows)
     return path
 
 

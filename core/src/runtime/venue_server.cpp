@@ -61,11 +61,11 @@ bool VenueServer::turn(std::int64_t now_ns) {
     bool has_read = read_subscriptions();
     for (int i = 0; i < kMessagesPerTurn && read_message(); ++i) has_read = true;
     const bool is_ending = finish_at_ns_ != INT64_MAX;
-    if (is_ending && has_read) finish_at_ns_ = now_ns + settings_.linger_ns;
+    if (is_ending && (has_read || is_behind())) finish_at_ns_ = now_ns + settings_.linger_ns;
     advance(now_ns);
     failure_ = venue_->failure();
     if (!failure_.is_ok()) return false;
-    if (has_read && !has_failed_) return true;
+    if ((has_read || is_due(now_ns)) && !has_failed_) return true;
     std::array<ZmqPollItem, 2> items{orders_.poll_item(), feed_.poll_item()};
     if (has_failed_ || poll_sockets(*zmq_, items, timeout_ms(now_ns)) < 0) {
         failure_ = fail(Status::kZmqFailed, "the venue's sockets were closed under it");
@@ -147,8 +147,10 @@ void VenueServer::advance_free(std::int64_t now_ns) noexcept {
         started_ts_ns_ = venue_->next_feed_ts_ns();
     }
     Slot slot{};
-    for (int i = 0; i < kRowsPerTurn && !venue_->is_ended() && now_ns >= due_ns(); ++i) {
-        if (venue_->next_feed(slot) && !session_.is_ready) publish(slot);
+    for (int i = 0; i < kRowsPerTurn && is_due(now_ns); ++i) {
+        // Who has said HELLO is told in order, once it is ready: what ran ahead of that would look
+        // like a hole to it.
+        if (venue_->next_feed(slot) && !session_.is_open) publish(slot);
         // The whole event at once: nobody is waited for.
         while (venue_->next_reply(venue_->last_reply_sequence(), slot)) {
         }
@@ -156,15 +158,11 @@ void VenueServer::advance_free(std::int64_t now_ns) noexcept {
     }
     send_heartbeat(now_ns);
     send_notice(now_ns);
-    if (venue_->is_ended() && !is_behind()) notice_end(now_ns);
+    if (venue_->is_ended()) notice_end(now_ns);
 }
 
-bool VenueServer::is_behind() const noexcept {
-    return has_started_ && session_.is_open && session_.is_ready &&
-           session_.feed_sequence < venue_->last_feed_sequence();
-}
-
-// Sends the session what it has not been sent: replies always, feed events once it is ready.
+// Sends the session what it has not been sent: replies always, feed events once it is ready and
+// its feed socket is there to hear them.
 void VenueServer::catch_up() noexcept {
     Slot slot{};
     for (int i = 0; i < kCatchUpFramesPerTurn && session_.is_open &&
@@ -173,7 +171,7 @@ void VenueServer::catch_up() noexcept {
         send_reply(slot);
         ++session_.reply_sequence;
     }
-    for (int i = 0; i < kCatchUpFramesPerTurn && session_.is_ready &&
+    for (int i = 0; i < kCatchUpFramesPerTurn && hears_feed() &&
                     venue_->feed(session_.feed_sequence + 1, slot);
          ++i) {
         is_feed_full_ = !publish(slot);
@@ -191,6 +189,16 @@ std::int64_t VenueServer::due_ns() const noexcept {
     const Int128 ahead_ns = Int128{venue_->next_feed_ts_ns()} - started_ts_ns_;
     const Int128 due = started_ns_ + ahead_ns * 1000 / settings_.speed_permille;
     return static_cast<std::int64_t>(std::min(due, Int128{INT64_MAX}));
+}
+
+// Free-running: the next event happens now.
+bool VenueServer::is_due(std::int64_t now_ns) const noexcept {
+    return has_started_ && !venue_->is_ended() && now_ns >= due_ns();
+}
+
+// Free-running: who listens has not been sent all of it yet.
+bool VenueServer::is_behind() const noexcept {
+    return has_started_ && hears_feed() && session_.feed_sequence < venue_->last_feed_sequence();
 }
 
 long VenueServer::timeout_ms(std::int64_t now_ns) const noexcept {
@@ -242,7 +250,7 @@ void VenueServer::send_heartbeat(std::int64_t now_ns) noexcept {
     Heartbeat heartbeat{};
     // Not what a session that is catching up has not been sent yet: it would see a gap.
     heartbeat.last_feed_sequence =
-        session_.is_ready ? session_.feed_sequence : venue_->last_feed_sequence();
+        session_.is_open ? session_.feed_sequence : venue_->last_feed_sequence();
     heartbeat.last_reply_sequence = venue_->last_reply_sequence();
     publish(make_slot(RecordType::kHeartbeat, Source::kVenueFeed, 0, venue_->now_ns(), heartbeat));
 }

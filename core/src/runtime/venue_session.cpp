@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kMonitorDisconnected = 0x0200;  // ZMQ_EVENT_DISCONNECTED
 constexpr int kMonitorEventsMax = 16;         // read at one wake-up
+constexpr int kFramesDiscardedMax = 1 << 17;  // above what the feed socket may hold
 
 std::string reject_text(std::uint32_t reason) {
     switch (static_cast<RejectReason>(reason)) {
@@ -261,6 +262,15 @@ FrameUse VenueSession::receive_feed(Frame& frame, std::size_t& first_new,
     return FrameUse::kLost;
 }
 
+// READY is answered with the feed from where the engine is. What was published before that, and
+// nobody has read yet, would stand before it and look like a hole.
+void VenueSession::discard_feed() noexcept {
+    for (int i = 0; i < kFramesDiscardedMax; ++i) {
+        if (feed_.receive(feed_buffer_).result != IoResult::kDone) return;
+        ++counters_.feed_frames;
+    }
+}
+
 // Replies come on another socket, so one that it knows of may still be on its way.
 void VenueSession::take_heartbeat(const Heartbeat& heartbeat, std::int64_t now_ns) noexcept {
     has_heartbeats_ = true;
@@ -375,6 +385,7 @@ bool VenueSession::send(const Slot& slot) noexcept {
         ++counters_.orders_stopped;
         return true;
     }
+    if (slot.type() == RecordType::kReady) discard_feed();
     if (orders_.send(frame) != IoResult::kDone) {
         ++counters_.orders_dropped;
         lose(LossReason::kSendRefused);

@@ -30,7 +30,7 @@ std::vector<TapeRow> tape_of(std::int64_t bars) {
 class Running {
  public:
     explicit Running(std::int64_t bars, std::int64_t speed_permille = 0,
-                     std::uint64_t history_rows = 0)
+                     std::uint64_t history_rows = 0, bool runs = true)
         : tape_(tape_of(bars)) {
         VenueSettings with = venue_test::settings();
         with.partial_fill_ppm = 300'000;
@@ -43,7 +43,7 @@ class Running {
         settings.history_rows = history_rows;
         settings.linger_ns = 1'000'000;
         REQUIRE(server.open(zmq, &network, settings, venue).is_ok());
-        thread_ = std::thread([this] { failure = server.run(); });
+        if (runs) thread_ = std::thread([this] { failure = server.run(); });
     }
     ~Running() {
         server.stop();
@@ -75,7 +75,7 @@ struct Memory {
 
 class Engine {
  public:
-    Engine(Running& running, Memory& memory) : memory_(memory) {
+    Engine(Running& running, Memory& memory) : memory_(memory), zmq_(running.zmq) {
         ++memory_.epoch;
         REQUIRE(feed_.open(running.zmq, &running.network, SocketKind::kSub, {}).is_ok());
         REQUIRE(orders_.open(running.zmq, &running.network, SocketKind::kDealer, {}).is_ok());
@@ -132,6 +132,10 @@ class Engine {
         FAIL("the venue is silent");
         return {};
     }
+    bool has_message() {
+        ZmqPollItem items[] = {orders_.poll_item(), feed_.poll_item()};
+        return poll_sockets(zmq_, items, 0) > 0;
+    }
     void take(const Slot& slot) {
         consume(slot);
         done();
@@ -152,6 +156,7 @@ class Engine {
 
  private:
     Memory& memory_;
+    ZmqTable zmq_;
     Socket feed_;
     Socket orders_;
     std::uint64_t counter_ = 0;
@@ -287,6 +292,53 @@ TEST_CASE("free-running waits for nobody and ends") {
     running.join();
     CHECK(running.server.is_finished());
     CHECK(memory.feed == 41);
+}
+
+TEST_CASE("free-running: after HELLO the feed is silent until READY, then tells all in order") {
+    Running running(20, 1'000'000'000, 0, false);
+    Memory memory;
+    Engine engine(running, memory);
+    engine.send(RecordType::kHello, Hello{.epoch = 1, .connection = 1});
+    engine.send(RecordType::kReady, Ready{});
+    std::int64_t now_ns = 0;
+    for (int turns = 0; turns < 5; ++turns) REQUIRE(running.server.turn(now_ns += 100'000));
+    while (engine.has_message()) engine.consume(engine.receive());
+    CHECK(memory.feed > 0);
+    engine.send(RecordType::kHello, Hello{memory.feed, memory.reply, 1, 2, {}, {}});
+    const std::uint64_t begin = running.venue.last_feed_sequence();
+    for (int turns = 0; turns < 5; ++turns) REQUIRE(running.server.turn(now_ns += 100'000));
+    CHECK(running.venue.last_feed_sequence() > begin);  // it waits for nobody
+    const std::uint64_t consumed = memory.feed;
+    while (engine.has_message()) engine.consume(engine.receive());  // WELCOME and replies
+    CHECK(memory.feed == consumed);
+    engine.send(RecordType::kReady, Ready{memory.feed, memory.reply, {}});
+    while (running.server.turn(now_ns += 100'000)) {
+        while (engine.has_message()) engine.consume(engine.receive());
+    }
+    CHECK(memory.feed == 41);
+}
+
+TEST_CASE("free-running: the venue stays until who listens has been sent all of it") {
+    constexpr std::int64_t kLater = 1'000'000'000'000;
+    Running running(400, 1'000'000'000, 0, false);
+    Memory memory;
+    Engine engine(running, memory);
+    engine.send(RecordType::kHello, Hello{.epoch = 1, .connection = 1});
+    engine.send(RecordType::kReady, Ready{});
+    REQUIRE(running.server.turn(0));
+    // The whole tape while nobody is ready.
+    engine.send(RecordType::kHello, Hello{.epoch = 1, .connection = 2});
+    while (!running.venue.is_ended()) REQUIRE(running.server.turn(kLater));
+    engine.send(RecordType::kReady, Ready{});
+    REQUIRE(running.server.turn(kLater));
+    int hour = 2;
+    for (; !memory.has_ended; ++hour) {
+        REQUIRE(running.server.turn(hour * kLater));
+        while (engine.has_message()) engine.consume(engine.receive());
+    }
+    while (running.server.turn(hour * kLater)) REQUIRE(++hour < 100);  // the orders are read first
+    CHECK(running.server.is_finished());
+    CHECK(memory.feed == 801);
 }
 
 namespace {

@@ -66,6 +66,20 @@ TEST_CASE_FIXTURE(Fixture, "replies sent again are taken before the engine is to
     CHECK(receive_reply() == FrameUse::kNothing);
 }
 
+TEST_CASE_FIXTURE(Fixture, "what the feed said before READY, and nobody has read yet, is no hole") {
+    open();
+    connect();
+    trade(40);
+    trade(41);
+    REQUIRE(session.send(make_slot(RecordType::kReady, Source::kEngine, 1, 0, Ready{})));
+    trade(1);
+    CHECK(receive_feed() == FrameUse::kRecords);
+    CHECK(session.last_feed_sequence() == 1);
+    CHECK(session.counters().sequence_gaps == 0);
+    trade(3);  // and behind it a hole is one
+    CHECK(receive_feed() == FrameUse::kLost);
+}
+
 TEST_CASE_FIXTURE(Fixture, "no new order leaves before READY, and queries do") {
     open();
     connect();

@@ -97,13 +97,15 @@ class VenueServer {
     void advance_lockstep(std::int64_t now_ns) noexcept;
     void advance_free(std::int64_t now_ns) noexcept;
     void catch_up() noexcept;
+    [[nodiscard]] bool hears_feed() const noexcept { return session_.is_ready && has_subscriber_; }
     void begin_step(Step step, const Slot& slot, std::int64_t now_ns) noexcept;
     void notice_end(std::int64_t now_ns) noexcept;
     void play_history() noexcept;
     [[nodiscard]] std::int64_t due_ns() const noexcept;
+    [[nodiscard]] bool is_due(std::int64_t now_ns) const noexcept;
+    [[nodiscard]] bool is_behind() const noexcept;
     [[nodiscard]] long timeout_ms(std::int64_t now_ns) const noexcept;
 
-    [[nodiscard]] bool is_behind() const noexcept;
     bool publish(const Slot& slot) noexcept;  // false: a subscriber has no room
     void send_reply(const Slot& slot) noexcept;
     void send_to_peer(const Peer& peer, const Slot& slot) noexcept;

@@ -151,6 +151,7 @@ class VenueSession {
         return phase_ == SessionPhase::kReady && replies_owed_ > last_reply_sequence_ &&
                now_ns - owed_since_ns_ > settings_.reply_within_ns;
     }
+    void discard_feed() noexcept;
     void take_heartbeat(const Heartbeat& heartbeat, std::int64_t now_ns) noexcept;
     [[nodiscard]] bool is_killed(const Slot& slot) const noexcept;
     void take_welcome(const Frame& frame, std::int64_t now_ns) noexcept;
