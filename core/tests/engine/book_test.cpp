@@ -2,10 +2,15 @@
 // become the collar's reference, and a book that stays so is one refusal in the journal.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstring>
+
 #include "engine/rig.hpp"
 
 using namespace gm;
 using gm::test::Rig;
+using gm::test::wave;
 
 namespace {
 
@@ -39,6 +44,30 @@ std::vector<Refusal> refusals_after(Rig& rig, int bars) {
 }
 
 constexpr int kBarsToTrade = 300;
+
+// The bar of both instruments, at the same prices.
+void both_bars(Rig& rig) {
+    const std::int64_t start = gm::test::kStartNs + rig.bars * gm::test::kHalfHourNs;
+    const std::int64_t open = wave(rig.bars == 0 ? 0 : rig.bars - 1);
+    const std::int64_t close = wave(rig.bars);
+    ++rig.bars;
+    for (const std::uint32_t instrument : {0U, 1U}) {
+        rig.feed(RecordType::kBarOpen, start,
+                 BarOpen{start, gm::test::kHalfHourNs, open, instrument, 0, {}});
+    }
+    for (const std::uint32_t instrument : {0U, 1U}) {
+        BarClose bar{};
+        bar.start_ts_ns = start;
+        bar.open_ticks = open;
+        bar.high_ticks = std::max(open, close) + 3;
+        bar.low_ticks = std::min(open, close) - 3;
+        bar.close_ticks = close;
+        bar.volume_lots = 10;
+        bar.duration_s = 1800;
+        bar.instrument = instrument;
+        rig.feed(RecordType::kBarClose, start + gm::test::kHalfHourNs, bar);
+    }
+}
 
 std::int64_t now(const Rig& rig) {
     return rig.engine->now_ns();
@@ -89,6 +118,43 @@ TEST_CASE("a crossed, locked or gapped book makes R08 refuse, and a good one end
         CHECK(refusals_after(rig, kBarsToTrade).size() == refused.size());
         CHECK(rig.engine->totals().orders > 0);
     }
+}
+
+TEST_CASE("a gap stops its instrument, and the other one trades on") {
+    Settings settings = gm::test::make_settings();
+    settings.instruments.push_back(settings.instruments[0]);
+    std::strcpy(settings.instruments[1].symbol, "ETH-PERP");
+    settings.limits.push_back(settings.limits[0]);
+    settings.sizing.push_back(settings.sizing[0]);
+    Rig rig(settings);
+    rig.connect();
+    std::array<int, 2> orders{};
+    const auto play = [&](std::int64_t bars) {
+        for (std::int64_t i = 0; i < bars; ++i) {
+            both_bars(rig);
+            for (const NewOrder& order : rig.take_orders()) {
+                ++orders[order.instrument];
+                rig.fill(order, wave(rig.bars), order.quantity_lots, 0);
+            }
+        }
+    };
+    play(kBarsToTrade);
+    CHECK(orders[0] > 0);
+    CHECK(orders[1] > 0);
+    rig.feed(RecordType::kBookReset, now(rig), reset_of(BookResetReason::kGap));
+    orders = {};
+    play(kBarsToTrade);
+    CHECK(orders[0] == 0);
+    CHECK(orders[1] > 0);
+    const auto refused = rig.records<Refusal>(RecordType::kRefusal);
+    REQUIRE(!refused.empty());
+    for (const Refusal& refusal : refused) CHECK(refusal.instrument == 0);
+    rig.feed(RecordType::kBookReset, now(rig), reset_of(BookResetReason::kSnapshot));
+    rig.feed(RecordType::kBookLevel, now(rig), level_of(Side::kBuy, 1, 1));
+    orders = {};
+    play(kBarsToTrade);
+    CHECK(orders[0] > 0);
+    CHECK(orders[1] > 0);
 }
 
 TEST_CASE("a book that stays crossed is one refusal in the journal and moves no reference") {
