@@ -1,5 +1,5 @@
-"""Promises P1 and P2 after any persistent write: the engine is killed before and after each one of a
-start, a stretch of trading and a stop, one a life, and at END the books agree.
+"""Promises P1 and P2 after any persistent write: the engine is killed before and after each one of
+a start, a stretch of trading and a stop, one a life, and at END the books agree.
 """
 
 import os
@@ -48,7 +48,9 @@ def test_a_sample_of_writes_is_died_at_and_nothing_is_lost(tmp_path: Path, drive
 def test_an_engine_that_forgets_before_it_writes_is_found(tmp_path: Path) -> None:
     deaths = [Death(at, "before") for at in range(40, 140, 3)]
     with pytest.raises(AssertionError):
-        play_round(tmp_path, Round(0, "inline", 1, 8 * RATE, 40, RATE), dying(deaths, BROKEN_HARNESS))
+        play_round(
+            tmp_path, Round(0, "inline", 1, 8 * RATE, 40, RATE), dying(deaths, BROKEN_HARNESS)
+        )
 
 
 @pytest.mark.slow

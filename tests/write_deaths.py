@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from .kill_rounds import END_WITHIN_S, Figures, Kills, Round
+from .kill_rounds import Figures, Kills, Round
 from .kills import HARNESS, harness_command, reached
 from .runs import ROOT, Place, runtime_folder
 

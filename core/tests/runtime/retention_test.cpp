@@ -258,7 +258,8 @@ TEST_CASE("a failure at each step costs nothing, is said, and is over with the n
 TEST_CASE("a core lets its journal go while it runs, and its next life goes on") {
     const TemporaryFolder folder;
     test::MemoryNetwork network;
-    test::RunningVenue venue(network, folder.path(), test::wave_tape());
+    // So long that snapshots, one with each sync, stand behind many segments.
+    test::RunningVenue venue(network, folder.path(), test::wave_tape(5'000));
     for (const std::uint64_t feed : {400U, 0U}) {
         test::RunningCore running;
         running.snapshot_every_ns = 1;

@@ -40,13 +40,12 @@ struct ReplayReport {
     std::vector<Slot> missing;      // outputs that the process did not live to write
 };
 
-// Replays the journal in `folder` from `start` on through `engine`, which was opened with `settings`
-// and stands there. kReplayDiverged names the first journal sequence that differs; kJournalForeign: the
-// journal was written under other settings. `copy` may be null; else it gets every record as the
-// replay made it, sealed in blocks as the journal's.
+// Replays the journal in `folder` from `start` on through `engine`, which was opened with
+// `settings` and stands there. kReplayDiverged names the first journal sequence that differs;
+// kJournalForeign: the journal was written under other settings. `copy` may be null; else it gets
+// every record as the replay made it, sealed in blocks as the journal's.
 Failure replay_journal(const std::string& folder, const Settings& settings, Engine& engine,
-                       SegmentWriter* copy, ReplayReport& report,
-                       const ReplayStart& start = {});
+                       SegmentWriter* copy, ReplayReport& report, const ReplayStart& start = {});
 
 // The record up to which a replay goes.
 struct ReplayTarget {
