@@ -44,7 +44,8 @@ def run(folder: Path, bars: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def swapped(folder: Path) -> Path:
-    bars = write_trends(folder / "long.csv", 2500)
+    # So long that the models come before its last orders on a busy machine, too.
+    bars = write_trends(folder / "long.csv", 12_000)
     swapped_run(folder / "swapped", bars)
     shutil.rmtree(runtime_folder(folder / "swapped"), ignore_errors=True)
     return folder / "swapped"
