@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
 #include "gm/journal/compacted.hpp"
 
@@ -203,10 +204,15 @@ BlockWalker::Outcome BlockWalker::at_segment_end() {
 BlockWalker::Outcome BlockWalker::at_journal_end() {
     if (!is_last_segment()) return next_segment();
     if (end_.slot + 1 >= end_.segment_slots && block_record_ == 0 && !settings_.last_segment_only) {
-        const std::size_t known = segments_.size();
-        Failure failure = list_segments(settings_.folder, segments_);
+        std::vector<SegmentFile> newer;
+        Failure failure = list_segments(settings_.folder, newer);
         if (!failure.is_ok()) return fail_with(std::move(failure));
-        if (segments_.size() > known) return next_segment();
+        // Those before may have been left out or have given way to compacted ones.
+        std::erase_if(newer, [&](const SegmentFile& file) {
+            return file.first_sequence <= segments_.back().first_sequence;
+        });
+        segments_.insert(segments_.end(), newer.begin(), newer.end());
+        if (!newer.empty()) return next_segment();
     }
     end_.open_slots = block_record_;
     end_.torn_bytes = last_used_ >= end_.slot ? (last_used_ + 1 - end_.slot) * sizeof(Slot) : 0;

@@ -27,16 +27,21 @@ std::int64_t count_behind(const std::string& run_directory, const ChainPlace& pl
 }  // namespace
 
 TEST_CASE("a walk from any place between two blocks gives the records behind it") {
-    constexpr std::uint64_t kRecords = 400;
-    for (const std::uint64_t block : {1, 7, 31, 62}) {
+    struct Shape {
+        std::uint64_t block;
+        std::uint64_t records;
+    };
+    // The last one ends with a full segment, and the next is not begun.
+    for (const auto [block, records] : {Shape{1, 400}, {7, 400}, {31, 400}, {62, 400}, {62, 372}}) {
         CAPTURE(block);
+        CAPTURE(records);
         const TemporaryFolder run;
         std::vector<ChainPlace> places;
         SegmentWriter writer;
         require_ok(writer.open(small_settings(run.path())));
-        while (writer.last_sequence() < kRecords) {
+        while (writer.last_sequence() < records) {
             places.push_back(writer.sealed_place());
-            const std::uint64_t count = std::min(block, kRecords - writer.last_sequence());
+            const std::uint64_t count = std::min(block, records - writer.last_sequence());
             require_ok(writer.append(make_records(writer.last_sequence() + 1, count)));
             // In the middle of a block it is the place before it.
             CHECK(writer.sealed_place().blocks == writer.blocks());
@@ -45,7 +50,7 @@ TEST_CASE("a walk from any place between two blocks gives the records behind it"
         require_ok(writer.close());
         places.push_back(writer.sealed_place());
         for (const ChainPlace& place : places) {
-            const auto left = static_cast<std::int64_t>(kRecords - place.last_sequence);
+            const auto left = static_cast<std::int64_t>(records - place.last_sequence);
             REQUIRE(count_behind(run.path(), place) == left);
         }
         // The writer that goes on from there names the same place.
