@@ -100,7 +100,9 @@ bool KillSwitch::next_change(Kill& out) noexcept {
         out.generation = word.generation;
         out.instrument = kill_instrument_of(at);
         out.level = word.level;
-        out.cause = word.cause;
+        // next_fall() alone tells of falls. Where one did not come as far as the latch, its word
+        // stands above the engine again: that is a raise, whatever brought the word there.
+        out.cause = word.cause == KillCause::kCleared ? KillCause::kFormerLife : word.cause;
         return true;
     }
     return false;
@@ -108,7 +110,9 @@ bool KillSwitch::next_change(Kill& out) noexcept {
 
 void KillSwitch::told(const Kill& kill) noexcept {
     const std::size_t at = kill_word_of(kill.instrument);
-    const KillWord word{kill.generation, kill.level, kill.cause};
+    const KillWord now = words_.word(at);
+    const bool is_same = now.generation == kill.generation;  // else the next look finds the rest
+    const KillWord word = is_same ? now : KillWord{kill.generation, kill.level, kill.cause};
     told_[at] = word;
     const std::lock_guard<std::mutex> lock(mutex_);
     // At a start the latch has it already: what was signed for its record stays good.
