@@ -182,6 +182,7 @@ bool EngineRunner::idle() noexcept {
     if (settings_.is_stepped) {
         while (engine_->prepare_part()) {  // bounded by one bar's work
         }
+        if (settings_.driver == Driver::kInline) copy_state_if_due();
         return false;
     }
     if (settings_.driver == Driver::kThreaded) return false;
@@ -292,6 +293,7 @@ std::size_t EngineRunner::turn(std::size_t most) noexcept {
         publish();
         input = feed_.front();
     }
+    if (feed_.front() == nullptr) copy_state_if_due();
     return taken;
 }
 

@@ -54,7 +54,7 @@ struct Recording {
         segments.segment_bytes = segment_bytes;
         segments.journal_id = journal_id;
         REQUIRE(writer.open(segments).is_ok());
-        snapshots.open(*listener.engine, life_settings(), run_dir, writer, 1);
+        snapshots.open(*listener.engine, life_settings(), run_dir, writer, {1, 0});
         listener.on_made = [&](std::span<const Slot> made) {
             REQUIRE(writer.append(made).is_ok());
         };
