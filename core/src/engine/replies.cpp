@@ -99,6 +99,9 @@ void Engine::forget_target(const Order& order) noexcept {
 void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     if (!executions_.insert(fill.execution_id)) {
         ++totals_.repeated_fills;
+#ifdef GM_MUTANT_HALT  // takes it for something impossible
+        meet_impossible(order.request.instrument, out);
+#endif
         return;
     }
     const std::uint32_t at = order.request.instrument;

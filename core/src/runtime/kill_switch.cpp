@@ -89,6 +89,9 @@ void KillSwitch::meet(const Engine& engine) noexcept {
         const KillWord word = words_.word(at);
         // What it has already need not be told; an active word that was raised once, neither.
         if (word.level == has) told_[at] = word;
+#ifdef GM_MUTANT_P13S  // takes it that the engine knows what was raised while it was dead
+        told_[at] = word;
+#endif
     }
 }
 
@@ -258,6 +261,9 @@ void KillSwitch::advance_fall() noexcept {
         if (!falls_[at]) continue;
         falls_[at] = false;
         // A raise that came between stands: the word is another, and is told like any.
+#ifdef GM_MUTANT_P13F  // takes back what nobody has signed for
+        falls_from_[at] = words_.word(at);
+#endif
         if (!words_.lower(at, falls_from_[at], fall_.level)) continue;
         told_[at] = {falls_from_[at].generation + 1, fall_.level, KillCause::kCleared};
         const std::lock_guard<std::mutex> lock(mutex_);
