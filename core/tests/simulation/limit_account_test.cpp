@@ -57,6 +57,12 @@ struct Told {
         trip.instrument = is_of_account ? kWholeAccount : 0;
         return take(RecordType::kRiskTrip, Source::kEngine, 0, trip);
     }
+    std::string cleared(KillLevel level) {
+        KillState state{};
+        state.level = level;
+        state.cause = KillCause::kCleared;
+        return take(RecordType::kKillState, Source::kEngine, 0, state);
+    }
     std::string nothing() { return take(RecordType::kTimer, Source::kIo, 0, Timer{}); }
 };
 
@@ -89,6 +95,20 @@ TEST_CASE("an order is held against quantity, gross, margin, rate, repetition an
         CHECK(told.order(Side::kBuy, 100).empty());
         REQUIRE(told.price(50'000).empty());
         CHECK(is_of(told.order(Side::kSell, 100), "R10"));
+    }
+    SUBCASE("R10: what brings the position nearer to flat goes, however much it is worth by now") {
+        account.gross_micros_max = 100 * 40'000 * 100;
+        REQUIRE(told.order(Side::kBuy, 100).empty());
+        REQUIRE(told.fill(Side::kBuy, 100, 40'000).empty());
+        REQUIRE(told.price(50'000).empty());
+        CHECK(told.order(Side::kSell, 100).empty());
+        CHECK(is_of(told.order(Side::kBuy, 1), "R10"));
+    }
+    SUBCASE("R10: a price behind a gap is none") {
+        account.gross_micros_max = 100 * 40'000 * 100;
+        ++told.feed;
+        REQUIRE(told.price(50'000).empty());
+        CHECK(told.order(Side::kBuy, 100).empty());
     }
     SUBCASE("R11, and what brings the position nearer to flat") {
         limits.margin_micros_per_lot = 10;
@@ -152,6 +172,20 @@ TEST_CASE("R14 trips with one execution too many in the window, and then nothing
     }
 }
 
+TEST_CASE("R14: what is told twice, or behind a gap, is no execution") {
+    Told told;
+    told.settings.limits[0].repeat_executions_max = 1;
+    told.settings.limits[0].repeat_window_ns = kHourNs;
+    REQUIRE(told.order(Side::kBuy, 1).empty());
+    REQUIRE(told.fill(Side::kBuy, 1, 40'000).empty());
+    REQUIRE(told.fill(Side::kBuy, 1, 40'000).empty());
+    CHECK(told.nothing().empty());
+    REQUIRE(told.order(Side::kBuy, 1).empty());
+    ++told.reply;
+    REQUIRE(told.fill(Side::kBuy, 1, 40'000).empty());
+    CHECK(told.nothing().empty());
+}
+
 TEST_CASE("R15 trips when as many prices as must confirm a loss have done so") {
     Told told;
     told.settings.header.loss_confirmations = 2;
@@ -173,6 +207,43 @@ TEST_CASE("R15 trips when as many prices as must confirm a loss have done so") {
     SUBCASE("it names the account, which has no such limit") {
         CHECK(is_of(told.trip(GateCode::kLoss, true), "R15"));
     }
+}
+
+TEST_CASE("R15: a drawdown is held against the best that was confirmed") {
+    Told told;
+    told.settings.header.loss_confirmations = 2;
+    told.settings.account.drawdown_micros_max = 999;
+    REQUIRE(told.price(40'000).empty());
+    REQUIRE(told.order(Side::kBuy, 1).empty());
+    REQUIRE(told.fill(Side::kBuy, 1, 40'000).empty());
+    for (const std::int64_t ticks : {40'010, 40'010, 40'500, 40'000, 40'000}) {
+        CHECK(told.nothing().empty());  // 40'500 came once
+        REQUIRE(told.price(ticks).empty());
+    }
+    CHECK(told.trip(GateCode::kLoss, true).empty());
+    CHECK(told.nothing().empty());
+}
+
+TEST_CASE("R15: two people who clear a loss begin anew from there") {
+    Told told;
+    told.settings.header.loss_confirmations = 2;
+    told.settings.limits[0].loss_micros_max = 999;
+    REQUIRE(told.price(40'000).empty());
+    REQUIRE(told.order(Side::kBuy, 1).empty());
+    REQUIRE(told.fill(Side::kBuy, 1, 40'000).empty());
+    REQUIRE(told.price(39'990).empty());
+    REQUIRE(told.price(39'990).empty());
+    REQUIRE(told.trip(GateCode::kLoss).empty());
+    CHECK(told.cleared(KillLevel::kHalted).empty());
+    CHECK(is_of(told.order(Side::kSell, 1), "R15"));
+    CHECK(told.cleared(KillLevel::kReducing).empty());
+    CHECK(told.order(Side::kSell, 1).empty());
+    REQUIRE(told.price(39'981).empty());  // 900 micros more, of 999
+    REQUIRE(told.price(39'981).empty());
+    CHECK(told.nothing().empty());
+    REQUIRE(told.price(39'980).empty());
+    REQUIRE(told.price(39'980).empty());
+    CHECK(told.trip(GateCode::kLoss).empty());
 }
 
 TEST_CASE("what a loss of power took is in the books no more") {
