@@ -63,7 +63,7 @@ class PlayingWorld {
     void turn_io();
     void turn_engine();
     void turn_journal();
-    void after_engine_turn();
+    void after_engine_turn(bool has_work = true);
     void plan_io(std::int64_t due_ns);
     void plan_start(std::int64_t within_ns);
     void on_core_over();

@@ -71,8 +71,8 @@ void PlayingWorld::turn_engine() {
     is_step_planned_ = false;
     if (core_ == nullptr || core_settings_.driver == Driver::kInline) return;
     network_.act_as(Party::kEngine);
-    (void)core_->turn_engine(static_cast<std::size_t>(random_.between(1, 8)));
-    after_engine_turn();
+    const std::size_t taken = core_->turn_engine(static_cast<std::size_t>(random_.between(1, 8)));
+    after_engine_turn(taken > 0);
 }
 
 void PlayingWorld::turn_journal() {
@@ -83,8 +83,9 @@ void PlayingWorld::turn_journal() {
     after_engine_turn();
 }
 
-// What the other threads of the process see sooner or later.
-void PlayingWorld::after_engine_turn() {
+// What the other threads of the process see sooner or later. An engine thread that found nothing to
+// do finds nothing until another one has turned.
+void PlayingWorld::after_engine_turn(bool has_work) {
     judge_->look_at_engine();
     if (faults_.are_over()) (void)settle_if_well();
     const bool is_dirty = core_->synced_sequence() < core_->journal_ring().published();
@@ -92,7 +93,7 @@ void PlayingWorld::after_engine_turn() {
         is_journal_planned_ = true;
         events_.plan(events_.now_ns() + random_.between(kMs / 2, 10 * kMs), EventKind::kJournal);
     }
-    if (core_settings_.driver == Driver::kThreaded && !is_step_planned_) {
+    if (core_settings_.driver == Driver::kThreaded && has_work && !is_step_planned_) {
         is_step_planned_ = true;
         const bool is_late = random_.hits(100'000) && !faults_.are_over();
         const bool is_slow = faults_.strikes(WorldFault::kSlowThread, random_);

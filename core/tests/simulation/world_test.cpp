@@ -40,6 +40,18 @@ TEST_CASE("a world without faults trades, and all is well at its end") {
     CHECK(report.is_replayed);
 }
 
+// Seeds 3445 and 4222: two hundred thousand empty steps of an engine thread were over before the
+// venue had given its books.
+TEST_CASE("a world is not made of the steps of an engine thread that has nothing to do") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        SimulationSettings settings = world_settings(seed, 5'000);
+        settings.has_faults = false;
+        const SimulationReport report = play(settings);
+        CHECK_MESSAGE(report.violation.empty(), seed << ": " << report.violation);
+        CHECK_MESSAGE(report.records > report.events / 8, seed << ": " << report.records);
+    }
+}
+
 TEST_CASE("the same seed is the same world, another seed another") {
     const SimulationReport first = play(world_settings(4));
     const SimulationReport again = play(world_settings(4));
