@@ -30,13 +30,20 @@ cdef extern from "gm/simulation/world.hpp" namespace "gm" nogil:
     cdef cppclass FaultCounts "std::array<std::uint64_t, gm::kWorldFaults>":
         uint64_t& operator[](size_t at) noexcept
 
+    cdef cppclass CodeCounts "std::array<std::uint64_t, gm::LimitAccount::kCodes>":
+        uint64_t& operator[](size_t at) noexcept
+
+    cdef size_t kCodes "gm::LimitAccount::kCodes"
+
     cdef cppclass SimulationReport:
         SimulationReport()
         uint64_t seed
         uint64_t events
         uint64_t hash
         FaultCounts faults
+        CodeCounts codes
         uint64_t starts
+        uint64_t snapshot_starts
         uint64_t failed_starts
         uint64_t orders
         uint64_t fills

@@ -30,7 +30,8 @@ def play_world(bytes settings, uint64_t seed, uint64_t events, str directory, *,
     Returns
     -------
     dict
-        As SimulationReport in core/include/gm/simulation/world.hpp; `faults` is a tuple of counts.
+        As SimulationReport in core/include/gm/simulation/world.hpp; `faults` and `codes` are tuples
+        of counts.
 
     Raises
     ------
@@ -56,7 +57,9 @@ def play_world(bytes settings, uint64_t seed, uint64_t events, str directory, *,
         "events": report.events,
         "hash": report.hash,
         "faults": tuple([report.faults[at] for at in range(kWorldFaults)]),
+        "codes": tuple([report.codes[at] for at in range(kCodes)]),
         "starts": report.starts,
+        "snapshot_starts": report.snapshot_starts,
         "failed_starts": report.failed_starts,
         "orders": report.orders,
         "fills": report.fills,

@@ -77,9 +77,12 @@ def _print(totals: Totals) -> None:
     print(f"{'fault':<26}{'injected':>12}{'worlds':>10}")
     for name, (count, worlds) in totals.faults.items():
         print(f"{name:<26}{count:>12}{worlds:>10}")
+    met = ", ".join(f"R{code:02} in {worlds}" for code, worlds in sorted(totals.codes.items()))
+    print(f"\nrefused or tripped, by world: {met or 'nothing'}")
     print(
         f"\n{totals.worlds} worlds, {totals.events} events, {totals.starts} starts "
-        f"({totals.failed_starts} refused by their disk), {totals.orders} orders, "
+        f"({totals.snapshot_starts} from a snapshot, {totals.failed_starts} refused by their "
+        f"disk), {totals.orders} orders, "
         f"{totals.fills} fills, {totals.unknowns_resolved} unknown orders resolved, "
         f"{totals.halted} halted at the end, {totals.replayed} replayed, "
         f"{totals.seconds:.1f} s"

@@ -15,17 +15,31 @@ from gm.simulation.rules import with_rule
 
 PIECE = 16  # worlds that a process plays before it reports
 REPLAYED_EVERY = 16
+SUMS = (
+    "events",
+    "starts",
+    "snapshot_starts",
+    "failed_starts",
+    "orders",
+    "fills",
+    "unknowns_resolved",
+)
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one seed; ``violation`` is empty if no promise was broken."""
+    """What came of one seed; ``violation`` is empty if no promise was broken.
+
+    ``codes`` counts refusals and trips by the number of the gate's code.
+    """
 
     seed: int
     policy: str
     events: int
     hash: int
     faults: tuple[int, ...]
+    codes: tuple[int, ...]
     starts: int
+    snapshot_starts: int
     failed_starts: int
     orders: int
     fills: int
@@ -39,11 +53,15 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, kw_only=True):
-    """Sums over worlds; ``faults`` by name: how many, and in how many worlds."""
+    """Sums over worlds; ``faults`` by name: how many, and in how many worlds.
+
+    ``codes``: in how many worlds a code of the gate refused or tripped, by its number.
+    """
 
     worlds: int = 0
     events: int = 0
     starts: int = 0
+    snapshot_starts: int = 0
     failed_starts: int = 0
     orders: int = 0
     fills: int = 0
@@ -53,6 +71,7 @@ class Totals(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     is_interrupted: bool = False
     faults: dict[str, tuple[int, int]] = {}
+    codes: dict[int, int] = {}
     violations: list[World] = []
 
 
@@ -159,8 +178,11 @@ def _add(totals: Totals, names: tuple[str, ...], world: World) -> None:
     totals.worlds += 1
     totals.halted += world.is_halted
     totals.replayed += world.is_replayed
-    for key in ("events", "starts", "failed_starts", "orders", "fills", "unknowns_resolved"):
+    for key in SUMS:
         setattr(totals, key, getattr(totals, key) + getattr(world, key))
+    for code, count in enumerate(world.codes):
+        if count > 0:
+            totals.codes[code] = totals.codes.get(code, 0) + 1
     for name, count in zip(names[1:], world.faults[1:], strict=True):
         before = totals.faults.get(name, (0, 0))
         totals.faults[name] = (before[0] + count, before[1] + (count > 0))

@@ -51,6 +51,7 @@ def test_every_policy_plays(block: bytes) -> None:
     for policy in POLICIES:
         totals = play(_campaign(block, policies=(policy,), seeds=2))
         assert totals.worlds == 2
+        assert totals.orders > 0, policy
         assert not totals.violations, totals.violations[0].violation
 
 
@@ -71,7 +72,9 @@ def test_a_broken_promise_is_named_and_ends_with_one(
         events=5,
         hash=1,
         faults=(0,),
+        codes=(0,),
         starts=1,
+        snapshot_starts=0,
         failed_starts=0,
         orders=0,
         fills=0,

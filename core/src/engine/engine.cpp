@@ -96,7 +96,11 @@ inline void Engine::dispatch(const Slot& input, Outputs& out) noexcept {
     const std::uint64_t sequence = input.header.first_sequence;
     switch (static_cast<Source>(input.header.source)) {
         case Source::kVenueFeed:
+#ifdef GM_MUTANT_P6  // a number that is missing is not missed
+            if (sequence <= last_feed_sequence_) break;
+#else
             if (sequence != last_feed_sequence_ + 1) break;
+#endif
             last_feed_sequence_ = sequence;
             return on_feed(input, out);
         case Source::kVenueOrders:

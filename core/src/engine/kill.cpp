@@ -82,6 +82,9 @@ void Engine::on_order_stopped(const OrderStopped& stopped, Outputs& out) noexcep
 // venue does not answer about is asked for, until there is nothing left.
 void Engine::cancel_killed(bool is_repeated, Outputs& out) noexcept {
     bool is_waiting = false;
+#ifdef GM_MUTANT_P13C  // stops what is new, and leaves what rests
+    return;
+#endif
     orders_.for_each_open([&](Order& order) {
         if (kill_level(order.request.instrument) < KillLevel::kKilled) return;
         is_waiting = true;

@@ -99,6 +99,9 @@ void Engine::forget_target(const Order& order) noexcept {
 void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     if (!executions_.insert(fill.execution_id)) {
         ++totals_.repeated_fills;
+#ifdef GM_MUTANT_HALT  // takes it for something impossible
+        meet_impossible(order.request.instrument, out);
+#endif
         return;
     }
     const std::uint32_t at = order.request.instrument;
@@ -166,6 +169,9 @@ void Engine::meet_impossible(std::uint32_t at, Outputs& out) noexcept {
 
 void Engine::on_reject(Order& order, const Reject& reject, Outputs& out) noexcept {
     if (reject.replace_id == OrderId{}) {
+        // The order came behind the question about it, and its tombstone held: it is as dead as it
+        // was.
+        if (order.is_tombstoned && reject.reason == RejectReason::kTombstoned) return;
         return on_order_event(order, OrderEvent::kReject, reject.reason, out);
     }
     // It ended before the replace came, or the journal lost that.

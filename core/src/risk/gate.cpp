@@ -183,6 +183,9 @@ bool Gate::passes(const NewOrder& order, const GateContext& context, Verdict& ve
 #ifdef GM_MUTANT_P4  // a code that is left out
     if (verdict.code == GateCode::kPosition) return true;
 #endif
+#ifdef GM_MUTANT_CODE  // or any other, by its number
+    if (verdict.code == GateCode{GM_MUTANT_CODE}) return true;
+#endif
     return verdict.code == GateCode::kNone;
 }
 

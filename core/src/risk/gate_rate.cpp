@@ -75,6 +75,9 @@ Trip Gate::on_execution(std::size_t instrument, std::uint8_t strategy,
         const Execution& past = desk.executions[i];
         same += past.strategy == strategy && now_ns - past.ts_ns < desk.limits.repeat_window_ns;
     }
+#ifdef GM_MUTANT_R14  // one too many
+    if (same == most + 1) return {};
+#endif
     if (same <= most || desk.repeat.is_set) return {};
     desk.repeat = {true, same, most};
     return {GateCode::kRepeatExecution, same, most, false};

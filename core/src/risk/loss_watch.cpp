@@ -19,7 +19,11 @@ void LossWatch::sample(std::size_t instrument, std::int64_t equity_micros) noexc
     row.samples[row.next] = equity_micros;
     row.next = row.next + 1 < confirmations_ ? row.next + 1 : 0;
     const auto end = row.samples.begin() + confirmations_;
+#ifdef GM_MUTANT_R15  // one price is enough
+    const std::int64_t best = equity_micros;
+#else
     const std::int64_t best = *std::max_element(row.samples.begin(), end);
+#endif
     const std::int64_t worst = *std::min_element(row.samples.begin(), end);
     account_best_ += Int128{best} - row.best;
     account_worst_ += Int128{worst} - row.worst;

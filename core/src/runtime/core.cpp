@@ -68,7 +68,7 @@ Failure Core::open(std::span<const std::uint8_t> settings_block, const CoreSetti
         io.ns_per_tick = ns_per_tick_;
         io.order_slots = kOrderSlots;
         io.disk_floor_ppm = settings.disk_floor_ppm;
-        io_.set_disk_free(disk_free_ppm(endpoints_.run_dir));
+        io_.set_disk_free(disk_free());
         failure = io_.open(
             {&zmq, context, &runner_, &journal_, &ring_, &orders_, &drop_copy_, &page_, &kill_},
             io);
@@ -156,9 +156,11 @@ Failure Core::begin_epoch() {
     runner.instruments = engine_settings_.instruments;
     runner.policy_budget_ns = settings_.policy_budget_ns;
     runner.kernels = engine_settings_.kernels.empty() ? nullptr : &kernel_host_;
-    // A snapshot is due by a clock that a stepped core does not have.
-    snapshots_.open(engine_, engine_settings_, endpoints_.run_dir, segments_,
-                    settings_.stepped != nullptr ? 0 : settings_.snapshot_every_ns);
+    // By the clock; a stepped core has none, and counts records.
+    const SnapshotPace pace = settings_.stepped != nullptr
+                                  ? SnapshotPace{0, settings_.stepped->snapshot_records}
+                                  : SnapshotPace{settings_.snapshot_every_ns, 0};
+    snapshots_.open(engine_, engine_settings_, endpoints_.run_dir, segments_, pace);
     if (settings_.retention.is_on()) snapshots_.keep_one_a_segment();
     retention_.open({endpoints_.run_dir, {}}, settings_.retention, engine_settings_, page_);
     runner.snapshots = &snapshots_;
@@ -174,7 +176,7 @@ Failure Core::begin_epoch() {
                                        if (is_io_open_.load(std::memory_order_acquire)) {
                                            io_.write_stages();
                                        }
-                                       io_.set_disk_free(disk_free_ppm(endpoints_.run_dir));
+                                       io_.set_disk_free(disk_free());
                                    },
                                    [this] {
                                        watch_kernels();
@@ -323,6 +325,12 @@ void Core::measure_ticks() noexcept {
 void Core::write_snapshot() {
     Failure failure = snapshots_.write_if_synced(segments_, journal_.synced());
     if (!failure.is_ok()) page_.write_failure("no snapshot: " + failure.text);
+}
+
+std::int64_t Core::disk_free() const noexcept {
+    const bool is_told =
+        settings_.stepped != nullptr && settings_.stepped->disk_free_ppm != nullptr;
+    return is_told ? *settings_.stepped->disk_free_ppm : disk_free_ppm(endpoints_.run_dir);
 }
 
 // What is synced in the segments is not needed in memory: a run that ended leaves no 8 MiB behind.

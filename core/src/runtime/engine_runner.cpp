@@ -182,6 +182,7 @@ bool EngineRunner::idle() noexcept {
     if (settings_.is_stepped) {
         while (engine_->prepare_part()) {  // bounded by one bar's work
         }
+        if (settings_.driver == Driver::kInline) copy_state_if_due();
         return false;
     }
     if (settings_.driver == Driver::kThreaded) return false;
@@ -230,7 +231,10 @@ void EngineRunner::step_and_serve(const Slot& input) noexcept {
 // The clock is read outside the step; what follows from it is an input like any other.
 void EngineRunner::judge_lateness(std::uint64_t first_input) noexcept {
     const std::uint64_t took = stage_times_.take_policy_ticks();
-    if (took == 0 || policy_budget_ticks_ == 0) return;
+    // In lockstep the venue waits for the answer: nothing is late, and equal input gives equal
+    // bytes.
+    const bool is_waited_for = is_lockstep_.load(std::memory_order_relaxed);
+    if (took == 0 || policy_budget_ticks_ == 0 || is_waited_for) return;
     if (const std::uint32_t live = engine_->models().live_number(); live != judged_model_) {
         judged_model_ = live;
         late_decisions_ = 0;  // those were another model's
@@ -289,6 +293,7 @@ std::size_t EngineRunner::turn(std::size_t most) noexcept {
         publish();
         input = feed_.front();
     }
+    if (feed_.front() == nullptr) copy_state_if_due();
     return taken;
 }
 

@@ -89,6 +89,9 @@ void KillSwitch::meet(const Engine& engine) noexcept {
         const KillWord word = words_.word(at);
         // What it has already need not be told; an active word that was raised once, neither.
         if (word.level == has) told_[at] = word;
+#ifdef GM_MUTANT_P13S  // takes it that the engine knows what was raised while it was dead
+        told_[at] = word;
+#endif
     }
 }
 
@@ -100,7 +103,9 @@ bool KillSwitch::next_change(Kill& out) noexcept {
         out.generation = word.generation;
         out.instrument = kill_instrument_of(at);
         out.level = word.level;
-        out.cause = word.cause;
+        // next_fall() alone tells of falls. Where one did not come as far as the latch, its word
+        // stands above the engine again: that is a raise, whatever brought the word there.
+        out.cause = word.cause == KillCause::kCleared ? KillCause::kFormerLife : word.cause;
         return true;
     }
     return false;
@@ -108,7 +113,9 @@ bool KillSwitch::next_change(Kill& out) noexcept {
 
 void KillSwitch::told(const Kill& kill) noexcept {
     const std::size_t at = kill_word_of(kill.instrument);
-    const KillWord word{kill.generation, kill.level, kill.cause};
+    const KillWord now = words_.word(at);
+    const bool is_same = now.generation == kill.generation;  // else the next look finds the rest
+    const KillWord word = is_same ? now : KillWord{kill.generation, kill.level, kill.cause};
     told_[at] = word;
     const std::lock_guard<std::mutex> lock(mutex_);
     // At a start the latch has it already: what was signed for its record stays good.
@@ -254,6 +261,9 @@ void KillSwitch::advance_fall() noexcept {
         if (!falls_[at]) continue;
         falls_[at] = false;
         // A raise that came between stands: the word is another, and is told like any.
+#ifdef GM_MUTANT_P13F  // takes back what nobody has signed for
+        falls_from_[at] = words_.word(at);
+#endif
         if (!words_.lower(at, falls_from_[at], fall_.level)) continue;
         told_[at] = {falls_from_[at].generation + 1, fall_.level, KillCause::kCleared};
         const std::lock_guard<std::mutex> lock(mutex_);

@@ -122,6 +122,9 @@ Failure read_snapshot_file(const std::string& path, SnapshotHeader& header,
         return refuse(path, "holds " + std::to_string(state.size()) + " bytes of state, not " +
                                 std::to_string(header.state_bytes));
     }
+#ifdef GM_MUTANT_P12S  // believes what the disk has made of it
+    return ok();
+#endif
     const Sha256Digest digest = sha256(state.data(), state.size());
     if (std::memcmp(digest.data(), header.state_sha256, digest.size()) != 0) {
         return refuse(path, "does not have the SHA-256 of its header");

@@ -112,10 +112,11 @@ Failure no_way_back(const SegmentFile& first, const std::vector<std::string>& sk
 }  // namespace
 
 void Snapshots::open(Engine& engine, const Settings& settings, const std::string& run_dir,
-                     const SegmentWriter& segments, std::int64_t every_ns) {
+                     const SegmentWriter& segments, const SnapshotPace& pace) {
     const Sha256Digest build = build_sha256();
-    every_ns_ = build == Sha256Digest{} ? 0 : every_ns;
-    if (every_ns_ == 0) return;
+    pace_ = pace;
+    is_on_ = build != Sha256Digest{} && (pace.every_ns != 0 || pace.every_records != 0);
+    if (!is_on_) return;
     run_dir_ = run_dir;
     file_.resize(sizeof header_ + engine.snapshot_size());
     header_ = {};
@@ -126,16 +127,19 @@ void Snapshots::open(Engine& engine, const Settings& settings, const std::string
     copied_ns_ = monotonic_ns();
 }
 
+bool Snapshots::is_due(std::uint64_t sequence) const noexcept {
+    if (pace_.every_records != 0) return sequence >= copied_sequence_ + pace_.every_records;
+    return monotonic_ns() - copied_ns_ >= pace_.every_ns;
+}
+
 void Snapshots::copy_if_due(Engine& engine, std::uint64_t sequence,
                             std::uint64_t io_sequence) noexcept {
-    if (every_ns_ == 0 || sequence == copied_sequence_) return;
-    const std::int64_t now_ns = monotonic_ns();
-    if (now_ns - copied_ns_ < every_ns_) return;
+    if (!is_on_ || sequence == copied_sequence_ || !is_due(sequence)) return;
     // Acquire: pairs with the release in write_if_synced().
     if (is_full_.load(std::memory_order_acquire)) return;
     // A life that ends has its last words before it.
     if (engine.state() == EngineState::kStopping || engine.state() == EngineState::kEnded) return;
-    copied_ns_ = now_ns;
+    copied_ns_ = monotonic_ns();
     copied_sequence_ = sequence;
     size_ = engine.save(std::span(file_).subspan(sizeof header_));
     if (size_ == 0) return;  // never: the buffer was sized by the same list
@@ -147,7 +151,7 @@ void Snapshots::copy_if_due(Engine& engine, std::uint64_t sequence,
 }
 
 Failure Snapshots::write_if_synced(const SegmentWriter& segments, std::uint64_t synced_sequence) {
-    if (every_ns_ == 0) return ok();
+    if (!is_on_) return ok();
     if (!is_full_.load(std::memory_order_acquire)) {
         // While it copies, the engine writes nothing: what is sealed by now is not behind it.
         place_ = segments.sealed_place();

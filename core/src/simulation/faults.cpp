@@ -10,8 +10,8 @@ struct Kind {
 };
 
 // Rates of what strikes a message or a reply are per message; of what strikes the machine, per
-// turn of the dice (World::kFaultEveryNs). What halts an instrument is rare, or nothing else would
-// be seen.
+// turn of the dice (World::kFaultEveryNs), or per start or turn of what it strikes. What halts an
+// instrument is rare, or nothing else would be seen.
 constexpr std::array<Kind, kWorldFaults> kKinds = {{
     {"none", 0, 0},
     {"lost feed frame", 250'000, 5'000},
@@ -40,12 +40,17 @@ constexpr std::array<Kind, kWorldFaults> kKinds = {{
     {"short write", 100'000, 300},
     {"disk full", 100'000, 300},
     {"sync error", 100'000, 3'000},
+    {"torn snapshot", 250'000, 500'000},
+    {"lost snapshot", 250'000, 500'000},
+    {"disk nearly full", 150'000, 10'000},
     {"process death", 350'000, 12'000},
     {"death in a turn", 350'000, 12'000},
     {"power loss", 150'000, 8'000},
     {"clean restart", 150'000, 5'000},
     {"clock step", 250'000, 20'000},
+    {"slow engine thread", 300'000, 200'000},
     {"kill switch", 350'000, 10'000},
+    {"kill cleared", 500'000, 100'000},
 }};
 
 }  // namespace

@@ -8,10 +8,6 @@
 namespace gm {
 namespace {
 
-std::string name_of(const OrderId& id) {
-    return "order " + std::to_string(id.epoch) + "/" + std::to_string(id.counter);
-}
-
 bool trades(const RecordHeader& header) noexcept {
     const auto type = static_cast<RecordType>(header.type);
     return type == RecordType::kBarOpen || type == RecordType::kBarClose ||
@@ -20,9 +16,15 @@ bool trades(const RecordHeader& header) noexcept {
 
 }  // namespace
 
-Judge::Judge(const Settings& settings, const Venue& venue, const Promises& promises)
-    : settings_(settings), venue_(venue), promises_(promises) {}
+Judge::Judge(const Settings& settings, const Venue& venue, const Faults& faults,
+             const Promises& promises)
+    : settings_(settings), venue_(venue), faults_(faults), promises_(promises), limits_(settings) {
+    for (const KernelSettings& kernel : settings.kernels) {
+        is_policy_invalid_ = is_policy_invalid_ || std::string_view(kernel.name) == "invalid";
+    }
+}
 
+// The first counts; nothing said is nothing broken.
 void Judge::violate(const std::string& what) {
     if (violation_.empty()) violation_ = what;
 }
@@ -44,15 +46,19 @@ void Judge::on_start(Core& core, const KillWords& words) {
     }
     if (found < records_read_) {  // a loss of power took the newest
         std::erase_if(intents_, [&](const auto& intent) { return intent.second > found; });
+        limits_.forget_behind(found);
     }
     records_read_ = found;
     feed_arrived_ = core.engine().last_feed_sequence();
     hello_ = Hello{};
+    resting_.clear();
     read_journal(core.journal_ring().published());
+    violate(kills_.on_start(words, core.engine()));
 }
 
-void Judge::on_death(std::uint64_t survives) noexcept {
+void Judge::on_death(std::uint64_t survives, bool has_power) noexcept {
     must_survive_ = survives;
+    kills_.on_death(survives, has_power);
     core_ = nullptr;
     words_ = nullptr;
 }
@@ -65,13 +71,27 @@ void Judge::read_journal(std::uint64_t last) {
     }
 }
 
-void Judge::take_record(const Slot& record) {
+// But for the name of a latch, which the kernel's own dice make.
+void Judge::fold_record(const Slot& record) noexcept {
+    Slot folded = record;
+    if (record.type() == RecordType::kKill) {
+        std::memset(folded.payload + offsetof(Kill, latch_id), 0, sizeof Kill::latch_id);
+    }
     std::uint64_t words[offsetof(Slot, trailer) / sizeof(std::uint64_t)];
-    std::memcpy(words, &record, sizeof words);
+    std::memcpy(words, &folded, sizeof words);
     for (const std::uint64_t word : words) fold(word);
+}
+
+void Judge::take_record(const Slot& record) {
+    fold_record(record);
+    violate(kills_.take(record));
+    violate(limits_.take(record));
+    if (record.type() == RecordType::kKillState) check_halt(record.as<KillState>());
     if (record.header.source != static_cast<std::uint16_t>(Source::kEngine)) last_input_ = record;
     if (record.type() == RecordType::kIntent) {
         intents_[key_of(record.as<NewOrder>().id)] = record.trailer.journal_sequence;
+    } else if (record.type() == RecordType::kReplaceOrder) {
+        intents_[key_of(record.as<ReplaceOrder>().replace_id)] = record.trailer.journal_sequence;
     } else if (record.type() == RecordType::kOrderUpdate) {
         take_update(record.as<OrderUpdate>());
     } else if (record.type() == RecordType::kConnected) {  // it may join where the feed is
@@ -92,6 +112,9 @@ void Judge::take_update(const OrderUpdate& update) {
     } else if (unknown_.erase(key) > 0) {
         ++unknowns_resolved_;
     }
+    const bool rests = update.state == OrderState::kLive || update.state == OrderState::kPartial;
+    if (!rests) resting_.erase(key);
+    if (rests && update.previous != OrderState::kPendingCancel) resting_.insert(key);
     if (!is_terminal(update.state)) return;
     const bool is_told =
         last_input_.header.source == static_cast<std::uint16_t>(Source::kVenueOrders) ||
@@ -137,7 +160,7 @@ void Judge::on_sent(std::span<const std::uint8_t> bytes) {
     if (frame.type() == RecordType::kNewOrder) check_order(slot.as<NewOrder>());
     if (frame.type() == RecordType::kReplaceOrder) {
         const auto replace = slot.as<ReplaceOrder>();
-        check_level(replace.instrument, replace.is_reducing != 0, replace.id);
+        check_level(replace.instrument, replace.is_reducing != 0, replace.replace_id);
     }
 }
 
@@ -173,105 +196,53 @@ void Judge::check_age(const NewOrder& order) {
     }
 }
 
+// P13, by the judge's own account and by the words as they are.
 void Judge::check_level(std::uint32_t instrument, bool is_reducing, const OrderId& id) {
+    const auto intent = intents_.find(key_of(id));
+    const std::uint64_t sequence = intent == intents_.end() ? UINT64_MAX : intent->second;
+    const std::string wrong = kills_.check_send(instrument, is_reducing, sequence);
+    if (!wrong.empty()) violate(wrong + ": " + name_of(id));
     const KillLevel level = words_->level_for(instrument);
     if (level < KillLevel::kReducing || (level == KillLevel::kReducing && is_reducing)) return;
-    violate("P13: " + name_of(id) + " is sent under level " + describe(level));
+    violate("P13: " + name_of(id) + " is sent under the word " + describe(level));
 }
 
-// ---- after events
-
-void Judge::follow_open_orders() {
-    const auto orders = venue_.ledger().orders();
-    for (; rows_seen_ < orders.size(); ++rows_seen_) {
-        if (orders[rows_seen_].is_open()) {
-            open_rows_.push_back(static_cast<std::uint32_t>(rows_seen_));
-        }
+// A halt that the engine raised by itself is a promise, too: it needs a reason.
+void Judge::check_halt(const KillState& state) {
+    if (state.generation != 0 || state.cause == KillCause::kCleared) return;
+    if (!is_allowed(state.cause)) {
+        violate(std::string("halt without a fault that allows it: ") + describe(state.cause) +
+                ", by a record of type " + std::to_string(last_input_.header.type));
     }
-    std::erase_if(open_rows_, [&](std::uint32_t row) { return !orders[row].is_open(); });
+    has_impossible_ = has_impossible_ || state.cause == KillCause::kBadTransition ||
+                      state.cause == KillCause::kReconBreak;
 }
 
-// P14 at the venue: no outcome of what rests there exceeds a limit.
-void Judge::look_at_venue() {
-    follow_open_orders();
-    Exposure truth;
-    truth.position_lots = venue_.ledger().totals().position_lots;
-    for (const std::uint32_t row : open_rows_) {
-        const LedgerOrder& order = venue_.ledger().orders()[row];
-        (void)reserve(truth, order.side, order.leaves_lots());
-    }
-    std::int64_t worst_lots = 0;
-    const std::int64_t limit_lots = settings_.limits[0].position_lots_max;
-    if (!worst_case_lots(truth, worst_lots) || worst_lots > limit_lots) {
-        violate("P14: at the venue the worst case is " + std::to_string(worst_lots) +
-                " lots, the limit " + std::to_string(limit_lots));
-    }
-}
-
-void Judge::look_at_engine() {
-    if (core_ == nullptr) return;
-    read_journal(core_->journal_ring().published());
-    follow_open_orders();
-    const Engine& engine = core_->engine();
-    std::int64_t buy_lots = 0;
-    std::int64_t sell_lots = 0;
-    for (const std::uint32_t row : open_rows_) {
-        const LedgerOrder& order = venue_.ledger().orders()[row];
-        const std::uint64_t key = key_of(order.id);
-        if (!intents_.contains(key) && !adopted_.contains(key)) {
-            if (engine.state() == EngineState::kReady) {
-                violate("P2: " + name_of(order.id) +
-                        " rests at the venue and the engine is ready without it");
-            }
-            continue;
-        }
-        (order.side == Side::kBuy ? buy_lots : sell_lots) += order.leaves_lots();
-    }
-    check_reserved(buy_lots, sell_lots);
-    const bool knows_all = engine.last_reply_sequence() == venue_.last_reply_sequence() &&
-                           adversary_->has_said_all() && adversary_->lost_fills() == 0;
-    const std::int64_t ours = engine.desks()[0].position.lots;
-    const std::int64_t theirs = venue_.ledger().totals().position_lots;
-    if (knows_all && ours != theirs && !is_halted()) {
-        violate("position: " + std::to_string(ours) + " lots, at the venue " +
-                std::to_string(theirs) + ", with all replies taken");
+bool Judge::is_allowed(KillCause cause) const noexcept {
+    const auto has = [&](WorldFault kind) {
+        return faults_.counts()[static_cast<std::size_t>(kind)] > 0;
+    };
+    // A fill behind the end of its order, or one that was never told.
+    const bool has_lost_fills = has(WorldFault::kFillAfterCancel) || has(WorldFault::kLostFill) ||
+                                has(WorldFault::kLateFill);
+    switch (cause) {
+        case KillCause::kBadTransition:
+            // The venue contradicts itself, or says that somebody sent an order twice.
+            return has_lost_fills || has(WorldFault::kLateAck) || has(WorldFault::kUnknownOrder) ||
+                   has(WorldFault::kRepeatedOrder);
+        case KillCause::kReconBreak:  // or of an order that it said was open and does not have
+            return has_lost_fills || has(WorldFault::kUnknownOrder);
+        case KillCause::kRepeatExecution:
+        case KillCause::kLoss: return true;  // the books of the limits have a say of their own
+        case KillCause::kKernel:
+        case KillCause::kPolicyInvalid: return is_policy_invalid_;
+        default: return false;
     }
 }
 
-// P14 in the engine: what may still trade at the venue is reserved.
-void Judge::check_reserved(std::int64_t open_buy_lots, std::int64_t open_sell_lots) {
-    const Exposure& exposure = core_->engine().orders().exposure(0);
-    if (exposure.open_buy_lots >= open_buy_lots && exposure.open_sell_lots >= open_sell_lots) {
-        return;
-    }
-    if (adversary_->lost_fills() > 0 || is_halted()) return;
-    violate("P14: reserved " + std::to_string(exposure.open_buy_lots) + " and " +
-            std::to_string(exposure.open_sell_lots) + " lots, at the venue " +
-            std::to_string(open_buy_lots) + " and " + std::to_string(open_sell_lots) +
-            " may trade");
-}
-
-std::string Judge::unsettled() const {
-    if (core_ == nullptr) return "the engine is not there";
-    const Engine& engine = core_->engine();
-    const bool is_up =
-        engine.state() == EngineState::kReady || engine.state() == EngineState::kEnded;
-    // Books that are not the venue's keep it from READY until two people have looked.
-    if (engine.awaited() == Awaited::kReconBreak && is_halted()) return "";
-    if (!is_up) {
-        return "state " + std::to_string(static_cast<int>(engine.state())) + ", it waits for " +
-               describe(engine.awaited());
-    }
-    if (engine.last_reply_sequence() != venue_.last_reply_sequence()) return "replies are open";
-    if (venue_.last_feed_sequence() > engine.last_feed_sequence() + 2) return "the feed is behind";
-    if (engine.awaiting_queries() > 0) return "queries are unanswered";
-    if (is_halted()) return "";
-    if (engine.open_orders() != open_rows_.size()) {
-        return std::to_string(engine.open_orders()) + " orders are open, at the venue " +
-               std::to_string(open_rows_.size());
-    }
-    const bool is_same = engine.desks()[0].position.lots == venue_.ledger().totals().position_lots;
-    return is_same ? "" : "the position is not the venue's";
+// Books of which the venue itself said things that cannot be.
+bool Judge::is_position_doubtful() const noexcept {
+    return has_impossible_ || adversary_->lost_fills() > 0;
 }
 
 }  // namespace gm

@@ -7,13 +7,14 @@
 #include <cstring>
 #include <utility>
 
+#include "gm/runtime/memory_table.hpp"
+
 namespace gm {
 namespace {
 
 // Numbers of zmq.h.
 constexpr int kReceiveMore = 13;
 constexpr int kEvents = 15;
-constexpr int kSendMore = 2;
 constexpr std::uint16_t kDisconnected = 0x0200;
 constexpr std::size_t kHighWater = 64;        // of a DEALER
 constexpr std::size_t kFeedHighWater = 1000;  // of an XPUB
@@ -66,61 +67,13 @@ SimulatedNetwork::SimulatedNetwork(EventQueue& events, Random& random, Faults& f
 
 SimulatedNetwork::~SimulatedNetwork() = default;
 
-SimulatedNetwork::Node& SimulatedNetwork::at(void* socket) noexcept {
-    return *static_cast<Node*>(socket);
-}
-
-int SimulatedNetwork::failed(int error) noexcept {
-    errno = error;
-    return -1;
-}
-
 ZmqTable SimulatedNetwork::table() noexcept {
-    ZmqTable zmq;
-    zmq.socket = [](void* context, int kind) -> void* {
-        return static_cast<SimulatedNetwork*>(context)->make(static_cast<SocketKind>(kind));
-    };
-    zmq.close = [](void* socket) { return at(socket).network->close(at(socket)); };
-    zmq.setsockopt = [](void*, int, const void*, std::size_t) { return 0; };
-    zmq.getsockopt = [](void* socket, int option, void* value, std::size_t*) {
-        int found = 0;
-        if (option == kReceiveMore) {
-            found = at(socket).has_identity_out ? 1 : 0;
-        } else if (option == kEvents) {
-            found = at(socket).network->events_of(at(socket));
-        } else {
-            return failed(EINVAL);  // no descriptor: so zmq_poll it is
-        }
-        std::memcpy(value, &found, sizeof found);
-        return 0;
-    };
-    zmq.bind = [](void* socket, const char* endpoint) {
-        return at(socket).network->attach(at(socket), endpoint, true);
-    };
-    zmq.connect = [](void* socket, const char* endpoint) {
-        return at(socket).network->attach(at(socket), endpoint, false);
-    };
-    zmq.socket_monitor = [](void* socket, const char* endpoint, int) {
-        at(socket).monitored_at = endpoint;
-        return 0;
-    };
-    zmq.send = [](void* socket, const void* data, std::size_t size, int flags) {
-        return at(socket).network->send(at(socket), {static_cast<const std::uint8_t*>(data), size},
-                                        (flags & kSendMore) != 0);
-    };
-    zmq.recv = [](void* socket, void* data, std::size_t size, int) {
-        return at(socket).network->receive(at(socket), {static_cast<std::uint8_t*>(data), size});
-    };
-    zmq.poll = [](ZmqPollItem* items, int count, long timeout_ms) {
-        for (int i = 0; i < count; ++i) {
-            if (items[i].socket == nullptr) continue;
-            return at(items[i].socket).network->poll(items, count, timeout_ms);
-        }
-        return 0;
-    };
-    zmq.error_number = [] { return errno; };
-    zmq.strerror = [](int) { return "simulated network"; };
-    return zmq;
+    return MemoryTable<SimulatedNetwork>::make();
+}
+
+int SimulatedNetwork::option(const Node& node, int option) const noexcept {
+    if (option == kReceiveMore) return node.has_identity_out ? 1 : 0;
+    return option == kEvents ? events_of(node) : -1;
 }
 
 long SimulatedNetwork::take_timeout_ms() noexcept {
@@ -340,7 +293,8 @@ void SimulatedNetwork::deliver(std::uint32_t index) {
     hooks_.wake(hooks_.context, to->party);
 }
 
-int SimulatedNetwork::send(Node& node, std::span<const std::uint8_t> part, bool has_more) {
+int SimulatedNetwork::send(Node& node, const void* data, std::size_t size, bool has_more) {
+    const std::span part{static_cast<const std::uint8_t*>(data), size};
     if (node.party == Party::kEngine) hooks_.operation(hooks_.context, false);
     if (node.kind != SocketKind::kRouter) return send_body(node, part);
     if (!has_more) {
@@ -352,7 +306,7 @@ int SimulatedNetwork::send(Node& node, std::span<const std::uint8_t> part, bool 
     if (part.size() == kIdentitySize) std::memcpy(&id, part.data() + 1, sizeof id);
     Link* link = id <= links_.size() ? link_of(id) : nullptr;
     const bool is_there = link != nullptr && link->is_up && link->server == &node;
-    if (!is_there) return failed(EHOSTUNREACH);
+    if (!is_there) return MemoryTable<SimulatedNetwork>::failed(EHOSTUNREACH);
     node.writing_to = id;
     return static_cast<int>(part.size());
 }
@@ -362,7 +316,7 @@ int SimulatedNetwork::send_body(Node& node, std::span<const std::uint8_t> body) 
     if (node.kind == SocketKind::kDealer) {
         Link* link = link_of(node.link);
         if (link == nullptr || !link->is_up || link->in_flight[1] >= kHighWater) {
-            return failed(EAGAIN);
+            return MemoryTable<SimulatedNetwork>::failed(EAGAIN);
         }
         if (!is_mute_) hooks_.sent(hooks_.context, body);
         post(*link, true, body);
@@ -375,11 +329,12 @@ int SimulatedNetwork::send_body(Node& node, std::span<const std::uint8_t> body) 
     return size;
 }
 
-int SimulatedNetwork::receive(Node& node, std::span<std::uint8_t> out) {
+int SimulatedNetwork::receive(Node& node, void* data, std::size_t room) {
+    const std::span out{static_cast<std::uint8_t*>(data), room};
     const bool is_feed = node.kind == SocketKind::kSub && !node.inbox.empty() &&
                          type_of(node.inbox.front().body) != RecordType::kBarOpen;
     if (node.party == Party::kEngine) hooks_.operation(hooks_.context, is_feed);
-    if (node.inbox.empty()) return failed(EAGAIN);
+    if (node.inbox.empty()) return MemoryTable<SimulatedNetwork>::failed(EAGAIN);
     Node::Part& part = node.inbox.front();
     if (node.kind == SocketKind::kRouter && !node.has_identity_out) {
         std::uint8_t identity[kIdentitySize] = {};
@@ -409,7 +364,8 @@ int SimulatedNetwork::poll(ZmqPollItem* items, int count, long timeout_ms) noexc
         ZmqPollItem& item = items[i];
         item.revents = 0;
         if (item.socket == nullptr) continue;
-        item.revents = static_cast<short>(events_of(at(item.socket)) & item.events);
+        item.revents = static_cast<short>(
+            events_of(MemoryTable<SimulatedNetwork>::at(item.socket)) & item.events);
         ready += item.revents != 0 ? 1 : 0;
     }
     if (ready > 0) timeout_ms_[static_cast<std::size_t>(party_)] = 0;

@@ -35,6 +35,7 @@ class PlayingWorld {
     static constexpr std::int64_t kFaultEveryNs = 50'000'000;
     static constexpr std::int64_t kSettleEveryNs = 100'000'000;
     static constexpr std::int64_t kSettleWithinNs = 60'000'000'000;
+    static constexpr std::int64_t kDiskFreePpm = 900'000;
     static constexpr std::uint64_t kSettleEventsMax = 200'000;
     static constexpr std::uint64_t kRingSlots = 4096;
     static constexpr std::uint64_t kFailedStartsMax = 30;  // in a row
@@ -50,6 +51,8 @@ class PlayingWorld {
     void on_sent(std::span<const std::uint8_t> frame);
     void draw_fault();
     void settle();
+    bool settle_if_well();
+    void fill_disk();
     void note(const char* what, std::uint64_t first = 0, std::uint64_t second = 0) noexcept;
     [[nodiscard]] std::string trace() const;
     void write_report(SimulationReport& report);
@@ -60,23 +63,29 @@ class PlayingWorld {
     void turn_io();
     void turn_engine();
     void turn_journal();
-    void after_engine_turn();
+    void after_engine_turn(bool has_work = true);
     void plan_io(std::int64_t due_ns);
     void plan_start(std::int64_t within_ns);
     void on_core_over();
-    void kill_process();
+    void kill_process(bool has_power);
+    void damage_snapshot();
+    void keep_files();
+    void put_files_back();
     void die_in_turn();  // some operations from now
     // The engine calls network or disk: does it die here, is the kill switch raised?
     void meet_operation(bool takes_feed);
+    void meet_write();
     void end_dead_turn();
     void lose_power();
     void raise_kill();
+    void clear_kill();
     void close_core();
     [[nodiscard]] std::int64_t engine_wall() const noexcept {
         return wall_base_ns_ + events_.now_ns() + wall_step_ns_;
     }
 
     const SimulationSettings& settings_;
+    std::vector<std::uint8_t> block_;  // with the limits of this world
     Settings loaded_;
     Random random_;
     Faults faults_;
@@ -96,7 +105,9 @@ class PlayingWorld {
     std::unique_ptr<Core> core_;
     KillWords words_;
 
-    std::int64_t lag_ns_max_ = 0;  // of an engine thread that gets no turn
+    std::int64_t disk_free_ppm_ = kDiskFreePpm;
+    std::int64_t disk_full_until_ns_ = 0;
+    std::uint64_t torn_snapshot_ = 0;  // by its sequence; 0: none
     std::int64_t wall_base_ns_ = 0;
     std::int64_t wall_step_ns_ = 0;
     std::uint64_t io_version_ = 0;
@@ -105,15 +116,23 @@ class PlayingWorld {
     std::int64_t venue_due_ns_ = INT64_MAX;
     bool is_journal_planned_ = false;
     bool is_step_planned_ = false;
-    std::int64_t takes_until_kill_ = -1;  // -1: nobody raises it
-    std::int64_t operations_left_ = -1;   // until the process dies in a turn; -1: it does not
+    std::int64_t takes_until_kill_ = -1;   // -1: nobody raises it
+    std::int64_t writes_until_kill_ = -1;  // of the journal
+    std::int64_t operations_left_ = -1;    // until the process dies in a turn; -1: it does not
     bool is_dead_in_turn_ = false;
     std::uint64_t published_at_death_ = 0;
-    std::vector<std::uint8_t> ring_at_death_;
+    struct KeptFile {
+        std::string path;
+        std::vector<std::uint8_t> bytes;
+        bool is_there = false;
+    };
+    std::array<KeptFile, 4> files_at_death_;  // that outlive the process
+    std::int64_t settle_from_ns_ = INT64_MAX;
     std::int64_t settle_by_ns_ = 0;
     bool is_settled_ = false;
     std::uint64_t played_ = 0;
     std::uint64_t starts_ = 0;
+    std::uint64_t snapshot_starts_ = 0;
     std::uint64_t failed_starts_ = 0;
     std::uint64_t failed_in_a_row_ = 0;
     std::string failure_text_;

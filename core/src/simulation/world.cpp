@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gm/runtime/replay.hpp"
+#include "gm/simulation/world_limits.hpp"
 #include "playing_world.hpp"
 
 namespace gm {
@@ -56,7 +57,7 @@ PlayingWorld::PlayingWorld(const SimulationSettings& settings)
            },
            [](void* self, bool takes_feed) { world_of(self).meet_operation(takes_feed); }}),
       disk_(random_, faults_) {
-    disk_.watch(this, [](void* self) { world_of(self).meet_operation(false); });
+    disk_.watch(this, [](void* self) { world_of(self).meet_write(); });
 }
 
 PlayingWorld::~PlayingWorld() {
@@ -66,7 +67,12 @@ PlayingWorld::~PlayingWorld() {
 }
 
 Failure PlayingWorld::open() {
-    Failure failure = load_settings(settings_.settings_block, loaded_);
+    block_ = settings_.settings_block;
+    Failure failure = load_settings(block_, loaded_);
+    if (failure.is_ok() && settings_.has_faults && settings_.has_tight_limits) {
+        tighten_limits(random_, loaded_, block_);
+        failure = load_settings(block_, loaded_);
+    }
     if (!failure.is_ok()) return failure;
     faults_.draw(random_, settings_.has_faults);
     if (settings_.set_faults) settings_.set_faults(faults_);
@@ -76,9 +82,10 @@ Failure PlayingWorld::open() {
     core_settings_.runtime_directory = settings_.directory + "/r";
     core_settings_.journal_segment_bytes = 1U << 20;
     core_settings_.driver = random_.hits(400'000) ? Driver::kThreaded : Driver::kInline;
-    lag_ns_max_ = random_.hits(300'000) ? 300 * kMs : 10 * kMs;
     core_settings_.stepped = &stepped_;
-    core_settings_.disk_floor_ppm = 0;  // of this machine's disk, which is none of the world's
+    stepped_.disk_free_ppm = &disk_free_ppm_;  // this machine's disk is none of the world's
+    stepped_.snapshot_records =
+        random_.hits(700'000) ? static_cast<std::uint64_t>(random_.between(100, 2000)) : 0;
     stepped_.journal_id = settings_.seed + 1;
     stepped_.ring_slots = kRingSlots;
     stepped_.journal_hook = disk_.hook();
@@ -111,7 +118,7 @@ Failure PlayingWorld::open_venue() {
     Failure failure = venue_.open(venue, loaded_.instruments[0], tape_);
     if (!failure.is_ok()) return failure;
     adversary_.emplace(venue_, events_, random_, faults_);
-    judge_.emplace(loaded_, venue_, settings_.promises);
+    judge_.emplace(loaded_, venue_, faults_, settings_.promises);
     judge_->watch(&*adversary_);
     // A row each 20 to 300 ms.
     const std::int64_t bar_ms = is_fast ? 300'000 : 1'800'000;
@@ -120,6 +127,10 @@ Failure PlayingWorld::open_venue() {
     server_settings_.feed_endpoint = endpoints_.feed;
     server_settings_.orders_endpoint = endpoints_.orders;
     server_settings_.tape_id[0] = 5;
+    // A model wants more bars than a world has time for: the venue has played them before.
+    if (loaded_.kernels.empty() || random_.hits(200'000)) {
+        server_settings_.history_rows = kind == TapeKind::kTrades ? 4000 : 400;
+    }
     network_.set_delay_max(random_.between(1, 20) * kMs);
     // A tape of last year, or a venue whose clock seems to be ours and is not.
     wall_base_ns_ = kTapeStartNs - events_.now_ns() + 400 * 86'400 * kSecond;
@@ -132,7 +143,9 @@ Failure PlayingWorld::open_venue() {
 Failure PlayingWorld::open_server() {
     network_.act_as(Party::kVenue);
     server_.emplace();
-    return server_->open(zmq_, &network_, server_settings_, venue_);
+    Failure failure = server_->open(zmq_, &network_, server_settings_, venue_);
+    server_settings_.history_rows = 0;  // once, not with each restart
+    return failure;
 }
 
 Failure PlayingWorld::play(SimulationReport& report) {
@@ -150,6 +163,8 @@ Failure PlayingWorld::play(SimulationReport& report) {
         if (++played_ == settings_.events) {
             note("faults are over");
             faults_.end();
+            disk_free_ppm_ = kDiskFreePpm;
+            settle_from_ns_ = events_.now_ns() + kSettleEveryNs;
             settle_by_ns_ = events_.now_ns() + kSettleWithinNs;
             events_.plan(events_.now_ns() + kSettleEveryNs, EventKind::kSettle);
         }
@@ -256,10 +271,17 @@ void PlayingWorld::draw_fault() {
         if (Failure failure = open_server(); !failure.is_ok()) judge_->violate(failure.text);
         plan_venue(events_.now_ns());
     }
-    if (core_ == nullptr) return;
+    if (events_.now_ns() > disk_full_until_ns_) disk_free_ppm_ = kDiskFreePpm;
+    if (strikes(WorldFault::kLowDisk)) fill_disk();
     // By another process, which waits for no turn of this one.
-    if (strikes(WorldFault::kKillSwitch)) takes_until_kill_ = random_.below(3);
-    if (strikes(WorldFault::kProcessDeath)) return kill_process();
+    if (strikes(WorldFault::kKillSwitch)) {
+        if (core_ == nullptr) return raise_kill();
+        takes_until_kill_ = random_.below(3);
+    }
+    if (core_ == nullptr) return;
+    const bool is_raised = judge_->kills().highest() > KillLevel::kActive;
+    if (is_raised && strikes(WorldFault::kKillCleared)) clear_kill();
+    if (strikes(WorldFault::kProcessDeath)) return kill_process(true);
     if (strikes(WorldFault::kDeathInTurn)) return die_in_turn();
     if (strikes(WorldFault::kPowerLoss)) return lose_power();
     if (strikes(WorldFault::kCleanRestart)) {
@@ -268,12 +290,25 @@ void PlayingWorld::draw_fault() {
     }
 }
 
+// Under the floor of R18 for a while. Nothing fails by it.
+void PlayingWorld::fill_disk() {
+    disk_free_ppm_ = random_.below(kDiskFloorPpm);
+    disk_full_until_ns_ = events_.now_ns() + random_.between(500, 8000) * kMs;
+}
+
 // ---- the end
 
-void PlayingWorld::settle() {
+// A venue that plays on has always said something that is still on its way: any moment in which
+// all is well will do.
+bool PlayingWorld::settle_if_well() {
+    if (is_settled_ || events_.now_ns() < settle_from_ns_) return is_settled_;
     unsettled_ = judge_->unsettled();
     is_settled_ = unsettled_.empty();
-    if (is_settled_) return;
+    return is_settled_;
+}
+
+void PlayingWorld::settle() {
+    if (settle_if_well()) return;
     if (events_.now_ns() > settle_by_ns_ || played_ > settings_.events + kSettleEventsMax) {
         judge_->violate("no rest after the faults: " + unsettled_ +
                         (failure_text_.empty() ? "" : "; last failure: " + failure_text_));
@@ -314,6 +349,8 @@ void PlayingWorld::write_report(SimulationReport& report) {
     report.hash = judge_->hash();
     report.faults = faults_.counts();
     report.starts = starts_;
+    report.snapshot_starts = snapshot_starts_;
+    report.codes = judge_->limits().codes();
     report.failed_starts = failed_starts_;
     report.orders = venue_.ledger().totals().orders;
     report.fills = venue_.ledger().totals().executions;

@@ -243,6 +243,12 @@ TEST_CASE("a timeout makes an order unknown and asks; only the venue's word ends
         CHECK(update.state == OrderState::kNever);
         CHECK(update.tombstoned == 1);
         CHECK(rig.engine->open_orders() == 0);
+        // It was on its way behind the question, and the tombstone keeps what it promised.
+        rig.reply(RecordType::kReject, Reject{order.id, 0, RejectReason::kTombstoned, {}, {}});
+        CHECK(rig.engine->totals().bad_transitions == 0);
+        CHECK(rig.engine->kill_level(0) == KillLevel::kActive);
+        rig.reply(RecordType::kReject, Reject{order.id, 0, RejectReason::kRandom, {}, {}});
+        CHECK(rig.engine->kill_level(0) == KillLevel::kHalted);
     }
     SUBCASE("live: it trades on") {
         OrderStateReport report{};

@@ -1,5 +1,6 @@
 // A life of an engine in which everything happens: a market that misbehaves and a venue that
-// answers as it likes, drawn from one seed. What the engine was told is kept, to be told again.
+// answers as it likes, drawn from one seed. It is reconciled as a life of the product is: READY
+// waits for the venue's books and for ids. What the engine was told is kept, to be told again.
 #pragma once
 
 #include <cstring>
@@ -13,12 +14,40 @@
 
 namespace gm::test {
 
+// Every limit that trips, refuses or is a sum, so near that some bar of the wave meets it.
+inline Settings with_near_limits(Settings settings) {
+    settings.header.loss_confirmations = 2;
+    settings.account.gross_micros_max = 4'000'000'000 * std::int64_t(settings.limits.size());
+    settings.account.credit_micros_max = 950'000 * std::int64_t(settings.limits.size());
+    settings.account.loss_micros_max = 20'000'000;
+    settings.account.drawdown_micros_max = 15'000'000;
+    for (Limits& limits : settings.limits) {
+        limits.margin_micros_per_lot = 1'000;
+        limits.loss_micros_max = 10'000'000;
+        limits.repeat_executions_max = 3;
+        limits.repeat_window_ns = 3 * kHalfHourNs;
+        limits.orders_burst_max = 2;
+        limits.orders_per_second_max = 1;
+        limits.duplicates_max = 2;
+        limits.duplicate_window_ns = 4 * kHalfHourNs;
+    }
+    return settings;
+}
+
 class RandomLife : public Rig {
  public:
     RandomLife(const Settings& settings, std::uint32_t seed, std::int64_t minutes)
         : Rig(settings), settings_(settings), random_(seed), duration_ns_(minutes * kMinuteNs) {
         is_manual = true;
-        connect();
+        Epoch start{};
+        start.epoch = 1;
+        start.is_reconciled = 1;
+        std::memcpy(start.settings_sha256, settings.sha256, sizeof start.settings_sha256);
+        io(RecordType::kEpoch, start);
+        SessionEvent event{};
+        event.connection = connection_;
+        io(RecordType::kConnected, event);
+        talk();
     }
 
     void live(int bar_count) {
@@ -149,6 +178,9 @@ class RandomLife : public Rig {
         }
         if (engine->is_gapped() && happens(0.5)) reconnect();
         if (happens(0.01)) reconnect();
+        if (happens(is_under_ ? 0.3 : 0.02)) change_headroom();
+        if (happens(0.05)) tell_books(false, happens(0.2));
+        if (happens(0.05)) lift();
         if (happens(0.1)) {
             step(make_slot(RecordType::kTimer, Source::kIo, 0,
                            engine->now_ns() + between(0, 3'000'000'000), Timer{}));
@@ -161,6 +193,41 @@ class RandomLife : public Rig {
             stranger.quantity_lots = happens(0.5) ? 1 : 0;
             reply(RecordType::kFill, stranger);
             lift();
+        }
+    }
+    // Of R18, as io says it: once under the floor, once above it again.
+    void change_headroom() {
+        is_under_ = !is_under_;
+        Headroom room{};
+        room.free_ppm = is_under_ ? 50'000 : 500'000;
+        room.floor_ppm = 100'000;
+        room.under = is_under_ ? room_bit(Room::kDisk) : 0;
+        io(RecordType::kHeadroom, room);
+    }
+    // The venue's books, which are ours unless they are `wrong`.
+    [[nodiscard]] PositionReport books_of(std::uint32_t at, bool is_wrong) const {
+        const Position& position = engine->desks()[at].position;
+        const Int128 cash =
+            position.realised_micros - position.cost * settings_.instruments[at].tick_value_micros;
+        PositionReport report{};
+        report.position_lots = position.lots + (is_wrong ? 1 : 0);
+        report.cash_micros_low = static_cast<std::uint64_t>(cash);
+        report.cash_micros_high = static_cast<std::int64_t>(cash >> 64);
+        report.commission_micros = position.commission_micros;
+        report.last_reply_sequence = engine->last_reply_sequence();
+        report.open_orders = static_cast<std::uint32_t>(engine->orders().open_orders(at));
+        report.instrument = at;
+        report.is_last = at + 1 == settings_.instruments.size() ? 1 : 0;
+        return report;
+    }
+    void tell_books(bool is_asked, bool is_wrong) {
+        for (std::uint32_t at = 0; at < settings_.instruments.size(); ++at) {
+            const PositionReport report = books_of(at, is_wrong);
+            if (is_asked) {
+                reply(RecordType::kPositionReport, report);
+            } else {
+                io(RecordType::kPositionCheck, report);
+            }
         }
     }
     // What halts an instrument would end the story: two people sign.
@@ -193,6 +260,14 @@ class RandomLife : public Rig {
     void end(Resting& one) { one.order.id.counter = 0; }
 
     void hear(const Slot& slot) {
+        if (slot.type() == RecordType::kQueryAccount) return tell_books(true, happens(0.05));
+        if (slot.type() == RecordType::kIdsWanted) {
+            const auto wanted = slot.as<IdsWanted>();
+            IdsReserved reserved{};
+            reserved.last_counter = wanted.last_counter;
+            reserved.epoch = wanted.epoch;
+            return io(RecordType::kIdsReserved, reserved);
+        }
         if (slot.type() == RecordType::kQueryOrder) return report(slot.as<QueryOrder>());
         if (slot.type() == RecordType::kReplaceOrder) {
             const auto asked = slot.as<ReplaceOrder>();
@@ -283,6 +358,7 @@ class RandomLife : public Rig {
     std::int64_t price_ = 40'000;
     std::uint64_t generation_ = 0;
     std::uint32_t connection_ = 1;
+    bool is_under_ = false;  // R18
     std::vector<Resting> resting_;
 };
 

@@ -139,6 +139,26 @@ TEST_CASE("a restored engine goes on byte for byte: kernels, one of which is qua
     check_every_restored(life, settings, 20);
 }
 
+TEST_CASE("a restored engine goes on byte for byte: limits that are met, books that break, R18") {
+    const Settings settings = with_near_limits(with_two_instruments(bracketed(2.0, 3.0, true)));
+    RandomLife life(settings, 6, 30);
+    life.live(1'500);
+    const EngineTotals& totals = life.engine->totals();
+    CHECK(totals.fills > 20);
+    for (const GateCode code :
+         {GateCode::kGross, GateCode::kCredit, GateCode::kRate, GateCode::kRepeatExecution,
+          GateCode::kLoss, GateCode::kBackpressure, GateCode::kReconBreak}) {
+        std::size_t met = 0;
+        for (const Refusal& refusal : life.records<Refusal>(RecordType::kRefusal)) {
+            met += refusal.mask >> (static_cast<unsigned>(code) - 1U) & 1U;
+        }
+        CHECK_MESSAGE(met > 0, "R" << static_cast<int>(code) << " in no order");
+    }
+    CHECK_FALSE(life.records<RiskTrip>(RecordType::kRiskTrip).empty());
+    CHECK_FALSE(life.records<ReconBreak>(RecordType::kReconBreak).empty());
+    check_every_restored(life, settings, 40);
+}
+
 // What malloc hands out is filled with one byte, then with another.
 TEST_CASE("a snapshot has no byte that is not state") {
     const Settings settings = with_two_instruments(bracketed(2.0, 3.0, true));

@@ -342,6 +342,25 @@ TEST_CASE("the latch waits for the journal, and the confirmation for the latch")
     CHECK_FALSE(kill.is_falling());
 }
 
+// The engine consumed the fall, and the process died before the latch had it.
+TEST_CASE("a word that stands above the engine is told as a raise, even one that has fallen") {
+    const TemporaryFolder folder;
+    KillSwitch kill;
+    REQUIRE(kill.open(folder.path(), folder / "kill", 1, 7).is_ok());
+    kill.words().raise(1, kHalted, KillCause::kOrdered);
+    REQUIRE(kill.words().lower(1, kill.words().word(1), kReducing));
+    test::Rig rig;
+    kill.meet(*rig.engine);
+    Kill change{};
+    REQUIRE(kill.next_change(change));
+    rig.io(RecordType::kKill, change);
+    CHECK(rig.engine->kill_level(0) == kReducing);
+    kill.told(change);
+    CHECK_FALSE(kill.next_change(change));
+    kill.words().raise(1, kReducing, KillCause::kOrdered);
+    CHECK(kill.next_change(change));  // and a raise behind it is not swallowed
+}
+
 TEST_CASE("a reconciliation is fresh when every order's fate is known and no event is missing") {
     EngineView view;
     for (const EngineState state :

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "gm/runtime/memory_table.hpp"
 #include "gm/runtime/socket.hpp"
 #include "gm/runtime/zmq_table.hpp"
 
@@ -56,49 +57,17 @@ class MemoryNetwork {
         changed_.notify_all();
     }
 
-    static ZmqTable table() {
-        ZmqTable zmq;
-        zmq.socket = [](void* context, int kind) -> void* {
-            return static_cast<MemoryNetwork*>(context)->make(static_cast<SocketKind>(kind));
-        };
-        zmq.close = [](void* socket) { return at(socket).network->close(at(socket)); };
-        zmq.setsockopt = [](void*, int, const void*, std::size_t) { return 0; };
-        zmq.getsockopt = [](void* socket, int option, void* value, std::size_t*) {
-            if (option == 14) return failed(EINVAL);  // ZMQ_FD: there is none, so zmq_poll it is
-            const int more = at(socket).reading.empty() ? 0 : 1;  // else RCVMORE is asked
-            std::memcpy(value, &more, sizeof more);
-            return 0;
-        };
-        zmq.bind = [](void* socket, const char* endpoint) {
-            return at(socket).network->attach(at(socket), endpoint, true);
-        };
-        zmq.connect = [](void* socket, const char* endpoint) {
-            return at(socket).network->attach(at(socket), endpoint, false);
-        };
-        zmq.socket_monitor = [](void* socket, const char* endpoint, int) {
-            at(socket).monitored_at = endpoint;
-            return 0;
-        };
-        zmq.send = [](void* socket, const void* data, std::size_t size, int flags) {
-            const std::string part(static_cast<const char*>(data), size);
-            return at(socket).network->send(at(socket), part, (flags & 2) != 0);
-        };
-        zmq.recv = [](void* socket, void* data, std::size_t size, int) {
-            return at(socket).network->receive(at(socket), data, size);
-        };
-        zmq.poll = [](ZmqPollItem* items, int count, long timeout_ms) {
-            return wait(items, count, timeout_ms);
-        };
-        zmq.error_number = [] { return errno; };
-        zmq.strerror = [](int) { return "memory network"; };
-        return zmq;
-    }
+    static ZmqTable table() { return MemoryTable<MemoryNetwork>::make(); }
 
  private:
-    static Node& at(void* socket) { return *static_cast<Node*>(socket); }
-    static int failed(int error) {
-        errno = error;
-        return -1;
+    friend struct MemoryTable<MemoryNetwork>;
+    using Table = MemoryTable<MemoryNetwork>;
+
+    // ZMQ_FD: there is none; else RCVMORE is asked.
+    static int option(const Node& node, int option) {
+        constexpr int kDescriptor = 14;
+        if (option == kDescriptor) return -1;
+        return node.reading.empty() ? 0 : 1;
     }
 
     Node* make(SocketKind kind) {
@@ -150,11 +119,12 @@ class MemoryNetwork {
         return 0;
     }
 
-    int send(Node& node, const std::string& part, bool has_more) {
+    int send(Node& node, const void* data, std::size_t length, bool has_more) {
+        const std::string part(static_cast<const char*>(data), length);
         const std::lock_guard lock(mutex_);
         const auto size = static_cast<int>(part.size());
         if (node.kind == SocketKind::kRouter && has_more) {
-            if (find_peer(node, part) == nullptr) return failed(EHOSTUNREACH);
+            if (find_peer(node, part) == nullptr) return Table::failed(EHOSTUNREACH);
             node.writing = {part};
             return size;
         }
@@ -164,7 +134,7 @@ class MemoryNetwork {
             if (peer != nullptr) peer->inbox.push_back({part});
         } else if (node.kind == SocketKind::kDealer) {
             Node* router = find_bound(node.endpoint);
-            if (router == nullptr || node.is_cut) return failed(EAGAIN);
+            if (router == nullptr || node.is_cut) return Table::failed(EAGAIN);
             router->inbox.push_back({identity(node), part});
         } else if (node.kind == SocketKind::kXpub) {
             for (auto& other : nodes_) {
@@ -194,7 +164,7 @@ class MemoryNetwork {
     int receive(Node& node, void* data, std::size_t size) {
         const std::lock_guard lock(mutex_);
         if (node.reading.empty()) {
-            if (node.inbox.empty()) return failed(EAGAIN);
+            if (node.inbox.empty()) return Table::failed(EAGAIN);
             node.reading.assign(node.inbox.front().begin(), node.inbox.front().end());
             node.inbox.pop_front();
         }
@@ -212,7 +182,7 @@ class MemoryNetwork {
             if (item.socket == nullptr) {
                 pollfd file{item.fd, POLLIN, 0};
                 if (item.fd >= 0 && ::poll(&file, 1, 0) > 0) item.revents = kZmqPollIn;
-            } else if ((item.events & kZmqPollIn) != 0 && !at(item.socket).inbox.empty()) {
+            } else if ((item.events & kZmqPollIn) != 0 && !Table::at(item.socket).inbox.empty()) {
                 item.revents = kZmqPollIn;
             }
             found += item.revents != 0;
@@ -220,17 +190,13 @@ class MemoryNetwork {
         return found;
     }
 
-    static int wait(ZmqPollItem* items, int count, long timeout_ms) {
-        MemoryNetwork* network = nullptr;
-        for (int i = 0; i < count; ++i) {
-            if (items[i].socket != nullptr) network = at(items[i].socket).network;
-        }
-        std::unique_lock lock(network->mutex_);
+    int poll(ZmqPollItem* items, int count, long timeout_ms) {
+        std::unique_lock lock(mutex_);
         // Descriptors and sockets that wait to send are looked at once in a while.
         for (long waited_ms = 0;; ++waited_ms) {
             const int found = ready(items, count);
             if (found > 0 || waited_ms >= timeout_ms) return found;
-            network->changed_.wait_for(lock, std::chrono::milliseconds(1));
+            changed_.wait_for(lock, std::chrono::milliseconds(1));
         }
     }
 

@@ -133,7 +133,10 @@ TEST_CASE("models are swapped while an engine trades: threaded") {
 TEST_CASE("a model over its budget three times in a row gives way to the one before it") {
     const TemporaryFolder folder;
     test::MemoryNetwork network;
-    RunningVenue venue(network, folder.path(), wave_tape(kEndlessTape));
+    VenueServerSettings free_running;
+    free_running.speed_permille = 900'000'000;  // a bar of 30 minutes in 2 ms
+    RunningVenue venue(network, folder.path(), wave_tape(kEndlessTape), test::kTapeId,
+                       free_running);
     RunningCore running;
     running.policy_budget_ns = 1;  // nothing is that fast
     running.start(network, folder.path());
@@ -163,6 +166,23 @@ TEST_CASE("a model over its budget three times in a row gives way to the one bef
     ReplayReport report;
     const Failure replayed = replay_run(folder.path(), folder / "copy", report);
     CHECK_MESSAGE(replayed.is_ok(), replayed.text);
+}
+
+// Equal input gives equal bytes on a fast and on a slow machine.
+TEST_CASE("in lockstep, where the venue waits for the answer, no decision is late") {
+    const TemporaryFolder folder;
+    test::MemoryNetwork network;
+    RunningVenue venue(network, folder.path(), wave_tape(300));
+    RunningCore running;
+    running.policy_budget_ns = 1;
+    running.start(network, folder.path());
+    running.wait_for_end();
+    running.stop();
+    CHECK(running.status().engine.decisions > 10);
+    CHECK(running.status().engine.late_decisions == 0);
+    for (const Slot& slot : read_journal(folder.path())) {
+        CHECK(slot.type() != RecordType::kPolicyLate);
+    }
 }
 
 TEST_CASE("what is no model is refused before the engine hears of it") {

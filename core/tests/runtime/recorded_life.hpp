@@ -49,7 +49,7 @@ struct Recording {
         segments.segment_bytes = segment_bytes;
         segments.journal_id = journal_id;
         REQUIRE(writer.open(segments).is_ok());
-        snapshots.open(*listener.engine, life_settings(), run_dir, writer, 1);
+        snapshots.open(*listener.engine, life_settings(), run_dir, writer, {1, 0});
         if (keeps_one_a_segment) snapshots.keep_one_a_segment();
         listener.on_made = [&](std::span<const Slot> made) {
             REQUIRE(writer.append(made).is_ok());

@@ -59,7 +59,7 @@ void record(const std::string& run, std::size_t records, std::size_t snapshot,
     SegmentWriter writer;
     REQUIRE(writer.open(segment_settings(run, segment_bytes)).is_ok());
     Snapshots snapshots;
-    snapshots.open(*listener.engine, life_settings(), run, writer, 1);
+    snapshots.open(*listener.engine, life_settings(), run, writer, {1, 0});
     listener.on_made = [&](std::span<const Slot> made) { REQUIRE(writer.append(made).is_ok()); };
     for (std::size_t at = 0; at < records;) {
         const bool was_before = at < snapshot;

@@ -35,7 +35,9 @@ struct SteppedParts {
     std::uint64_t journal_id = 0;  // of a new journal
     std::uint64_t ring_slots = kJournalRingSlots;
     FileHook journal_hook;
-    std::vector<KernelFunction> kernels;  // one a row of the settings
+    std::vector<KernelFunction> kernels;          // one a row of the settings
+    std::uint64_t snapshot_records = 0;           // records from one snapshot to the next; 0: none
+    const std::int64_t* disk_free_ppm = nullptr;  // R18; null: that of the run directory's disk
 };
 
 struct CoreSettings {
@@ -143,6 +145,7 @@ class Core {
     Failure meet_kill();
     void attend_kill();
     void write_snapshot();
+    [[nodiscard]] std::int64_t disk_free() const noexcept;
     void measure_ticks() noexcept;
     void remove_ring_if_synced() noexcept;
     void consume_now() noexcept;

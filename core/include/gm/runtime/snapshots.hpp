@@ -23,12 +23,18 @@ namespace gm {
 
 inline constexpr std::int64_t kSnapshotEveryNs = 60'000'000'000;
 
+// From one to the next. Both 0: none is ever made.
+struct SnapshotPace {
+    std::int64_t every_ns = 0;
+    std::uint64_t every_records = 0;
+};
+
 class Snapshots {
  public:
-    // Cold, before there are threads. Allocates the buffer. every_ns 0: none is ever made, and so
-    // where this build has no id.
+    // Cold, before there are threads. Allocates the buffer. None is made where this build has no
+    // id.
     void open(Engine& engine, const Settings& settings, const std::string& run_dir,
-              const SegmentWriter& segments, std::int64_t every_ns);
+              const SegmentWriter& segments, const SnapshotPace& pace);
 
     // Before there are threads: of older ones the first in each segment of the journal stays too.
     // From there on what is kept can be derived again when what was before it is gone.
@@ -47,8 +53,11 @@ class Snapshots {
     }
 
  private:
+    [[nodiscard]] bool is_due(std::uint64_t sequence) const noexcept;
+
     std::string run_dir_;
-    std::int64_t every_ns_ = 0;
+    SnapshotPace pace_;
+    bool is_on_ = false;
     bool keeps_one_a_segment_ = false;
     // Stepping thread while is_full_ is false, journal thread while it is true.
     std::vector<std::uint8_t> file_;

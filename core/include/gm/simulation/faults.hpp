@@ -45,13 +45,18 @@ enum class WorldFault : std::uint8_t {
     kShortWrite,
     kNoSpace,
     kSyncError,
+    kTornSnapshot,
+    kLostSnapshot,
+    kLowDisk,
     // engine's process and machine
     kProcessDeath,
     kDeathInTurn,
     kPowerLoss,
     kCleanRestart,
     kClockStep,
+    kSlowThread,
     kKillSwitch,
+    kKillCleared,
     kCount,
 };
 inline constexpr std::size_t kWorldFaults = static_cast<std::size_t>(WorldFault::kCount);

@@ -21,6 +21,9 @@
 
 namespace gm {
 
+template <typename Network>
+struct MemoryTable;
+
 enum class Party : std::uint8_t { kEngine = 0, kVenue = 1 };
 // What travels where.
 enum class Lane : std::uint8_t { kFeed = 0, kReply = 1, kOrder = 2 };
@@ -69,14 +72,14 @@ class SimulatedNetwork {
         bool is_to_server = false;
     };
 
-    static Node& at(void* socket) noexcept;
-    static int failed(int error) noexcept;
+    friend struct MemoryTable<SimulatedNetwork>;
     Node* make(SocketKind kind);
     int close(Node& node);
     int attach(Node& node, const std::string& endpoint, bool is_bound);
-    int send(Node& node, std::span<const std::uint8_t> part, bool has_more);
+    [[nodiscard]] int option(const Node& node, int option) const noexcept;
+    int send(Node& node, const void* data, std::size_t size, bool has_more);
     int send_body(Node& node, std::span<const std::uint8_t> body);
-    int receive(Node& node, std::span<std::uint8_t> out);
+    int receive(Node& node, void* data, std::size_t room);
     [[nodiscard]] short events_of(const Node& node) const noexcept;
     int poll(ZmqPollItem* items, int count, long timeout_ms) noexcept;
     [[nodiscard]] Node* find_bound(const std::string& endpoint) noexcept;

@@ -33,8 +33,9 @@ struct SimulationSettings {
     std::vector<TapeRow> tape;  // empty: a synthetic one
     Promises promises;
     bool has_faults = true;
-    bool traces = false;   // report.trace also without a violation
-    bool replays = false;  // P12: the journal is replayed at the end and compared
+    bool has_tight_limits = true;  // some, drawn from the seed; else those of the block
+    bool traces = false;           // report.trace also without a violation
+    bool replays = false;          // P12: the journal is replayed at the end and compared
     // For unit tests: what the world is to have instead of what the seed draws.
     std::function<void(Faults&)> set_faults;
 };
@@ -45,12 +46,14 @@ struct SimulationReport {
     std::uint64_t hash = 0;  // of every event and every record
     std::array<std::uint64_t, kWorldFaults> faults{};
     std::uint64_t starts = 0;
+    std::uint64_t snapshot_starts = 0;  // that went on from a snapshot
     std::uint64_t failed_starts = 0;
     std::uint64_t orders = 0;  // that came to the venue
     std::uint64_t fills = 0;
     std::uint64_t unknowns_resolved = 0;
     std::uint64_t records = 0;
-    bool is_halted = false;  // at the end
+    std::array<std::uint64_t, LimitAccount::kCodes> codes{};  // refusals and trips, by GateCode
+    bool is_halted = false;                                   // at the end
     bool is_replayed = false;
     std::string violation;  // empty: none
     std::string trace;      // of a violation: the last events
