@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string_view>
 #include <system_error>
@@ -36,12 +37,32 @@ Failure refuse(const std::string& path, const std::string& why) {
     return fail(Status::kBadArgument, path + ": " + why);
 }
 
-// All but the newest, and drafts that a death left behind.
-void remove_old(const std::string& run_dir) {
+// A snapshot that whoever wrote `own` could start from.
+bool is_like(const std::string& path, const SnapshotHeader& own) {
+    SnapshotHeader found{};
+    std::ifstream file(path, std::ios::binary);
+    file.read(reinterpret_cast<char*>(&found), sizeof found);
+    return file.gcount() == sizeof found && found.magic == own.magic &&
+           found.schema == own.schema && found.journal_id == own.journal_id &&
+           std::ranges::equal(found.build_sha256, own.build_sha256) &&
+           std::ranges::equal(found.settings_sha256, own.settings_sha256);
+}
+
+// All but the newest of this build, settings and journal, and drafts that a death left behind. What
+// others have left does not count among them, be its number higher, and goes once there are enough.
+void remove_old(const std::string& run_dir, const SnapshotHeader& own) {
     std::error_code error;
-    const std::vector<std::string> all = list_snapshots(run_dir);
-    for (std::size_t i = kSnapshotsKept; i < all.size(); ++i) {
-        std::filesystem::remove(all[i], error);
+    std::vector<std::string> foreign;
+    std::size_t kept = 0;
+    for (const std::string& path : list_snapshots(run_dir)) {
+        if (!is_like(path, own)) {
+            foreign.push_back(path);
+        } else if (++kept > kSnapshotsKept) {
+            std::filesystem::remove(path, error);
+        }
+    }
+    if (kept >= kSnapshotsKept) {
+        for (const std::string& path : foreign) std::filesystem::remove(path, error);
     }
     std::filesystem::directory_iterator files(snapshot_folder(run_dir), error);
     for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
@@ -87,7 +108,7 @@ Failure write_snapshot_file(const std::string& run_dir, SnapshotHeader header,
     std::memcpy(file.data(), &header, sizeof header);
     Failure failure = make_folder(snapshot_folder(run_dir));
     if (failure.is_ok()) failure = write_durably(snapshot_path(run_dir, header.sequence), file);
-    if (failure.is_ok()) remove_old(run_dir);
+    if (failure.is_ok()) remove_old(run_dir, header);
     return failure;
 }
 
