@@ -32,7 +32,7 @@ from gm.config.run_dir import (
     Prepared,
     write_whole,
 )
-from gm.config.settings import Settings
+from gm.config.settings import Settings, restart_policy_of
 from gm.errors import JournalForeign, StoreFailed
 from gm.kernels import hung_kernels
 from gm.kill import kill_state
@@ -118,7 +118,7 @@ class Service:
             policy_budget_us=settings.models.budget_us,
             crash_loop_starts=engine.crash_loop_starts,
             crash_loop_window_s=engine.crash_loop_window_s,
-            halts_after_unclean=engine.restart_policy == "halted",
+            halts_after_unclean=restart_policy_of(settings) == "halted",
             kills_on_signal=True,
         )
         self._kill = KillWatch(self._core, prepared.run_dir, people, engine.installation)
