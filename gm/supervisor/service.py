@@ -119,9 +119,16 @@ class Service:
             crash_loop_starts=engine.crash_loop_starts,
             crash_loop_window_s=engine.crash_loop_window_s,
             halts_after_unclean=restart_policy_of(settings) == "halted",
+            reduces_because=prepared.reduces_because,
             kills_on_signal=True,
         )
-        self._kill = KillWatch(self._core, prepared.run_dir, people, engine.installation)
+        self._kill = KillWatch(
+            self._core,
+            prepared.run_dir,
+            people,
+            engine.installation,
+            lowest="reducing" if prepared.reduces_because else "active",
+        )
         self._models = RegistryFollower(
             self._core,
             prepared.run_dir,
@@ -165,6 +172,13 @@ class Service:
             snapshots_skipped=report["snapshots_skipped"],
             settings_sha256=self._prepared.manifest.settings_sha256,
         )
+        if self._prepared.reduces_because:
+            log.warning(
+                "limits",
+                orders="only those that reduce a position",
+                because=self._prepared.reduces_because,
+                do="close the positions, then begin another --run-dir",
+            )
         try:
             self._open_store(report["replay"]["records"])
             self._metrics = self._bind_metrics()
