@@ -23,7 +23,7 @@ from gm.config.run_dir import (
     read_run,
     write_whole,
 )
-from gm.config.settings import Settings
+from gm.config.settings import RECON_BREAK_AFTER_MS, Settings
 from gm.errors import ConfigError
 from gm.kernels import Library, find_library, keep_library, kernel_rows
 from gm.layout import KernelKind
@@ -243,6 +243,7 @@ def _instruments(
 def _config_hash(settings: Settings, parts: _Parts) -> str:
     # How the process runs does not change what it decides: those sections may differ.
     engine = settings.engine
+    after_ms = engine.recon_break_after_ms
     deciding = (
         settings.policy,
         settings.synergy,
@@ -252,6 +253,8 @@ def _config_hash(settings: Settings, parts: _Parts) -> str:
         parts.table,
         parts.bundle.sha256,
         parts.kernels.tobytes().hex(),
+        # Not where it is the core's own, so that directories of before this key keep their hash.
+        *([after_ms] if after_ms != RECON_BREAK_AFTER_MS else []),
     )
     return hashlib.sha256(msgspec.json.encode(deciding, order="sorted")).hexdigest()
 

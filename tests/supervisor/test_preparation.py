@@ -363,3 +363,14 @@ def test_a_directory_whose_set_is_gone_or_another_does_not_start(config) -> None
     change(config, "  trading: live\n", "  trading: paper\n")
     with pytest.raises(ConfigError, match="under set 1 of limits, and no signed set stands"):
         prepare(config)
+
+
+def test_how_long_a_break_must_last_is_part_of_the_settings(config) -> None:
+    prepare(config)
+    change(
+        config, "order_valid_for_ms: 5000", "order_valid_for_ms: 5000\n  recon_break_after_ms: 5000"
+    )
+    prepare(config)  # as it is anyway: directories of before the key go on
+    change(config, "recon_break_after_ms: 5000", "recon_break_after_ms: 5001")
+    with pytest.raises(ConfigError, match="written with other settings"):
+        prepare(config)
