@@ -124,13 +124,17 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(QueryRange, first, last_counter, connection, reserved) \
     X(RangeOrder, \
       id, decision_bar_start_ts_ns, price_ticks, quantity_lots, filled_lots, instrument, state, \
-      side, type, reason, time_in_force, reserved) \
+      side, type, reason, time_in_force, strategy, reserved) \
     X(RangeEnd, first, last_counter, orders, reserved) \
     X(QueryAccount, connection, reserved) \
     X(PositionReport, \
       position_lots, cash_micros_low, cash_micros_high, commission_micros, last_reply_sequence, \
       open_orders, instrument, is_last, reserved) \
     X(ReconBreak, ours, venues, last_reply_sequence, instrument, field, reserved) \
+    X(BooksAccepted, break_sha256, signatures_sha256) \
+    X(BooksAdjusted, \
+      position_lots, cash_micros_low, cash_micros_high, commission_micros, \
+      adjusted_micros_low, adjusted_micros_high, instrument, reserved) \
     X(Welcome, last_feed_sequence, last_reply_sequence, tape_id, lockstep, refused, symbol_hash) \
     X(Ack, id, venue_order, instrument, side, reserved_bytes, quantity_lots, reserved) \
     X(Reject, id, instrument, reason, replace_id, reserved) \
@@ -221,10 +225,11 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(LedgerOrder, \
       id, venue_order, decision_bar_start_ts_ns, received_ts_ns, ended_ts_ns, price_ticks, \
       quantity_lots, filled_lots, commission_micros, instrument, connection, \
-      reject_reason, fill_count, side, type, reason, state, time_in_force, reserved) \
+      reject_reason, fill_count, side, type, reason, state, time_in_force, strategy, reserved) \
     X(Execution, \
       order_id, execution_id, venue_order, price_ticks, quantity_lots, commission_micros, \
       ts_ns, instrument, side, reserved) \
+    X(BuriedRange, first, last_counter) \
     X(LedgerTotals, \
       orders, accepted, rejected, filled, cancelled, expired, executions, tombstones, \
       repeated_ids, stale_messages, late_cancels, replaces, refused_replaces, \
@@ -247,10 +252,10 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
       kOrderState, kReplayedBar, kReplayEnd, kReplaced, kTimer, kEpoch, kStop, kDisconnected, \
       kConnected, kBackfill, kKernelResult, kBackfillEnd, \
       kModelCommand, kHeadroom, kKill, kOrderStopped, kPolicyLate, kIdsReserved, \
-      kPositionCheck, kDecision, kIntent, kRefusal, kOrderUpdate, \
+      kPositionCheck, kBooksAccepted, kDecision, kIntent, kRefusal, kOrderUpdate, \
       kPosition, kState, kBarQuarantined, kSynergy, kKernelState, kModelUpdate, \
       kShadowDecision, kTacticalDecision, kShadowTacticalDecision, kRiskTrip, kKillState, \
-      kIdsWanted, kReconBreak, kBlockDigest) \
+      kIdsWanted, kReconBreak, kBooksAdjusted, kBlockDigest) \
     X(ReconField, \
       kNone, kPosition, kCash, kCommission, kOpenOrders, kLateFill) \
     X(Source, kVenueFeed, kVenueOrders, kIo, kEngine, kOperator, kJournal, kKernel) \
@@ -291,7 +296,7 @@ constexpr FieldRow field_row(const char* structure, const char* name, std::size_
     X(KillLevel, kActive, kReducing, kHalted, kKilled) \
     X(KillCause, \
       kNone, kOrdered, kSignal, kBadTransition, kArithmetic, kKernel, kStopped, kCrashLoop, \
-      kRestart, kLatchDoubt, kFormerLife, kCleared, kRepeatExecution, kLoss, kReconBreak, \
+      kRestart, kLatchDoubt, kFormerLife, kCleared, kLimits, kRepeatExecution, kLoss, kReconBreak, \
       kPolicyInvalid)
 // clang-format on
 

@@ -49,6 +49,10 @@ cdef extern from "gm/wire/payload.hpp" namespace "gm" nogil:
     cdef enum class ModelAction(uint32_t):
         kShadow
 
+    cdef cppclass BooksAccepted:
+        uint8_t break_sha256[32]
+        uint8_t signatures_sha256[32]
+
 
 cdef extern from "gm/engine/recovery.hpp" namespace "gm" nogil:
     cdef enum class Awaited(uint8_t):
@@ -134,6 +138,7 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         uint8_t live_sha256[32]
         uint8_t shadow_sha256[32]
         uint8_t before_sha256[32]
+        uint8_t break_sha256[32]
 
     cdef struct JournalStatus:
         uint64_t published
@@ -176,6 +181,17 @@ cdef extern from "gm/runtime/status_page.hpp" namespace "gm" nogil:
         int64_t held_bars
         uint64_t backfilled_bars
         int64_t bars_needed
+        uint64_t books_differ
+        uint64_t cash_micros_low
+        int64_t cash_micros_high
+        uint64_t open_orders
+        int64_t venues_position_lots
+        uint64_t venues_cash_micros_low
+        int64_t venues_cash_micros_high
+        int64_t venues_commission_micros
+        uint64_t venues_open_orders
+        uint64_t adjusted_micros_low
+        int64_t adjusted_micros_high
         float newest_row[16]
 
     cdef struct StageStatus:
@@ -274,6 +290,7 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         int64_t crash_loop_window_ns
         cbool halts_after_unclean
         RetentionSettings retention
+        string reduces_because
         cbool kills_on_signal
 
     cdef cppclass LatchId "std::array<std::uint8_t, 16>":
@@ -318,6 +335,7 @@ cdef extern from "gm/runtime/core.hpp" namespace "gm" nogil:
         Failure clear_kill(const ClearOrder& order)
         cbool is_kill_falling() noexcept
         void set_recorded(uint64_t sequence) noexcept
+        Failure accept_books(const BooksAccepted& accepted)
         void request_stop() noexcept
         cbool wait(int64_t timeout_ns) noexcept
         void close() noexcept

@@ -136,6 +136,8 @@ cdef class Core:
     retention_bytes, retention_age_s : int
         Market data stays for so many bytes of segments, and so long; 0: no limit. What
         ``set_recorded`` was not told of stays in any case.
+    reduces_because : str
+        Not empty: the account begins REDUCING, and the latch keeps this reason.
     kills_on_signal : bool
         SIGUSR1 means KILLED until ``close``, whatever this process does when it comes.
 
@@ -172,6 +174,7 @@ cdef class Core:
         bint halts_after_unclean=False,
         uint64_t retention_bytes=0,
         int64_t retention_age_s=0,
+        str reduces_because="",
         bint kills_on_signal=False,
     ):
         if driver not in DRIVERS:
@@ -197,6 +200,7 @@ cdef class Core:
         core_settings.retention.bytes_max = retention_bytes
         core_settings.retention.age_ns_max = retention_age_s * 1_000_000_000
         core_settings.retention.waits_for_reader = True
+        core_settings.reduces_because = reduces_because.encode()
         core_settings.kills_on_signal = kills_on_signal
         self.zmq = make_unique[ZmqTable]()
         self.core = make_unique[RunningCore]()
@@ -287,6 +291,29 @@ cdef class Core:
         order.sequence = sequence
         order.level = <KillLevel><uint8_t>level
         check_failure(self.core.get().clear_kill(order))
+
+    def accept_books(self, bytes break_sha256, bytes signatures_sha256) -> None:
+        """Make the venue's books ours, if they are still those of the break that was signed for.
+
+        Parameters
+        ----------
+        break_sha256 : bytes
+            32 of them: of the books as they were shown (gm.kill.books).
+        signatures_sha256 : bytes
+            32 of them, kept in the journal. The signatures were checked by the caller.
+
+        Raises
+        ------
+        gm.errors.BadArgument
+            If the acceptance before this one is not taken yet.
+        """
+        if len(break_sha256) != 32 or len(signatures_sha256) != 32:
+            raise ValueError(
+                f"a digest has 32 bytes: {len(break_sha256)}, {len(signatures_sha256)}")
+        cdef BooksAccepted accepted
+        memcpy(accepted.break_sha256, <const char*>break_sha256, 32)
+        memcpy(accepted.signatures_sha256, <const char*>signatures_sha256, 32)
+        check_failure(self.core.get().accept_books(accepted))
 
     @property
     def is_kill_falling(self) -> bool:
@@ -421,6 +448,7 @@ cdef dict reading_dict(const StatusReading& reading, bint is_whole):
     engine["has_recon_break"] = reading.engine.awaited == <uint64_t>Awaited.kReconBreak
     engine["live_sha256"] = hex_of(&reading.engine.live_sha256[0])
     engine["shadow_sha256"] = hex_of(&reading.engine.shadow_sha256[0])
+    engine["break_sha256"] = hex_of(&reading.engine.break_sha256[0])
     engine["before_sha256"] = hex_of(&reading.engine.before_sha256[0])
     engine["kernels"] = [
         row | {"name": row["name"].decode()} for row in engine["kernels"] if row["name"]
@@ -431,6 +459,8 @@ cdef dict reading_dict(const StatusReading& reading, bint is_whole):
     instruments = [dict(reading.instruments[i]) for i in range(reading.instruments.size())]
     for row in instruments:
         row["symbol"] = row["symbol"].decode()
+        for name in ("cash_micros", "venues_cash_micros", "adjusted_micros"):
+            row[name] = (row.pop(name + "_high") << 64) + row.pop(name + "_low")
     return {
         "is_whole": is_whole,
         "io": io,

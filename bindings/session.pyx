@@ -7,6 +7,7 @@ from libc.string cimport memcpy
 from libcpp.memory cimport make_unique, unique_ptr
 
 from gm.layout import (
+    BURIED_RANGE,
     EXECUTION,
     LEDGER_ORDER,
     LEDGER_TOTALS,
@@ -147,6 +148,11 @@ cdef class Session:
         """Client ids that the venue never saw and refuses: a new ndarray of ORDER_ID."""
         rows = self.session.get().venue().ledger().tombstones()
         return copied(<const uint8_t*>rows.data(), rows.size(), ORDER_ID)
+
+    def buried_ranges(self):
+        """Ids refused for good, many at once: a new ndarray of BURIED_RANGE."""
+        rows = self.session.get().venue().ledger().buried_ranges()
+        return copied(<const uint8_t*>rows.data(), rows.size(), BURIED_RANGE)
 
     def totals(self):
         """Sums over the ledger: a new ndarray of LEDGER_TOTALS, shape (1,)."""

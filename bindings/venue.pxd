@@ -40,10 +40,18 @@ cdef extern from "gm/venue/ledger.hpp" namespace "gm" nogil:
         const OrderId* data() noexcept
         size_t size() noexcept
 
+    cdef cppclass BuriedRange:
+        pass
+
+    cdef cppclass RangesSpan "std::span<const gm::BuriedRange>":
+        const BuriedRange* data() noexcept
+        size_t size() noexcept
+
     cdef cppclass Ledger:
         OrdersSpan orders() noexcept
         ExecutionsSpan executions() noexcept
         IdsSpan tombstones() noexcept
+        RangesSpan buried_ranges() noexcept
         const LedgerTotals& totals() noexcept
 
 

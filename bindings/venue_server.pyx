@@ -10,6 +10,7 @@ from libcpp.vector cimport vector
 import numpy as np
 
 from gm.layout import (
+    BURIED_RANGE,
     EXECUTION,
     INSTRUMENT,
     LEDGER_ORDER,
@@ -135,6 +136,11 @@ cdef class VenueServer:
         """Client ids that the venue never saw and refuses: a new ndarray of ORDER_ID."""
         rows = self.venue.get().ledger().tombstones()
         return copied(<const uint8_t*>rows.data(), rows.size(), ORDER_ID)
+
+    def buried_ranges(self):
+        """Ids refused for good, many at once: a new ndarray of BURIED_RANGE."""
+        rows = self.venue.get().ledger().buried_ranges()
+        return copied(<const uint8_t*>rows.data(), rows.size(), BURIED_RANGE)
 
     def totals(self):
         """Sums over the ledger: a new ndarray of LEDGER_TOTALS, shape (1,)."""

@@ -31,7 +31,8 @@ def simulate(
     instrument: Annotated[str, Parameter(help="Symbol of the configuration.")] = "BTC-PERP",
     processes: Annotated[int | None, Parameter(validator=COUNT, help="Default: all cores.")] = None,
     trace: Annotated[
-        bool, Parameter(negative="", help="With --seed: the last events in any case.")
+        bool,
+        Parameter(negative="", help="With --seed, and only then: the last events in any case."),
     ] = False,
     config: Config = None,
     json: Json = False,
@@ -46,6 +47,8 @@ def simulate(
     from gm.simulation import POLICIES, Campaign, play
     from gm.supervisor.preparation import build_run
 
+    if trace and seed is None:
+        raise UsageError("--trace: of which world? --seed names the one")
     begin = first if seed is None else seed
     if not 0 <= begin < 2**63:
         raise UsageError(f"--first and --seed must be 0 to 2^63 - 1: {begin}")
@@ -58,7 +61,7 @@ def simulate(
         seeds=seeds if seed is None else 1,
         events=events,
         processes=processes or os.cpu_count() or 1,
-        traces=trace and seed is not None,
+        traces=trace,
     )
     shows = not json and sys.stderr.isatty()
     totals = play(campaign, _show if shows else None)

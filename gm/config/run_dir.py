@@ -38,12 +38,17 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A run directory that the core may open. ``feature_kernels``: their SHA-256, for models."""
+    """A run directory that the core may open.
+
+    ``feature_kernels``: their SHA-256, for models. ``reduces_because``: why the run may only
+    reduce; empty: it may trade.
+    """
 
     run_dir: Path
     block: bytes
     manifest: RunManifest
     feature_kernels: tuple[str, ...] = ()
+    reduces_because: str = ""
 
 
 def read_run(run_dir: Path) -> Prepared:

@@ -51,8 +51,9 @@ class EngineSection(_Section, frozen=True, kw_only=True):
     # A position that is not the venue's for so long halts the account (R19).
     recon_break_after_ms: Milliseconds = RECON_BREAK_AFTER_MS
     installation: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)] = 1
-    # halted: after an unclean stop the engine starts HALTED, and two people clear it.
-    restart_policy: Literal["resume", "halted"] = "resume"
+    # halted: after an unclean stop the engine starts HALTED, and two people clear it. Default:
+    # halted where limits.trading is live, else resume (restart_policy_of).
+    restart_policy: Literal["resume", "halted"] | None = None
     # So many unclean starts within the window start HALTED too; 0: off, for paper alone.
     crash_loop_starts: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 3
     crash_loop_window_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 60
@@ -311,6 +312,29 @@ def check_profile(path: Path, settings: Settings) -> None:
         raise ConfigError(
             f"{path}: kernels.path: policy.profile: rule wants a file with a @gm.rule"
         )
+
+
+def restart_policy_of(settings: Settings) -> Literal["resume", "halted"]:
+    """Say what follows an unclean stop.
+
+    Parameters
+    ----------
+    settings : Settings
+        The checked tree.
+
+    Returns
+    -------
+    str
+        As written, or what the kind of trading asks for: where orders cost money a person looks
+        before any leaves.
+
+    Source
+    ------
+    Ours; SAFETY, "restart_policy".
+    """
+    if settings.engine.restart_policy is not None:
+        return settings.engine.restart_policy
+    return "halted" if settings.limits.trading == "live" else "resume"
 
 
 def config_hash(settings: Settings) -> str:

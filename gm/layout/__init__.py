@@ -45,6 +45,12 @@ from gm.layout.gate import (
     RISK_TRIP as RISK_TRIP,
 )
 from gm.layout.kill import KILL as KILL, KILL_STATE as KILL_STATE
+from gm.layout.ledger import (
+    BURIED_RANGE as BURIED_RANGE,
+    EXECUTION as EXECUTION,
+    LEDGER_ORDER as LEDGER_ORDER,
+    LEDGER_TOTALS as LEDGER_TOTALS,
+)
 from gm.layout.models import MODEL_HEADER as MODEL_HEADER, MODEL_MAGIC as MODEL_MAGIC
 from gm.layout.orders import (
     ACK as ACK,
@@ -63,6 +69,8 @@ from gm.layout.orders import (
     REPLACED as REPLACED,
 )
 from gm.layout.recovery import (
+    BOOKS_ACCEPTED as BOOKS_ACCEPTED,
+    BOOKS_ADJUSTED as BOOKS_ADJUSTED,
     IDS_RESERVED as IDS_RESERVED,
     IDS_WANTED as IDS_WANTED,
     POSITION_REPORT as POSITION_REPORT,
@@ -373,60 +381,6 @@ VENUE_SETTINGS = _struct(
     orders_max="u4",
     instrument="u4",
 )
-LEDGER_ORDER = _struct(
-    id=ORDER_ID,
-    venue_order="u8",
-    decision_bar_start_ts_ns="i8",
-    received_ts_ns="i8",
-    ended_ts_ns="i8",
-    price_ticks="i8",
-    quantity_lots="i8",
-    filled_lots="i8",
-    commission_micros="i8",
-    instrument="u4",
-    connection="u4",
-    reject_reason="u4",
-    fill_count="u4",
-    side="u1",
-    type="u1",
-    reason="u1",
-    state="u1",
-    time_in_force="u1",
-    reserved="27u1",
-)
-EXECUTION = _struct(
-    order_id=ORDER_ID,
-    execution_id="u8",
-    venue_order="u8",
-    price_ticks="i8",
-    quantity_lots="i8",
-    commission_micros="i8",
-    ts_ns="i8",
-    instrument="u4",
-    side="u1",
-    reserved="3u1",
-)
-LEDGER_TOTALS = _struct(
-    orders="u8",
-    accepted="u8",
-    rejected="u8",
-    filled="u8",
-    cancelled="u8",
-    expired="u8",
-    executions="u8",
-    tombstones="u8",
-    repeated_ids="u8",
-    stale_messages="u8",
-    late_cancels="u8",
-    replaces="u8",
-    refused_replaces="u8",
-    bought_lots="i8",
-    sold_lots="i8",
-    position_lots="i8",
-    commission_micros="i8",
-    cash_micros_low="u8",
-    cash_micros_high="i8",
-)
 
 PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
     {
@@ -495,6 +449,8 @@ PAYLOADS: Mapping[RecordType, np.dtype[np.void]] = MappingProxyType(
         RecordType.IDS_RESERVED: IDS_RESERVED,
         RecordType.IDS_WANTED: IDS_WANTED,
         RecordType.RECON_BREAK: RECON_BREAK,
+        RecordType.BOOKS_ACCEPTED: BOOKS_ACCEPTED,
+        RecordType.BOOKS_ADJUSTED: BOOKS_ADJUSTED,
         RecordType.BLOCK_DIGEST: BLOCK_DIGEST,
     }
 )

@@ -55,6 +55,7 @@ class RecordType(IntEnum):
     POLICY_LATE = 62
     IDS_RESERVED = 66
     POSITION_CHECK = 67
+    BOOKS_ACCEPTED = 68
     DECISION = 70
     INTENT = 71
     REFUSAL = 72
@@ -72,6 +73,7 @@ class RecordType(IntEnum):
     KILL_STATE = 84
     IDS_WANTED = 88
     RECON_BREAK = 89
+    BOOKS_ADJUSTED = 94
     BLOCK_DIGEST = 100
 
 
@@ -351,6 +353,7 @@ class KillCause(IntEnum):
     LATCH_DOUBT = 9
     FORMER_LIFE = 10
     CLEARED = 11
+    LIMITS = 12
     REPEAT_EXECUTION = 14
     LOSS = 15
     RECON_BREAK = 19

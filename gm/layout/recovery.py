@@ -18,7 +18,8 @@ RANGE_ORDER = _struct(
     type="u1",
     reason="u1",
     time_in_force="u1",
-    reserved="7u1",
+    strategy="u1",
+    reserved="6u1",
 )
 RANGE_END = _struct(first=ORDER_ID, last_counter="u8", orders="u8", reserved="32u1")
 QUERY_ACCOUNT = _struct(connection="u4", reserved="60u1")
@@ -40,4 +41,15 @@ RECON_BREAK = _struct(
     instrument="u4",
     field="u4",
     reserved="32u1",
+)
+BOOKS_ACCEPTED = _struct(break_sha256="32u1", signatures_sha256="32u1")
+BOOKS_ADJUSTED = _struct(
+    position_lots="i8",
+    cash_micros_low="u8",
+    cash_micros_high="i8",
+    commission_micros="i8",
+    adjusted_micros_low="u8",
+    adjusted_micros_high="i8",
+    instrument="u4",
+    reserved="12u1",
 )

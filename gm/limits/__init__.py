@@ -2,7 +2,8 @@
 
 One signature is enough for a set that lowers numbers or keeps them; what raises any of them, a
 first set included, takes two people. A set is part of the settings of a run, so a run directory
-keeps the one that it began with: another set means another run directory.
+keeps the one that it began with: another set means another run directory. Once that set has expired
+or another stands, the directory still starts, to close its positions and no more.
 """
 
 import time
@@ -15,6 +16,7 @@ from gm.config.block import UNSIGNED, SignedLimits
 from gm.config.run_dir import write_whole
 from gm.config.settings import Settings, load_settings
 from gm.errors import ConfigError
+from gm.limits.seen import Seen, check_rollback, note_seen
 from gm.limits.sets import (
     FIRST,
     LimitSet,
@@ -22,10 +24,13 @@ from gm.limits.sets import (
     SignedSet,
     good_signers,
     numbers_of,
+    people_then,
     raised_keys,
     read_sets,
     set_name,
+    signers_now,
     signing_fault,
+    with_limits as with_limits,
 )
 from gm.models.signature import Person, load_people, load_private_key
 
@@ -82,10 +87,71 @@ def find_limits(config: Path, settings: Settings, now_s: float | None = None) ->
     """
     if settings.limits.trading == "paper":
         return UNSIGNED
-    report = report_limits(config, settings, now_s)
+    report, _ = _judge(config, settings, now_s)
     if report.fault:
         raise ConfigError(f"{config}: limits.trading: live: {report.fault}")
     return SignedLimits(sequence=report.sequence, sha256=report.sha256, expires_s=report.expires_s)
+
+
+class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run that has begun is bound by. ``reduces_because``: why it may do no more."""
+
+    set: LimitSet
+    reduces_because: str
+
+    @property
+    def signed(self) -> SignedLimits:
+        """As the settings block has it."""
+        found = self.set
+        return SignedLimits(sequence=found.sequence, sha256=found.sha256, expires_s=found.expires_s)
+
+
+def limits_of_run(
+    config: Path, settings: Settings, sequence: int, sha256: str, now_s: float | None = None
+) -> RunLimits:
+    """Give the limits that a run directory began with, and whether they still stand.
+
+    Parameters
+    ----------
+    config : Path
+    settings : Settings
+    sequence : int
+        Of the set, as the directory's manifest has it.
+    sha256 : str
+        Likewise.
+    now_s : float, s
+        Wall clock; None: now.
+
+    Returns
+    -------
+    RunLimits
+        A set that has expired, that another has replaced, or whose numbers the settings file does
+        not hold any more binds all the same, and the run may only reduce.
+
+    Raises
+    ------
+    ConfigError
+        The set is gone, is another one or was not signed by enough people, or a newer one that
+        stood is gone.
+
+    Source
+    ------
+    Ours; SAFETY, "Paper trading until limits are signed".
+    """
+    report, sets = _judge(config, settings, now_s)
+    folder, people = _places(config, settings)
+    name = folder / set_name(sequence)
+    if sequence > len(sets) or sets[sequence - 1].set.sha256 != sha256:
+        raise ConfigError(f"{name}: not the set {sha256} that the run directory began with")
+    own = sets[sequence - 1]
+    raises = raised_keys(sets[sequence - 2].set if sequence > 1 else None, own.set)
+    signers, refused = good_signers(own, people_then(own.set, people))
+    if len(signers) < needs(raises):
+        raise ConfigError(f"{name}: {_too_few(signers, raises, refused)}")
+    because = report.fault
+    if report.sequence != sequence:
+        because = f"set {report.sequence} stands, and this run began with set {sequence}"
+    return RunLimits(set=own.set, reduces_because=because)
 
 
 def report_limits(config: Path, settings: Settings, now_s: float | None = None) -> LimitsReport:
@@ -111,26 +177,34 @@ def report_limits(config: Path, settings: Settings, now_s: float | None = None) 
     ------
     Ours.
     """
+    return _judge(config, settings, now_s)[0]
+
+
+def _judge(
+    config: Path, settings: Settings, now_s: float | None
+) -> tuple[LimitsReport, tuple[SignedSet, ...]]:
+    """Describe the newest set, and keep its number once enough people have signed it."""
     folder, people = _places(config, settings)
     sets = read_sets(folder)
+    seen = check_rollback(folder, sets)
     if not sets:
         raise ConfigError(f"{folder}: no set of limits: gm limits sign makes the first")
     fault = ""
     for at, signed in enumerate(sets):
         raises = raised_keys(sets[at - 1].set if at else None, signed.set)
-        signers, refused = good_signers(signed, people)
+        signers, refused = good_signers(signed, _judges(signed, at + 1 == len(sets), seen, people))
         if len(signers) < needs(raises) and not fault:
-            fault = (
-                f"{folder / set_name(signed.set.sequence)}: signed by {len(signers)} of "
-                f"{needs(raises)} people: {', '.join(refused.values()) or 'gm limits sign'}"
-            )
+            name = folder / set_name(signed.set.sequence)
+            fault = f"{name}: {_too_few(signers, raises, refused)}"
     newest = sets[-1].set
+    if not fault:
+        note_seen(folder, sets[-1], seen)
     now = time.time() if now_s is None else now_s
     if not fault and newest.expires_s <= now:
         fault = f"set {newest.sequence} expired {int(now) - newest.expires_s} s ago: gm limits sign"
     if not fault and (differs := _difference(newest, settings)):
         fault = f"{differs} is not what set {newest.sequence} was signed for: gm limits sign"
-    return LimitsReport(
+    report = LimitsReport(
         sequence=newest.sequence,
         sha256=newest.sha256,
         author=newest.author,
@@ -141,6 +215,31 @@ def report_limits(config: Path, settings: Settings, now_s: float | None = None) 
         signers_needed=needs(raises),
         refused=refused,
         fault=fault,
+    )
+    return report, sets
+
+
+def _judges(
+    signed: SignedSet, is_newest: bool, seen: Seen | None, people: Mapping[str, Person]
+) -> Mapping[str, Person]:
+    """Who counts as a signer of a set.
+
+    Those who were there when it was written, of a set that has stood before or that the newest one
+    names by its hash. A set that comes anew could bring any keys along: of its people, those who
+    are in people.yaml today.
+    """
+    then = people_then(signed.set, people)
+    has_stood = seen is not None and seen.sha256 == signed.set.sha256
+    if has_stood or not is_newest:
+        return then
+    keys = {name: person.public_key for name, person in then.items()}
+    return {name: person for name, person in people.items() if keys.get(name) == person.public_key}
+
+
+def _too_few(signers: tuple[str, ...], raises: tuple[str, ...], refused: dict[str, str]) -> str:
+    return (
+        f"signed by {len(signers)} of {needs(raises)} people: "
+        f"{', '.join(refused.values()) or 'gm limits sign'}"
     )
 
 
@@ -201,7 +300,8 @@ def _to_sign(
     now_s = int(time.time())
     if newest is not None:
         before = sets[-2].set if len(sets) > 1 else None
-        signers, _ = good_signers(newest, people)
+        seen = check_rollback(folder, sets)
+        signers, _ = good_signers(newest, _judges(newest, True, seen, people))
         waits = len(signers) < needs(raised_keys(before, newest.set))
         differs = _difference(newest.set, settings)
         if waits and differs:
@@ -211,6 +311,11 @@ def _to_sign(
             )
         if waits and options.person in signers:
             raise ConfigError(f"--person {options.person} has signed already: another must, too")
+        if waits and newest.set.signers not in (None, signers_now(people)):
+            raise ConfigError(
+                f"{folder / set_name(newest.set.sequence)} waits for a signature, and people.yaml "
+                "has changed since it was written: remove the file and sign anew"
+            )
         if waits:
             return newest
     account, trading = numbers_of(settings)
@@ -223,6 +328,7 @@ def _to_sign(
             expires_s=now_s + options.days * DAY_S,
             account=account,
             trading=trading,
+            signers=signers_now(people),
         )
     )
 

@@ -2,7 +2,8 @@
 
 A folder holds every set that ever stood, ``0001.json`` first, each naming the one before it by
 SHA-256, so that what a set raises is read from the folder and believed of nobody. Signatures are
-over the canonical JSON of the whole set.
+over the canonical JSON of the whole set, which holds the keys of those who could sign when it was
+written: who leaves later has signed for it all the same.
 """
 
 import contextlib
@@ -14,10 +15,10 @@ from typing import Annotated
 
 import msgspec
 
-from gm.config.settings import Settings
+from gm.config.settings import AccountSection, Settings, TradingSection
 from gm.errors import ConfigError
 from gm.models.bundle import read_bounded
-from gm.models.signature import SIGNING_ROLES, Person, PersonName
+from gm.models.signature import SIGNING_ROLES, Person, PersonName, PublicKey
 
 SET_BYTES_MAX = 1 << 20
 FIRST = "0" * 64
@@ -42,7 +43,11 @@ Numbers = dict[str, Value]
 
 
 class LimitSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One set. ``before_sha256``: of the set that it follows; FIRST: of none."""
+    """One set.
+
+    ``before_sha256``: of the set that it follows; FIRST: of none. ``signers``: who could sign when
+    it was written, by public key; None: of before this was kept, today's people are asked.
+    """
 
     format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
     sequence: Annotated[int, msgspec.Meta(ge=1, le=9999)]
@@ -52,10 +57,14 @@ class LimitSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expires_s: Annotated[int, msgspec.Meta(ge=0, le=2**33)]
     account: Numbers
     trading: dict[str, Numbers]
+    signers: dict[PersonName, PublicKey] | None = None
 
     def message(self) -> bytes:
         """The bytes that are signed and hashed."""
-        return b"grandmodel limits 1\n" + msgspec.json.encode(self, order="sorted")
+        held = msgspec.to_builtins(self)
+        if self.signers is None:  # as it was signed then
+            del held["signers"]
+        return b"grandmodel limits 1\n" + msgspec.json.encode(held, order="sorted")
 
     @property
     def sha256(self) -> str:
@@ -102,6 +111,46 @@ def numbers_of(settings: Settings) -> tuple[Numbers, dict[str, Numbers]]:
         key: _plain(value) for key, value in msgspec.structs.asdict(settings.account).items()
     }
     return account, trading
+
+
+def with_limits(config: Path, settings: Settings, found: LimitSet) -> Settings:
+    """Give the settings that a set was signed for.
+
+    Parameters
+    ----------
+    config : Path
+        The settings file, for the error's text.
+    settings : Settings
+        The checked tree; what is no limit stays as it is.
+    found : LimitSet
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    ConfigError
+        If the set is of before a limit that the settings have.
+
+    Source
+    ------
+    Ours; the inverse of ``numbers_of``.
+    """
+    trading = {}
+    try:
+        account = msgspec.convert(found.account, AccountSection)
+        for symbol, section in settings.trading.items():
+            if symbol not in found.trading:
+                continue  # of another run
+            held = msgspec.structs.asdict(section)
+            kept = {key: held[key] for key in _NO_LIMITS}
+            trading[symbol] = msgspec.convert({**found.trading[symbol], **kept}, TradingSection)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{config}: set {found.sequence} of limits does not fit these settings: {error}"
+        ) from error
+    return msgspec.structs.replace(settings, account=account, trading=trading)
 
 
 def _plain(value: object) -> Value:
@@ -188,6 +237,37 @@ def read_sets(folder: Path) -> tuple[SignedSet, ...]:
 def set_name(sequence: int) -> str:
     """File of a set."""
     return f"{sequence:04d}.json"
+
+
+def signers_now(people: Mapping[str, Person]) -> dict[PersonName, PublicKey]:
+    """Public keys of those who may sign limits, by name."""
+    return {
+        name: person.public_key
+        for name, person in sorted(people.items())
+        if person.role in SIGNING_ROLES
+    }
+
+
+def people_then(found: LimitSet, people: Mapping[str, Person]) -> Mapping[str, Person]:
+    """Who could sign a set when it was written.
+
+    Parameters
+    ----------
+    found : LimitSet
+    people : mapping of str to Person
+        Of today; for a set that does not say.
+
+    Returns
+    -------
+    mapping of str to Person
+
+    Source
+    ------
+    Ours.
+    """
+    if found.signers is None:
+        return people
+    return {name: Person(role="operator", public_key=key) for name, key in found.signers.items()}
 
 
 def good_signers(

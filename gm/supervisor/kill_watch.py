@@ -41,15 +41,23 @@ class KillWatch:
         Who may sign. Nobody: nothing is ever cleared.
     installation : int
         Of the settings.
+    lowest : str
+        The level that it may fall to: a run whose limits do not stand any more is never active.
     """
 
     def __init__(
-        self, core: Clearing, run_dir: Path, people: Mapping[str, Person], installation: int
+        self,
+        core: Clearing,
+        run_dir: Path,
+        people: Mapping[str, Person],
+        installation: int,
+        lowest: str = "active",
     ) -> None:
         self._core = core
         self._run_dir = run_dir
         self._people = people
         self._installation = installation
+        self._lowest = level_of(lowest)
         self._look_s = 0.0
         self._told: dict[str, str] = {}
         self._level = ""
@@ -85,11 +93,18 @@ class KillWatch:
 
     def _judge(self, fall: Fall) -> None:
         pair = find_pair(self._run_dir, fall, self._people)
-        for name, fault in pair.faults.items():
+        faults = dict(pair.faults)
+        is_too_low = level_of(fall.level) < self._lowest
+        if is_too_low:
+            for found in pair.good:
+                faults[f"{found.person}.json"] = (
+                    f"to {fall.level}: the limits of this run do not stand any more"
+                )
+        for name, fault in faults.items():
             if self._told.get(name) != fault:
                 log.warning("clear", signature=name, refused=fault)
-        self._told = pair.faults
-        if not pair.is_enough:
+        self._told = faults
+        if not pair.is_enough or is_too_low:
             return
         try:
             self._core.clear_kill(

@@ -23,11 +23,11 @@ from gm.config.run_dir import (
     read_run,
     write_whole,
 )
-from gm.config.settings import Settings
+from gm.config.settings import RECON_BREAK_AFTER_MS, Settings
 from gm.errors import ConfigError
 from gm.kernels import Library, find_library, keep_library, kernel_rows
 from gm.layout import KernelKind
-from gm.limits import find_limits
+from gm.limits import RunLimits, find_limits, limits_of_run, with_limits
 from gm.models import Bundle, golden_check
 from gm.supervisor.bundles import engine_agents, find_bundle, kernel_fault
 
@@ -71,12 +71,19 @@ def prepare_run(
     kept = run_dir / KERNELS_FILE
     settings_path, manifest_path = run_dir / SETTINGS_FILE, run_dir / MANIFEST_FILE
     is_begun = manifest_path.exists() and settings_path.exists()
-    begun_with = read_run(run_dir).manifest.bundle_sha256 if is_begun else None
+    begun = read_run(run_dir).manifest if is_begun else None
+    begun_with = begun.bundle_sha256 if begun else None
+    of_run = _limits_of_run(config, settings, begun)
+    if of_run is not None and of_run.reduces_because:
+        # Its limits are those that it was signed for, whatever the file says by now.
+        settings = with_limits(config, settings, of_run.set)
     parts = _parts(config, settings, symbols, kept, begun_with)
-    limits = find_limits(config, settings)
+    limits = of_run.signed if of_run is not None else find_limits(config, settings)
     _make_folder(run_dir)
     if is_begun:
-        return _reuse(run_dir, _config_hash(settings, parts), parts, limits)
+        prepared = _reuse(run_dir, settings, parts, limits)
+        because = of_run.reduces_because if of_run is not None else ""
+        return msgspec.structs.replace(prepared, reduces_because=because)
     block, manifest = _build(settings, parts, limits)
     if parts.library is not None:
         keep_library(parts.library, kept)
@@ -188,7 +195,14 @@ def _build(
     return block, manifest
 
 
-def _reuse(run_dir: Path, config_sha256: str, parts: _Parts, limits: SignedLimits) -> Prepared:
+def _limits_of_run(config: Path, settings: Settings, begun: RunManifest | None) -> RunLimits | None:
+    """Of a directory that began with a signed set; None: of no other."""
+    if begun is None or not begun.limits_sequence or settings.limits.trading == "paper":
+        return None
+    return limits_of_run(config, settings, begun.limits_sequence, begun.limits_sha256)
+
+
+def _reuse(run_dir: Path, settings: Settings, parts: _Parts, limits: SignedLimits) -> Prepared:
     prepared = read_run(run_dir)
     made = prepared.manifest
     if made.limits_sha256 != limits.sha256:
@@ -197,7 +211,11 @@ def _reuse(run_dir: Path, config_sha256: str, parts: _Parts, limits: SignedLimit
             f"and {_named(limits.sequence)} stands: a replay needs the former; close its positions "
             "and give another --run-dir"
         )
-    if prepared.manifest.config_sha256 != config_sha256:
+    is_same = made.config_sha256 == _config_hash(settings, parts)
+    # A decimal that was read back from a signed set is written otherwise, and means the same.
+    if not is_same and limits.sequence:
+        is_same = _build(settings, parts, limits)[0] == prepared.block
+    if not is_same:
         raise ConfigError(
             f"{run_dir}: its journal was written with other settings, instruments or bundle; "
             "give another --run-dir or the settings it was made with"
@@ -225,6 +243,7 @@ def _instruments(
 def _config_hash(settings: Settings, parts: _Parts) -> str:
     # How the process runs does not change what it decides: those sections may differ.
     engine = settings.engine
+    after_ms = engine.recon_break_after_ms
     deciding = (
         settings.policy,
         settings.synergy,
@@ -234,6 +253,8 @@ def _config_hash(settings: Settings, parts: _Parts) -> str:
         parts.table,
         parts.bundle.sha256,
         parts.kernels.tobytes().hex(),
+        # Not where it is the core's own, so that directories of before this key keep their hash.
+        *([after_ms] if after_ms != RECON_BREAK_AFTER_MS else []),
     )
     return hashlib.sha256(msgspec.json.encode(deciding, order="sorted")).hexdigest()
 

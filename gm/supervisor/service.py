@@ -32,7 +32,7 @@ from gm.config.run_dir import (
     Prepared,
     write_whole,
 )
-from gm.config.settings import Settings
+from gm.config.settings import Settings, restart_policy_of
 from gm.errors import JournalForeign, StoreFailed
 from gm.kernels import hung_kernels
 from gm.kill import kill_state
@@ -44,6 +44,7 @@ from gm.models.signature import Person
 from gm.store.follower import Follower
 from gm.store.journal_tail import JournalTail
 from gm.store.summary import Summary, read_until, summarise
+from gm.supervisor.books_watch import BooksWatch
 from gm.supervisor.bundles import Following
 from gm.supervisor.kill_watch import KillWatch
 from gm.supervisor.notify import Notifier
@@ -118,12 +119,20 @@ class Service:
             policy_budget_us=settings.models.budget_us,
             crash_loop_starts=engine.crash_loop_starts,
             crash_loop_window_s=engine.crash_loop_window_s,
-            halts_after_unclean=engine.restart_policy == "halted",
+            halts_after_unclean=restart_policy_of(settings) == "halted",
             retention_bytes=settings.journal.retention_gb * 1_000_000_000,
             retention_age_s=settings.journal.retention_days * 86_400,
+            reduces_because=prepared.reduces_because,
             kills_on_signal=True,
         )
-        self._kill = KillWatch(self._core, prepared.run_dir, people, engine.installation)
+        self._kill = KillWatch(
+            self._core,
+            prepared.run_dir,
+            people,
+            engine.installation,
+            lowest="reducing" if prepared.reduces_because else "active",
+        )
+        self._books = BooksWatch(self._core, prepared.run_dir, people, engine.installation)
         self._models = RegistryFollower(
             self._core,
             prepared.run_dir,
@@ -167,6 +176,13 @@ class Service:
             snapshots_skipped=report["snapshots_skipped"],
             settings_sha256=self._prepared.manifest.settings_sha256,
         )
+        if self._prepared.reduces_because:
+            log.warning(
+                "limits",
+                orders="only those that reduce a position",
+                because=self._prepared.reduces_because,
+                do="close the positions, then begin another --run-dir",
+            )
         try:
             self._open_store(report["replay"]["records"])
             self._metrics = self._bind_metrics()
@@ -225,6 +241,7 @@ class Service:
             self._core.set_recorded(self._follower.last_sequence)
         if not self._is_stopping:
             self._kill.attend(now_s)
+            self._books.attend(status, now_s)
             self._models.attend(status, now_s)
         if self._watch.is_due(status, now_s, self._notifier.watchdog_s):
             self._notifier.send("WATCHDOG=1")

@@ -49,6 +49,7 @@ def write_ledger(books: Books, run_dir: Path, **facts: object) -> Path:
     -------
     Path
         ``venue_ledger.json``. Ids are [installation, epoch, counter]; enums by lower-case name.
+        Buried ranges are [installation, epoch, first counter, last counter].
 
     Source
     ------
@@ -60,6 +61,9 @@ def write_ledger(books: Books, run_dir: Path, **facts: object) -> Path:
         "orders": _table(books.orders()),
         "executions": _table(books.executions()),
         "tombstones": [list(row) for row in books.tombstones().tolist()],
+        "buried_ranges": [
+            [*first, last_counter] for first, last_counter in books.buried_ranges().tolist()
+        ],
     }
     path = run_dir / LEDGER_FILE
     fresh = path.with_suffix(".tmp")

@@ -8,10 +8,11 @@ import pytest
 
 from gm.config.settings import load_settings
 from gm.errors import ConfigError
-from gm.limits import SignOptions, find_limits, report_limits, sign_limits
-from gm.limits.sets import LimitSet, numbers_of, raised_keys
+from gm.limits import SignOptions, find_limits, limits_of_run, report_limits, sign_limits
+from gm.limits.seen import read_seen, seen_path
+from gm.limits.sets import LimitSet, numbers_of, raised_keys, with_limits
 
-from ..kill.people import write_key, write_people
+from ..kill.people import ROLES, public_key_of, write_key, write_people
 from ..tapes import write_config
 
 LIVE = {"trading": "live", "folder": "limits", "people_file": "people.yaml"}
@@ -142,11 +143,17 @@ def test_every_byte_of_a_set_is_signed_for(config) -> None:
         "expires_s": held["set"]["expires_s"] + 1,
         "account": held["set"]["account"] | {"loss_max": "0"},
         "trading": {},
+        "signers": None,
     }
     for key, value in changed.items():
         path.write_text(json.dumps(held | {"set": held["set"] | {key: value}}))
+        with pytest.raises(ConfigError, match="another set of this number has stood"):
+            found(config)
+        seen_path(config.parent / "limits").unlink()  # and of a set that never stood
         with pytest.raises(ConfigError, match="signed by 0 of 2 people"):
             found(config)
+        path.write_bytes(good)
+        assert found(config).sequence == 1
     settings = load_settings(config)
     for at in range(0, len(good), 61):
         path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
@@ -252,3 +259,142 @@ def test_live_settings_want_a_crash_loop(tmp_path) -> None:
     path = write_config(tmp_path / "loop.yaml", limits=LIVE, engine={"crash_loop_starts": 0})
     with pytest.raises(ConfigError, match=r"crash_loop_starts: 0 is for limits\.trading: paper"):
         load_settings(path)
+
+
+def signed_twice(config: Path) -> Path:
+    """Set 1 and set 2, which raises a number, each signed by two; the folder."""
+    sign(config, "ada")
+    sign(config, "grace")
+    live_config(config.parent, position_lots_max=1_500)
+    sign(config, "ada", days=29)
+    sign(config, "grace")
+    assert found(config).sequence == 2
+    return config.parent / "limits"
+
+
+def write_who(folder: Path, **changed: str | None) -> None:
+    """people.yaml with other roles; None: not in it any more."""
+    roles = {name: changed.get(name, role) for name, role in ROLES.items()}
+    rows = [
+        f"  {name}: {{role: {role}, public_key: '{public_key_of(name)}'}}"
+        for name, role in roles.items()
+        if role is not None
+    ]
+    (folder / "people.yaml").write_text("people:\n" + "\n".join(rows) + "\n")
+
+
+def test_a_set_that_was_removed_does_not_bring_the_one_before_it_back(config) -> None:
+    folder = signed_twice(config)
+    kept = (folder / "0002.json").read_bytes()
+    (folder / "0002.json").unlink()
+    live_config(config.parent)  # the numbers of set 1
+    gone = r"0002\.json: this set of limits has stood, and the newest now is 1"
+    with pytest.raises(ConfigError, match=gone):
+        found(config)
+    with pytest.raises(ConfigError, match=gone):
+        sign(config, "ada")
+    with pytest.raises(ConfigError, match=gone):
+        limits_of_run(config, load_settings(config), 1, "0" * 64)
+    (folder / "0001.json").unlink()
+    with pytest.raises(ConfigError, match="the newest now is 0"):
+        found(config)
+    (folder / "0001.json").write_bytes(kept)
+    with pytest.raises(ConfigError, match="holds set 2, where set 1 should be"):
+        found(config)
+
+
+def test_what_has_stood_only_rises_and_is_doubt_where_it_is_damaged(config) -> None:
+    folder = config.parent / "limits"
+    assert read_seen(folder) is None
+    sign(config, "ada")
+    assert read_seen(folder) is None  # one of two
+    report = sign(config, "grace")
+    seen = read_seen(folder)
+    assert seen is not None
+    assert (seen.sequence, seen.sha256) == (1, report.sha256)
+    whole = seen_path(folder).read_bytes()
+    seen_path(folder).write_bytes(whole[:-9])
+    with pytest.raises(ConfigError, match=r"limits\.seen\.json: which set of limits stood last"):
+        found(config)
+    seen_path(folder).unlink()  # of before it was kept: the next start keeps it
+    assert found(config).sequence == 1
+    assert seen_path(folder).read_bytes() == whole
+
+
+def test_a_set_is_judged_by_the_people_of_its_day(config) -> None:
+    signed_twice(config)
+    write_who(config.parent, grace=None)
+    assert found(config).sequence == 2
+    write_who(config.parent, grace="trader", ada=None)
+    assert report_limits(config, load_settings(config)).signers == ("ada", "grace")
+    # What comes anew is signed by those of today.
+    live_config(config.parent, position_lots_max=1_400)
+    with pytest.raises(ConfigError, match=r"ada is not in people\.yaml"):
+        sign(config, "ada")
+    with pytest.raises(ConfigError, match="grace is a trader"):
+        sign(config, "grace")
+
+
+def test_keys_that_a_set_brings_along_are_believed_of_nobody(config) -> None:
+    write_who(config.parent, ada="trader", grace="trader")
+    people = config.parent / "people.yaml"
+    honest = people.read_text()
+    write_who(config.parent)  # who can write the folder makes a set for people of his own
+    sign(config, "ada")
+    sign(config, "grace")
+    seen_path(config.parent / "limits").unlink()
+    people.write_text(honest)
+    with pytest.raises(ConfigError, match="signed by 0 of 2 people"):
+        found(config)
+
+
+def test_people_that_change_between_two_signatures_are_noticed(config) -> None:
+    sign(config, "ada")
+    write_who(config.parent, tom="operator")
+    with pytest.raises(ConfigError, match=r"people\.yaml has changed since it was written"):
+        sign(config, "grace")
+
+
+def test_a_set_of_before_people_were_kept_is_signed_for_as_it_was(config) -> None:
+    old = LimitSet(
+        sequence=1, before_sha256="0" * 64, author="ada", created_s=5, expires_s=6,
+        account={"a": 1}, trading={},
+    )  # fmt: skip
+    assert old.message() == (
+        b'grandmodel limits 1\n{"account":{"a":1},"author":"ada","before_sha256":"'
+        + b"0" * 64
+        + b'","created_s":5,"expires_s":6,"format":1,"sequence":1,"trading":{}}'
+    )
+
+
+def test_a_run_is_bound_by_the_set_it_began_with_and_may_only_reduce_under_it(config) -> None:
+    folder = signed_twice(config)
+    settings = load_settings(config)
+    first = json.loads((folder / "0001.json").read_bytes())["set"]
+    sha256 = LimitSet(**{**first, "account": first["account"]}).sha256
+    of_run = limits_of_run(config, settings, 1, sha256)
+    assert of_run.reduces_because == "set 2 stands, and this run began with set 1"
+    assert of_run.signed.sequence == 1
+    newest = found(config)
+    assert limits_of_run(config, settings, 2, newest.sha256).reduces_because == ""
+    late = limits_of_run(config, settings, 2, newest.sha256, newest.expires_s + 5)
+    assert late.reduces_because == "set 2 expired 5 s ago: gm limits sign"
+    with pytest.raises(ConfigError, match=r"0002\.json: not the set .* began with"):
+        limits_of_run(config, settings, 2, sha256)
+    with pytest.raises(ConfigError, match=r"0003\.json: not the set"):
+        limits_of_run(config, settings, 3, sha256)
+
+
+def test_the_numbers_of_a_set_are_laid_over_the_settings_as_they_were(config) -> None:
+    sign(config, "ada")
+    sign(config, "grace")
+    before = load_settings(config)
+    live_config(config.parent, position_lots_max=1_500, collar_percent="1.5")
+    changed = load_settings(config)
+    held = json.loads((config.parent / "limits/0001.json").read_bytes())["set"]
+    again = with_limits(config, changed, msgspec.convert(held, LimitSet))
+    assert numbers_of(again) == numbers_of(before)
+    assert numbers_of(again) != numbers_of(changed)
+    held["account"].pop("loss_confirmations")
+    with pytest.raises(ConfigError, match="set 1 of limits does not fit these settings"):
+        with_limits(config, changed, msgspec.convert(held, LimitSet))

@@ -12,7 +12,7 @@ from gm import layout
 from gm.cli import app
 from gm.cli.options import config_path
 from gm.config.settings import load_settings
-from gm.errors import ConfigError
+from gm.errors import ConfigError, UsageError
 from gm.simulation import POLICIES, Campaign, play, with_rule
 from gm.simulation.play import Totals, World
 from gm.supervisor.preparation import build_run
@@ -97,3 +97,8 @@ def test_one_seed_is_played_again_with_its_trace(
     said = app("simulate --seed 3 --events 300 --trace", result_action="return_value")
     assert said == 0
     assert "1 worlds, " in capsys.readouterr().out
+
+
+def test_a_trace_of_no_world_in_particular_is_refused() -> None:
+    with pytest.raises(UsageError, match="--trace: of which world"):
+        app("simulate --seeds 3 --events 300 --trace", result_action="return_value")

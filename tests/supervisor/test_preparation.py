@@ -302,6 +302,75 @@ def test_live_trading_starts_with_signed_limits_and_its_directory_keeps_them(con
     assert bytes(header["limits_sha256_head"]).hex() == made.manifest.limits_sha256[:16]
     assert prepare(config).block == made.block
     sign("ada", days=10)  # the same numbers, for a shorter time: one person
-    with pytest.raises(ConfigError, match=r"under set 1 of limits, and set 2 stands: .*--run-dir"):
-        prepare(config)
     assert prepare(config, run="next").manifest.limits_sequence == 2
+    assert prepare(config, run="next").reduces_because == ""
+
+
+def live(config: Path, *names: str, days: int = 20) -> None:
+    """Live trading, and a set of its numbers that these have signed."""
+    folder = config.parent
+    if "trading: paper" in config.read_text():
+        write_people(folder)
+        change(
+            config, "trading: paper", "trading: live\n  folder: limits\n  people_file: people.yaml"
+        )
+        change(config, "crash_loop_starts: 0", "crash_loop_starts: 3")
+    for name in names:
+        key = write_key(folder, name)
+        sign_limits(SignOptions(config=config, person=name, key=key, days=days))
+
+
+def test_a_directory_whose_limits_do_not_stand_any_more_starts_to_reduce(
+    config, monkeypatch
+) -> None:
+    live(config, "ada", "grace")
+    made = prepare(config)
+    assert made.reduces_because == ""
+    # Other numbers are written, and nobody has signed for them yet.
+    change(config, "cancels_burst_max: 1000", "cancels_burst_max: 999")
+    waiting = prepare(config)
+    assert "cancels_burst_max is not what set 1 was signed for" in waiting.reduces_because
+    assert waiting.block == made.block
+    with pytest.raises(ConfigError, match="is not what set 1 was signed for"):
+        prepare(config, run="fresh")
+    live(config, "ada", days=19)
+    replaced = prepare(config)
+    assert replaced.reduces_because == "set 2 stands, and this run began with set 1"
+    assert replaced.block == made.block
+    assert prepare(config, run="fresh").reduces_because == ""
+    # What is no limit must still be what the journal was written with.
+    change(config, "max_hold_bars: 46", "max_hold_bars: 45")
+    with pytest.raises(ConfigError, match="written with other settings"):
+        prepare(config)
+    change(config, "max_hold_bars: 45", "max_hold_bars: 46")
+    now_s = preparation.find_limits(config, load_settings(config)).expires_s + 9
+    monkeypatch.setattr("gm.limits.time.time", lambda: now_s)
+    assert prepare(config, run="fresh").reduces_because == "set 2 expired 9 s ago: gm limits sign"
+    with pytest.raises(ConfigError, match="set 2 expired 9 s ago"):
+        prepare(config, run="other")
+
+
+def test_a_directory_whose_set_is_gone_or_another_does_not_start(config) -> None:
+    live(config, "ada", "grace")
+    prepare(config)
+    path = config.parent / "limits/0001.json"
+    path.write_text(path.read_text().replace('"author": "ada"', '"author": "tom"'))
+    with pytest.raises(ConfigError, match="another set of this number has stood"):
+        prepare(config)
+    (config.parent / "limits.seen.json").unlink()
+    with pytest.raises(ConfigError, match=r"not the set .* that the run directory began with"):
+        prepare(config)
+    change(config, "  trading: live\n", "  trading: paper\n")
+    with pytest.raises(ConfigError, match="under set 1 of limits, and no signed set stands"):
+        prepare(config)
+
+
+def test_how_long_a_break_must_last_is_part_of_the_settings(config) -> None:
+    prepare(config)
+    change(
+        config, "order_valid_for_ms: 5000", "order_valid_for_ms: 5000\n  recon_break_after_ms: 5000"
+    )
+    prepare(config)  # as it is anyway: directories of before the key go on
+    change(config, "recon_break_after_ms: 5000", "recon_break_after_ms: 5001")
+    with pytest.raises(ConfigError, match="written with other settings"):
+        prepare(config)

@@ -11,12 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from gm import layout
 from gm.config import load_settings
 from gm.config.run_dir import Prepared, RunManifest
+from gm.config.settings import restart_policy_of
 from gm.errors import ConfigError, JournalForeign, StoreFailed, VenueRefused
 from gm.layout import RecordType
 from gm.supervisor import service as service_module
@@ -403,6 +405,24 @@ def test_the_core_hears_how_it_shall_start_after_a_crash(make) -> None:
     for name in ("staging", "production"):
         shipped = load_settings(Path(f"configs/{name}.yaml")).engine
         assert (shipped.crash_loop_starts, shipped.crash_loop_window_s) == (3, 60)
+        assert shipped.restart_policy is None
+
+
+@pytest.mark.parametrize(
+    ("written", "trading", "halts"),
+    [
+        (None, "paper", False),
+        (None, "live", True),
+        ("resume", "live", False),
+        ("halted", "paper", True),
+    ],
+)
+def test_after_a_crash_a_person_looks_where_orders_cost_money(written, trading, halts) -> None:
+    settings = load_settings(Path("configs/production.yaml"))
+    engine = msgspec.structs.replace(settings.engine, restart_policy=written)
+    limits = msgspec.structs.replace(settings.limits, trading=trading)
+    settings = msgspec.structs.replace(settings, engine=engine, limits=limits)
+    assert (restart_policy_of(settings) == "halted") is halts
 
 
 def test_the_core_hears_how_much_of_the_journal_stays_and_what_the_recorder_has(make) -> None:

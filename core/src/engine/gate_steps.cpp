@@ -56,15 +56,11 @@ void Engine::value_changes() noexcept {
 void Engine::watch_loss(std::uint32_t at, Outputs& out) noexcept {
     if (!gate_.watches_loss()) return;
     const Desk& desk = desks_[at];
-    const Position& position = desk.position;
-    std::int64_t open = 0;
     std::int64_t equity = 0;
-    const bool fits =
-        unrealised_micros(position, desk.market.last_good_price_ticks(),
-                          settings_.instruments[at].tick_value_micros, open) == Status::kOk &&
-        !add_overflows(position.realised_micros, open, equity) &&
-        !sub_overflows(equity, position.commission_micros, equity);
-    if (!fits) return halt(at, KillCause::kArithmetic, out);
+    if (equity_micros(desk.position, desk.market.last_good_price_ticks(),
+                      settings_.instruments[at].tick_value_micros, equity) != Status::kOk) {
+        return halt(at, KillCause::kArithmetic, out);
+    }
     meet_trip(at, gate_.on_equity(at, equity), out);
 }
 

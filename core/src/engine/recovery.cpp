@@ -19,14 +19,8 @@ NewOrder request_of(const RangeOrder& found) noexcept {
     request.type = found.type;
     request.reason = found.reason;
     request.time_in_force = found.time_in_force;
+    request.strategy = found.strategy;
     return request;
-}
-
-// Money in for sales less money out for purchases: what was realised and what is held at cost.
-bool cash_micros(const Position& position, std::int64_t tick_value_micros, Int128& out) noexcept {
-    Int128 held = 0;
-    return !mul_overflows(position.cost, Int128{tick_value_micros}, held) &&
-           !sub_overflows(Int128{position.realised_micros}, held, out);
 }
 
 std::int64_t saturated(Int128 value) noexcept {
@@ -68,6 +62,8 @@ void Engine::begin_recovery(const Epoch& epoch) noexcept {
     next.lost = recovery_.lost;
     next.lost_until = recovery_.lost_until;
     next.has_break = recovery_.has_break;
+    next.counts_open_orders = recovery_.counts_open_orders;
+    next.break_sha256 = recovery_.break_sha256;
     next.is_reconciled = epoch.is_reconciled != 0;
     if (epoch.clean == 0 && recovery_.ids_wanted > order_counter_) {
         next.lost = {settings_.header.installation, stamp_.epoch, order_counter_ + 1};
@@ -175,7 +171,7 @@ void Engine::on_lost(const Slot& input, Outputs& out) noexcept {
         found.side = fill.side;
         if (add_overflows(fill.quantity_lots, fill.leaves_lots, found.quantity_lots)) return;
         Order* order = adopt_own(found, out);
-        if (order != nullptr) on_fill(*order, fill, out);
+        if (order != nullptr) on_fill(*order, fill, traded_ns(input), out);
     }
 }
 
@@ -253,16 +249,9 @@ void Engine::on_range_end(const RangeEnd& end, Outputs& out) noexcept {
 
 // ---- the venue's books
 
-// Open orders only where none can be on its way.
-ReconBreak Engine::compare(const PositionReport& report, bool with_open_orders) const noexcept {
-    const std::uint32_t at = report.instrument;
-    const Position& position = desks_[at].position;
-    const auto venues_cash =
-        Int128{report.cash_micros_high} * (Int128{1} << 64) + report.cash_micros_low;
-    Int128 cash = 0;
-    const bool is_counted =
-        cash_micros(position, settings_.instruments[at].tick_value_micros, cash);
-    const std::int64_t open = orders_.open_orders(at);
+// The first field in which the venue's last report and our books differ.
+ReconBreak Engine::compare(std::uint32_t at) const noexcept {
+    const BooksRow row = books_row(at);
     ReconBreak found{};
     found.instrument = at;
     found.last_reply_sequence = last_reply_sequence_;
@@ -271,49 +260,56 @@ ReconBreak Engine::compare(const PositionReport& report, bool with_open_orders) 
         found.ours = saturated(ours);
         found.venues = saturated(venues);
     };
-    if (position.lots != report.position_lots) {
-        differ(ReconField::kPosition, position.lots, report.position_lots);
-    } else if (!is_counted || cash != venues_cash) {
-        differ(ReconField::kCash, cash, venues_cash);
-    } else if (position.commission_micros != report.commission_micros) {
-        differ(ReconField::kCommission, position.commission_micros, report.commission_micros);
-    } else if (with_open_orders && open != report.open_orders) {
-        differ(ReconField::kOpenOrders, open, report.open_orders);
+    if (row.ours.position_lots != row.venues.position_lots) {
+        differ(ReconField::kPosition, row.ours.position_lots, row.venues.position_lots);
+    } else if (!row.is_known || row.ours.cash_micros != row.venues.cash_micros) {
+        differ(ReconField::kCash, row.ours.cash_micros, row.venues.cash_micros);
+    } else if (row.ours.commission_micros != row.venues.commission_micros) {
+        differ(ReconField::kCommission, row.ours.commission_micros, row.venues.commission_micros);
+    } else if (row.open_orders != row.venues_open_orders) {
+        differ(ReconField::kOpenOrders, row.open_orders, row.venues_open_orders);
     }
     return found;
 }
 
 // Of the instruments that no report named, the first in which we have something.
-ReconBreak Engine::compare_unnamed(bool with_open_orders) noexcept {
+ReconBreak Engine::compare_unnamed() noexcept {
     ReconBreak found{};
     for (std::uint32_t at = 0; at < desks_.size(); ++at) {
         const bool was_named = desks_[at].is_reported;
         desks_[at].is_reported = false;
-        PositionReport nothing{};
-        nothing.instrument = at;
-        const Position& position = desks_[at].position;
-        const bool is_flat = position.lots == 0 && position.round_trips == 0;
-        const bool is_idle = is_flat && (!with_open_orders || orders_.open_orders(at) == 0);
-        if (was_named || is_idle || found.field != ReconField::kNone) continue;
-        found = compare(nothing, with_open_orders);
+        if (was_named) continue;
+        desks_[at].venues = {};
+        if (found.field == ReconField::kNone) found = compare(at);
     }
     return found;
 }
 
-// The first difference of a whole report; false: there is more of it to come.
+// The first difference of a whole report; false: there is more of it to come. Open orders count
+// only where none can be on its way.
 bool Engine::take_report(const PositionReport& report, bool with_open_orders,
                          ReconBreak& first) noexcept {
+    recovery_.counts_open_orders = with_open_orders;
     if (report.instrument >= desks_.size()) {
+        recovery_.has_foreign = true;
         first = {
             0, report.position_lots, last_reply_sequence_, report.instrument, ReconField::kPosition,
             {}};
     } else {
         desks_[report.instrument].is_reported = true;
-        first = compare(report, with_open_orders);
+        desks_[report.instrument].venues = report;
+        first = compare(report.instrument);
     }
     if (report.is_last == 0) return false;
-    if (first.field == ReconField::kNone) first = compare_unnamed(with_open_orders);
+    if (first.field == ReconField::kNone) first = compare_unnamed();
     return true;
+}
+
+// Of a whole report.
+void Engine::conclude_report(Outputs& out) noexcept {
+    if (!recovery_.differs) end_break(out);
+    recovery_.break_sha256 = break_digest();
+    recovery_.differs = recovery_.has_foreign = false;
 }
 
 // A numbered reply: its place among the others is exact, and so are its books.
@@ -326,8 +322,7 @@ void Engine::on_position_report(const PositionReport& report, Outputs& out) noex
         break_reconciliation(found, out);
     }
     if (!is_whole) return;
-    if (!recovery_.differs) end_break(out);
-    recovery_.differs = false;
+    conclude_report(out);
     if (!was_asked) return;
     recovery_.is_account_asked = false;
     recovery_.is_account_known = true;
@@ -349,12 +344,11 @@ void Engine::on_position_check(const PositionReport& report, Outputs& out) noexc
             break_reconciliation(found, out);
         }
     }
-    if (!is_whole) return;
-    if (!recovery_.differs) end_break(out);
-    recovery_.differs = false;
+    if (is_whole) conclude_report(out);
 }
 
-// R19. Halted until the books agree again and two people have signed.
+// R19. Halted until the books agree again, or two people have accepted the venue's, and two have
+// signed for the level.
 void Engine::break_reconciliation(const ReconBreak& found, Outputs& out) noexcept {
     if (!recovery_.is_reconciled) return;
     const bool is_new = !recovery_.has_break;
@@ -365,6 +359,7 @@ void Engine::break_reconciliation(const ReconBreak& found, Outputs& out) noexcep
 
 void Engine::end_break(Outputs& out) noexcept {
     recovery_.differs_since_ns = INT64_MAX;
+    recovery_.break_sha256 = {};
     if (!recovery_.has_break) return;
     recovery_.has_break = false;
     ReconBreak none{};

@@ -1,6 +1,7 @@
 // What the venue and io report: acknowledgements, fills, connections, starts and stops.
 #include <cstring>
 
+#include "gm/base/checked.hpp"
 #include "gm/engine/engine.hpp"
 
 namespace gm {
@@ -30,7 +31,7 @@ void Engine::on_reply(const Slot& input, Outputs& out) noexcept {
             return on_order_event(*order, OrderEvent::kAck, RejectReason::kNone, out);
         case RecordType::kReject: return on_reject(*order, input.as<Reject>(), out);
         case RecordType::kReplaced: return on_replaced(*order, input.as<Replaced>(), out);
-        case RecordType::kFill: return on_fill(*order, input.as<Fill>(), out);
+        case RecordType::kFill: return on_fill(*order, input.as<Fill>(), traded_ns(input), out);
         case RecordType::kCancelled:
         case RecordType::kExpired:
             if (counts_otherwise(*order, input.view<OrderEnded>())) {
@@ -62,6 +63,9 @@ void Engine::on_session(const Slot& input, Outputs& out) noexcept {
         case RecordType::kIdsReserved: return on_ids_reserved(input.as<IdsReserved>(), out);
         case RecordType::kPositionCheck: {
             return on_position_check(input.as<PositionReport>(), out);
+        }
+        case RecordType::kBooksAccepted: {
+            return on_books_accepted(input.as<BooksAccepted>(), out);
         }
         default: return;
     }
@@ -96,7 +100,18 @@ void Engine::forget_target(const Order& order) noexcept {
     if (!order.is_bracket_leg()) desk.target_lots = desk.position.lots;
 }
 
-void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
+// When it traded, by the venue's stamp; by its arrival where there is none to be believed.
+std::int64_t Engine::traded_ns(const Slot& input) const noexcept {
+    constexpr std::uint64_t kDayNs = 86'400'000'000'000;
+    const std::int64_t stamp_ns = input.header.source_ts_ns;
+    std::int64_t age_ns = 0;
+    const bool is_absurd =
+        sub_overflows(stamp_.now_ns, stamp_ns, age_ns) || magnitude(age_ns) > kDayNs;
+    return stamp_ns == 0 || is_absurd ? stamp_.now_ns : stamp_ns;
+}
+
+void Engine::on_fill(Order& order, const Fill& fill, std::int64_t traded_ns,
+                     Outputs& out) noexcept {
     if (!executions_.insert(fill.execution_id)) {
         ++totals_.repeated_fills;
 #ifdef GM_MUTANT_HALT  // takes it for something impossible
@@ -120,7 +135,7 @@ void Engine::on_fill(Order& order, const Fill& fill, Outputs& out) noexcept {
     }
     write_order_update(order, previous, out);
     write_position(at, out);
-    meet_trip(at, gate_.on_execution(at, order.request.strategy, stamp_.now_ns), out);
+    meet_trip(at, gate_.on_execution(at, order.request.strategy, traded_ns), out);
     if (is_late) return tend_bracket(at, out);
     const bool has_ended = is_terminal(order.state);
     const bool is_leg = order.is_bracket_leg();
@@ -151,14 +166,20 @@ bool Engine::book(std::uint32_t at, Side side, const Fill& fill) noexcept {
         return false;
     }
     ++totals_.fills;
-    orders_.set_position(at, desk.position.lots);
-    const bool turned = (before > 0) != (desk.position.lots > 0) || before == 0;
-    if (turned) {
-        desk.held_bars = 0;
-        desk.must_leave = false;
-        if (desk.position.lots != 0) price_bracket(at, fill.price_ticks);
-    }
+    note_position(at, before, fill.price_ticks);
     return true;
+}
+
+// What else hangs on a position that has changed; one that was opened or turned begins anew.
+void Engine::note_position(std::uint32_t at, std::int64_t before_lots,
+                           std::int64_t price_ticks) noexcept {
+    Desk& desk = desks_[at];
+    orders_.set_position(at, desk.position.lots);
+    const bool turned = (before_lots > 0) != (desk.position.lots > 0) || before_lots == 0;
+    if (!turned) return;
+    desk.held_bars = 0;
+    desk.must_leave = false;
+    if (desk.position.lots != 0) price_bracket(at, price_ticks);
 }
 
 // Something happened that must not: nothing is opened on this instrument any more.

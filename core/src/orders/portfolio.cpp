@@ -55,4 +55,52 @@ Status unrealised_micros(const Position& position, std::int64_t price_ticks,
     return to_micros(value, tick_value_micros, out) ? Status::kOk : Status::kOverflow;
 }
 
+Status books_of(const Position& position, std::int64_t tick_value_micros, Books& out) noexcept {
+    Int128 held = 0;
+    Int128 cash = 0;
+    if (mul_overflows(position.cost, Int128{tick_value_micros}, held) ||
+        sub_overflows(Int128{position.realised_micros}, held, cash) ||
+        add_overflows(cash, position.adjusted_micros, cash)) {
+        return Status::kOverflow;
+    }
+    out = {position.lots, cash, position.commission_micros};
+    return Status::kOk;
+}
+
+Status adopt_books(Position& position, const Books& books, std::int64_t price_ticks,
+                   std::int64_t tick_value_micros) noexcept {
+    Position next = position;
+    const bool stays = position.lots != 0 && (position.lots > 0) == (books.position_lots > 0);
+    if (stays && magnitude(books.position_lots) <= magnitude(position.lots)) {
+        const Int128 held = magnitude(position.lots);
+        next.cost -= position.cost * (held - magnitude(books.position_lots)) / held;
+    } else {
+        const Int128 kept_lots = stays ? position.lots : 0;
+        next.cost = (stays ? position.cost : 0) + (books.position_lots - kept_lots) * price_ticks;
+    }
+    next.lots = books.position_lots;
+    next.commission_micros = books.commission_micros;
+    next.adjusted_micros = 0;
+    Books explained;
+    if (books_of(next, tick_value_micros, explained) != Status::kOk ||
+        sub_overflows(books.cash_micros, explained.cash_micros, next.adjusted_micros)) {
+        return Status::kOverflow;
+    }
+    position = next;
+    return Status::kOk;
+}
+
+Status equity_micros(const Position& position, std::int64_t price_ticks,
+                     std::int64_t tick_value_micros, std::int64_t& out) noexcept {
+    std::int64_t open = 0;
+    Int128 wide = Int128{position.realised_micros} - position.commission_micros;
+    const bool fits =
+        unrealised_micros(position, price_ticks, tick_value_micros, open) == Status::kOk &&
+        !add_overflows(wide, Int128{open}, wide) &&
+        !add_overflows(wide, position.adjusted_micros, wide) && !narrow_overflows(wide, open);
+    if (!fits) return Status::kOverflow;
+    out = open;
+    return Status::kOk;
+}
+
 }  // namespace gm

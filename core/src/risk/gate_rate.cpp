@@ -1,5 +1,6 @@
 // Of how often, and of what stops everything: R12 to R15, R18 and R20.
 #include "gate_findings.hpp"
+#include "gm/base/checked.hpp"
 
 namespace gm {
 
@@ -62,18 +63,23 @@ void Gate::check_surroundings(const NewOrder& order, const GateContext& context,
                      desk.policy.is_set ? desk.policy.value : 1, desk.policy.limit);
 }
 
+// By when they traded, in whatever order that is told: what an outage held back is not a burst.
 Trip Gate::on_execution(std::size_t instrument, std::uint8_t strategy,
-                        std::int64_t now_ns) noexcept {
+                        std::int64_t traded_ns) noexcept {
     Desk& desk = desks_[instrument];
     const std::int64_t most = desk.limits.repeat_executions_max;
     if (most == 0) return {};
-    desk.executions[desk.execution_count++ % kPastMax] = {now_ns, strategy};
+    desk.executions[desk.execution_count++ % kPastMax] = {traded_ns, strategy};
     const std::uint64_t remembered =
         desk.execution_count < kPastMax ? desk.execution_count : kPastMax;
     std::int64_t same = 0;
     for (std::uint64_t i = 0; i < remembered; ++i) {
         const Execution& past = desk.executions[i];
-        same += past.strategy == strategy && now_ns - past.ts_ns < desk.limits.repeat_window_ns;
+        std::int64_t apart_ns = 0;
+        const bool is_near =
+            !sub_overflows(traded_ns, past.ts_ns, apart_ns) &&
+            magnitude(apart_ns) < static_cast<std::uint64_t>(desk.limits.repeat_window_ns);
+        same += past.strategy == strategy && is_near;
     }
 #ifdef GM_MUTANT_R14  // one too many
     if (same == most + 1) return {};

@@ -323,8 +323,21 @@ void Core::measure_ticks() noexcept {
 }
 
 void Core::write_snapshot() {
-    Failure failure = snapshots_.write_if_synced(segments_, journal_.synced());
-    if (!failure.is_ok()) page_.write_failure("no snapshot: " + failure.text);
+    const std::uint64_t before = snapshots_.written_sequence();
+    const Failure failure = snapshots_.write_if_synced(segments_, journal_.synced());
+    if (failure.is_ok() && snapshots_.written_sequence() == before) return;  // none was due
+    note_journal_failure(JournalDuty::kSnapshot,
+                         failure.is_ok() ? std::string() : "no snapshot: " + failure.text);
+}
+
+// Journal thread. What fails beside the journal is said until it works again.
+void Core::note_journal_failure(JournalDuty duty, const std::string& text) {
+    std::string& held = journal_failures_[static_cast<std::size_t>(duty)];
+    if (held == text) return;
+    held = text;
+    const auto& [latch, snapshot] = journal_failures_;
+    const bool is_both = !latch.empty() && !snapshot.empty();
+    page_.write_journal_failure(latch + (is_both ? "; " : "") + snapshot);
 }
 
 std::int64_t Core::disk_free() const noexcept {

@@ -1,4 +1,5 @@
-// The core's part of the kill switch: at which level a life begins, and who may change it.
+// The core's part of the kill switch: at which level a life begins, and who may change it; and how
+// the venue's books are accepted, which is signed for likewise.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -37,6 +38,11 @@ Failure count_start(const std::string& path, std::int64_t window_ns, std::size_t
 // After the replay, before anything is sent: what this start itself says about the level.
 Failure Core::judge_start() {
     kill_.meet(engine_);
+    if (!settings_.reduces_because.empty()) {
+        Failure written = kill_.words().write_text("gm run", settings_.reduces_because);
+        if (!written.is_ok()) return written;
+        kill_.words().raise(0, KillLevel::kReducing, KillCause::kLimits);
+    }
     const bool is_unclean = report_.epoch > 1 && !report_.replay.is_clean;
     if (!is_unclean) return ok();
     if (settings_.halts_after_unclean) {
@@ -66,8 +72,8 @@ Failure Core::meet_kill() {
 }
 
 void Core::attend_kill() {
-    Failure failure = kill_.attend(journal_.synced());
-    if (!failure.is_ok()) page_.write_failure(failure.text);  // tried again at the next turn
+    Failure failure = kill_.attend(journal_.synced());  // tried again at the next turn
+    note_journal_failure(JournalDuty::kLatch, failure.is_ok() ? std::string() : failure.text);
 }
 
 Failure Core::clear_kill(const ClearOrder& order) {
@@ -75,6 +81,11 @@ Failure Core::clear_kill(const ClearOrder& order) {
     if (!refused.empty()) return fail(Status::kBadArgument, refused);
     io_.wake();
     return ok();
+}
+
+Failure Core::accept_books(const BooksAccepted& accepted) {
+    if (io_.accept_books(accepted)) return ok();
+    return fail(Status::kBadArgument, "the acceptance before this one is not taken yet");
 }
 
 }  // namespace gm

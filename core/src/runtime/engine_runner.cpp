@@ -83,6 +83,25 @@ void copy_models(const Models& models, EngineStatus& status) noexcept {
     }
 }
 
+// R19, for people who may have to accept the venue's books.
+void copy_books(const Engine& engine, std::uint32_t at, InstrumentStatus& status) noexcept {
+    const BooksRow row = engine.books_row(at);
+    const auto low = [](Int128 value) { return static_cast<std::uint64_t>(value); };
+    const auto high = [](Int128 value) { return static_cast<std::int64_t>(value >> 64); };
+    status.books_differ = engine.recovery().has_break && row.differs() ? 1 : 0;
+    status.cash_micros_low = low(row.ours.cash_micros);
+    status.cash_micros_high = high(row.ours.cash_micros);
+    status.open_orders = row.open_orders;
+    status.venues_position_lots = row.venues.position_lots;
+    status.venues_cash_micros_low = low(row.venues.cash_micros);
+    status.venues_cash_micros_high = high(row.venues.cash_micros);
+    status.venues_commission_micros = row.venues.commission_micros;
+    status.venues_open_orders = row.venues_open_orders;
+    const Int128 adjusted = engine.desks()[at].position.adjusted_micros;
+    status.adjusted_micros_low = low(adjusted);
+    status.adjusted_micros_high = high(adjusted);
+}
+
 InstrumentStatus status_of(const Desk& desk, const Instrument& instrument,
                            NotReadyReason reason) noexcept {
     InstrumentStatus status{};
@@ -371,6 +390,8 @@ void EngineRunner::write_status(bool is_forced) noexcept {
     copy_kernels(engine_->kernels(), status);
     copy_models(engine_->models(), status);
     status.late_decisions = late_in_all_;
+    const Sha256Digest& shown = engine_->recovery().break_sha256;
+    std::memcpy(status.break_sha256, shown.data(), shown.size());
     page_->write_engine(status);
     const auto desks = engine_->desks();
     for (std::size_t i = 0; i < desks.size(); ++i) {
@@ -379,6 +400,7 @@ void EngineRunner::write_status(bool is_forced) noexcept {
             status_of(desks[i], settings_.instruments[i], engine_->not_ready_reason(at));
         row.bars_needed = engine_->bars_needed(at);
         row.kill_level = static_cast<std::uint64_t>(engine_->kill_level(at));
+        copy_books(*engine_, at, row);
         page_->write_instrument(i, row);
     }
 }

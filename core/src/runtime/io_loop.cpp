@@ -109,7 +109,8 @@ void IoLoop::serve() {
     settle();
     fire_timer();
     serve_control();
-    serve_model_command();
+    serve_order(RecordType::kModelCommand, model_command_);
+    serve_order(RecordType::kBooksAccepted, books_accepted_);
     status_.command_refusals += ports_.refuse_commands(kCommandsMax);
     advance_stop();
     has_more_ = parts_.runner->idle() || has_more_;
@@ -369,21 +370,27 @@ void IoLoop::advance_stop() {
 }
 
 bool IoLoop::command_model(const ModelCommand& command) noexcept {
-    if (is_model_command_open()) return false;
-    model_command_ = command;
-    has_model_command_.store(true, std::memory_order_release);  // pairs with serve_model_command()
-    wake();
-    return true;
+    const bool is_taken = model_command_.offer(command);
+    if (is_taken) wake();
+    return is_taken;
 }
 
-void IoLoop::serve_model_command() {
-    if (!has_model_command_.load(std::memory_order_acquire)) return;
+bool IoLoop::accept_books(const BooksAccepted& accepted) noexcept {
+    const bool is_taken = books_accepted_.offer(accepted);
+    if (is_taken) wake();
+    return is_taken;
+}
+
+// What people have ordered enters as an input.
+template <typename Order>
+void IoLoop::serve_order(RecordType type, OneSlot<Order>& slot) {
+    const Order* order = slot.front();
+    if (order == nullptr) return;
     const bool is_free = parts_.runner->is_caught_up() && parts_.runner->room() > 0;
     if (!is_free || is_finished_) return;  // the next wake-up
-    submit(
-        make_slot(RecordType::kModelCommand, Source::kIo, 0, clock_.now(wall_ns_), model_command_));
+    submit(make_slot(type, Source::kIo, 0, clock_.now(wall_ns_), *order));
     settle();
-    has_model_command_.store(false, std::memory_order_release);
+    slot.pop();
 }
 
 void IoLoop::request_stop() noexcept {

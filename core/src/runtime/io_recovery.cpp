@@ -32,10 +32,12 @@ void IoLoop::serve_ids() {
 }
 
 void IoLoop::take_notice(const Frame& frame) {
-    if (parts_.runner->room() == 0) return;  // the next one comes soon
-    PositionReport report;
-    std::memcpy(&report, frame.payloads, sizeof report);
-    submit(make_slot(RecordType::kPositionCheck, Source::kIo, 0, clock_.now(wall_ns_), report));
+    if (parts_.runner->room() < frame.header.count) return;  // the next one comes soon
+    for (std::size_t i = 0; i < frame.header.count; ++i) {   // of as many instruments
+        PositionReport report;
+        std::memcpy(&report, frame.payloads + i * sizeof report, sizeof report);
+        submit(make_slot(RecordType::kPositionCheck, Source::kIo, 0, clock_.now(wall_ns_), report));
+    }
 }
 
 }  // namespace gm

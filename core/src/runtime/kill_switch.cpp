@@ -68,7 +68,8 @@ void KillSwitch::note_raise(std::size_t word, const KillWord& raised) noexcept {
     record.cause = raised.cause;
     record.raised_wall_ns = wall_ns();
     record.text = KillText{};
-    if (raised.cause != KillCause::kOrdered || !words_.read_text(record.text)) {
+    const bool has_text = raised.cause == KillCause::kOrdered || raised.cause == KillCause::kLimits;
+    if (!has_text || !words_.read_text(record.text)) {
         const char* author = raised.cause == KillCause::kOrdered ? "unknown" : "engine";
         copy_text(author, record.text.author);
         copy_text(describe(raised.cause), record.text.reason);

@@ -66,6 +66,7 @@ const char* describe(KillCause cause) noexcept {
         case KillCause::kLatchDoubt: return "the latch is unreadable or contradicts itself";
         case KillCause::kFormerLife: return "raised in a former life";
         case KillCause::kCleared: return "cleared by two people";
+        case KillCause::kLimits: return "the signed limits of the run have expired or are replaced";
         case KillCause::kRepeatExecution: return "R14: too many executions in too little time";
         case KillCause::kLoss: return "R15: loss or drawdown over its limit";
         case KillCause::kReconBreak: return "R19: the venue's books are not ours";

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string_view>
 #include <system_error>
@@ -41,19 +42,37 @@ Failure refuse(const std::string& path, const std::string& why) {
     return fail(Status::kBadArgument, path + ": " + why);
 }
 
-// All but the newest, and drafts that a death left behind.
-void remove_old(const std::string& run_dir, bool keeps_one_a_segment) {
+// A snapshot that whoever wrote `own` could start from.
+bool is_like(const std::string& path, const SnapshotHeader& own) {
+    SnapshotHeader found{};
+    std::ifstream file(path, std::ios::binary);
+    file.read(reinterpret_cast<char*>(&found), sizeof found);
+    return file.gcount() == sizeof found && found.magic == own.magic &&
+           found.schema == own.schema && found.journal_id == own.journal_id &&
+           std::ranges::equal(found.build_sha256, own.build_sha256) &&
+           std::ranges::equal(found.settings_sha256, own.settings_sha256);
+}
+
+// All but the newest of this build, settings and journal, and drafts that a death left behind. What
+// others have left does not count among them, be its number higher, and goes once there are enough.
+void remove_old(const std::string& run_dir, const SnapshotHeader& own, bool keeps_one_a_segment) {
     std::error_code error;
-    const std::vector<std::string> all = list_snapshots(run_dir);
+    std::vector<std::string> ours = list_snapshots(run_dir);  // newest first
+    const auto foreign =
+        std::ranges::stable_partition(ours, [&](const auto& path) { return is_like(path, own); });
     std::vector<SegmentFile> segments;
     if (keeps_one_a_segment) (void)list_segments(journal_folder(run_dir), segments);
+    const auto count = static_cast<std::size_t>(foreign.begin() - ours.begin());
     std::size_t at = 0;       // segments that begin at or before the snapshot
     std::size_t kept_at = 0;  // of the last one that was kept
-    for (std::size_t i = all.size(); i > kSnapshotsKept; --i) {  // oldest first
-        const std::uint64_t sequence = sequence_of(all[i - 1]);
+    for (std::size_t i = count; i > kSnapshotsKept; --i) {  // oldest first
+        const std::uint64_t sequence = sequence_of(ours[i - 1]);
         while (at < segments.size() && segments[at].first_sequence <= sequence) at += 1;
-        if (at == kept_at) std::filesystem::remove(all[i - 1], error);
+        if (at == kept_at) std::filesystem::remove(ours[i - 1], error);
         kept_at = at;
+    }
+    if (count >= kSnapshotsKept) {
+        for (const std::string& path : foreign) std::filesystem::remove(path, error);
     }
     std::filesystem::directory_iterator files(snapshot_folder(run_dir), error);
     for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
@@ -99,7 +118,7 @@ Failure write_snapshot_file(const std::string& run_dir, SnapshotHeader header,
     std::memcpy(file.data(), &header, sizeof header);
     Failure failure = make_folder(snapshot_folder(run_dir));
     if (failure.is_ok()) failure = write_durably(snapshot_path(run_dir, header.sequence), file);
-    if (failure.is_ok()) remove_old(run_dir, keeps_one_a_segment);
+    if (failure.is_ok()) remove_old(run_dir, header, keeps_one_a_segment);
     return failure;
 }
 

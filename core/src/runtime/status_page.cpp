@@ -152,19 +152,28 @@ void StatusPage::write_failure(const std::string& text) noexcept {
     header_->failure.write(text_of(text));
 }
 
+void StatusPage::write_journal_failure(const std::string& text) noexcept {
+    header_->journal_failure.write(text_of(text));
+}
+
 bool StatusPage::read(StatusReading& out) const {
     Text memory{};
     Text failure{};
+    Text journal_failure{};
     bool is_whole =
         read_patiently(header_->io, out.io) && read_patiently(header_->engine, out.engine) &&
         read_patiently(header_->journal, out.journal) &&
         read_patiently(header_->stages, out.stages) && read_patiently(header_->memory, memory) &&
         read_patiently(header_->failure, failure) &&
-        read_patiently(header_->retention, out.retention);
-    memory.bytes[kTextSize - 1] = 0;
-    failure.bytes[kTextSize - 1] = 0;
+        read_patiently(header_->retention, out.retention) &&
+        read_patiently(header_->journal_failure, journal_failure);
+    for (Text* text : {&memory, &failure, &journal_failure}) text->bytes[kTextSize - 1] = 0;
     out.memory = memory.bytes;
     out.failure = failure.bytes;
+    if (journal_failure.bytes[0] != 0) {
+        if (!out.failure.empty()) out.failure += "; ";
+        out.failure += journal_failure.bytes;
+    }
     out.instruments.assign(header_->instruments, InstrumentStatus{});
     for (std::size_t i = 0; i < out.instruments.size() && is_whole; ++i) {
         is_whole = read_patiently(locks()[i], out.instruments[i]);

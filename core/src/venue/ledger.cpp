@@ -81,10 +81,10 @@ Status Ledger::bury(const OrderId& id) noexcept {
 
 // Kept in order and apart, so that a place is found by halves: what touches or overlaps is one.
 Status Ledger::bury_range(const OrderId& first, std::uint64_t last_counter) noexcept {
-    Range range{first, last_counter};
+    BuriedRange range{first, last_counter};
     auto at = std::upper_bound(ranges_.begin(), ranges_.end(), range, is_before);
     if (at != ranges_.begin()) {
-        const Range& before = *(at - 1);
+        const BuriedRange& before = *(at - 1);
         if (is_in_range(first, before.first, before.last_counter)) {
             range = {before.first, std::max(before.last_counter, last_counter)};
             --at;
@@ -105,7 +105,7 @@ Status Ledger::bury_range(const OrderId& first, std::uint64_t last_counter) noex
     return Status::kOk;
 }
 
-bool Ledger::is_before(const Range& a, const Range& b) noexcept {
+bool Ledger::is_before(const BuriedRange& a, const BuriedRange& b) noexcept {
     return std::tie(a.first.installation, a.first.epoch, a.first.counter) <
            std::tie(b.first.installation, b.first.epoch, b.first.counter);
 }
@@ -114,7 +114,8 @@ bool Ledger::is_in_buried_range(const OrderId& id) const noexcept {
 #ifdef GM_MUTANT_P3R  // what the range was asked for, and did not have, may still come
     return false && id.counter != 0;
 #else
-    const auto behind = std::upper_bound(ranges_.begin(), ranges_.end(), Range{id, 0}, is_before);
+    const auto behind =
+        std::upper_bound(ranges_.begin(), ranges_.end(), BuriedRange{id, 0}, is_before);
     return behind != ranges_.begin() &&
            is_in_range(id, (behind - 1)->first, (behind - 1)->last_counter);
 #endif

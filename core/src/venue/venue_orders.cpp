@@ -60,6 +60,7 @@ void Venue::on_order(const NewOrder& order, const Sender& sender) noexcept {
     entry.type = order.type;
     entry.reason = order.reason;
     entry.time_in_force = order.time_in_force;
+    entry.strategy = order.strategy;
     entry.state = OrderState::kLive;
     entry.reject_reason = check(order, sender);
     if (entry.reject_reason == RejectReason::kNone) {

@@ -18,6 +18,7 @@ RangeOrder describe(const LedgerOrder& order) noexcept {
     found.type = order.type;
     found.reason = order.reason;
     found.time_in_force = order.time_in_force;
+    found.strategy = order.strategy;
     return found;
 }
 

@@ -31,22 +31,28 @@ class EngineGame {
         for (int bar = 0; bar < bars; ++bar) {
             const std::int64_t start = kStartNs + bar * kHalfHourNs;
             const std::int64_t close = std::max<std::int64_t>(price_ + below(801) - 400, 1'000);
-            rig_.feed(RecordType::kBarOpen, start, BarOpen{start, kHalfHourNs, price_, 0, 0, {}});
+            tell(RecordType::kBarOpen, start, BarOpen{start, kHalfHourNs, price_, 0, 0, {}});
             after_step();
             stir();
             ledger_.set_price(0, close);
             price_ = close;
-            rig_.close_bar(start, kHalfHourNs, open_price_, close);
+            tell(RecordType::kBarClose, start + kHalfHourNs,
+                 Rig::bar_close(start, kHalfHourNs, open_price_, close));
             open_price_ = close;
             serve(rig_, [&](const KernelCall&, KernelResult result) {
                 result.value = decide();
-                if (!std::isfinite(result.value)) result.value = 0;
+                has_lied_ = has_lied_ || std::isnan(result.value);
                 return result;
             });
             after_step();
             stir();
         }
+        // What is no number was seen as that, and the rule is not asked again.
+        const bool is_asked = rig_.engine->kernels().status(0) == KernelStatus::kOk;
+        CHECK(is_asked == !has_lied_);
     }
+    [[nodiscard]] Adversary adversary() const { return adversary_; }
+    [[nodiscard]] bool has_lied() const { return has_lied_; }
     [[nodiscard]] int sent() const { return sent_; }
     [[nodiscard]] const Rig& rig() const { return rig_; }
 
@@ -66,6 +72,7 @@ class EngineGame {
         s.header.profile = static_cast<std::uint32_t>(Profile::kRule);
         s.header.max_hold_bars = static_cast<std::uint32_t>(below(6));
         s.kernels = {kernel_row("rule", KernelKind::kRule, 1)};
+        s.kernels[0].policy = below(2) == 0 ? KernelPolicy::kSkip : KernelPolicy::kHalt;
         Limits& limits = s.limits[0];
         const std::int64_t target = 1 + below(1'500);
         // Mostly room for what is wanted, and not for much more.
@@ -93,11 +100,18 @@ class EngineGame {
     std::int64_t below(std::int64_t bound) {
         return static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(bound));
     }
+    // A flood is a tape that arrives all at once: a decision a bar, and no time between them.
+    template <typename P>
+    void tell(RecordType type, std::int64_t ts_ns, const P& payload) {
+        Slot slot = make_slot(type, Source::kVenueFeed, ++rig_.feed_sequence, ts_ns, payload);
+        if (adversary_ == Adversary::kFlood) slot.header.receive_ts_ns = kFloodTsNs;
+        rig_.step(slot);
+    }
     double decide() {
         switch (adversary_) {
             case Adversary::kMaximum: return 1.0;
-            case Adversary::kNotANumber:
-                return below(3) == 0 ? std::nan("") : static_cast<double>(below(3) - 1);
+            case Adversary::kNotANumber:  // once, for that is the end of the rule
+                return below(20) == 0 ? std::nan("") : static_cast<double>(below(3) - 1);
             case Adversary::kRandom: return static_cast<double>(below(3) - 1);
             default: is_long_ = !is_long_; return is_long_ ? 1.0 : -1.0;
         }
@@ -282,7 +296,9 @@ class EngineGame {
     std::map<std::uint64_t, bool> lost_;  // replaces that the venue will not take any more
     std::int64_t price_ = 40'000;
     std::int64_t open_price_ = 40'000;
+    static constexpr std::int64_t kFloodTsNs = kStartNs + 1'000 * kHalfHourNs;
     bool is_long_ = false;
+    bool has_lied_ = false;  // gave what is no number
     int sent_ = 0;
 };
 

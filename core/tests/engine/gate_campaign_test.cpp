@@ -39,6 +39,8 @@ TEST_CASE("P14: through the engine no adversary gets a limit exceeded") {
     std::int64_t sent = 0;
     std::uint64_t refused = 0;
     std::uint64_t impossible = 0;
+    std::uint64_t throttled = 0;  // of floods
+    int lies = 0;
     for (int seed = 0; seed < seeds(); ++seed) {
         CAPTURE(seed);
         EngineGame game(static_cast<std::uint64_t>(seed));
@@ -49,7 +51,13 @@ TEST_CASE("P14: through the engine no adversary gets a limit exceeded") {
         // The engine asks for what it has decided on, and for no more.
         CHECK(refusals[static_cast<std::size_t>(GateCode::kParentExcess)] == 0);
         impossible += game.rig().engine->totals().bad_transitions;
+        lies += game.has_lied() ? 1 : 0;
+        if (game.adversary() == Adversary::kFlood) {
+            throttled += refusals[static_cast<std::size_t>(GateCode::kRate)];
+        }
     }
+    CHECK(lies > seeds() / 20);
+    CHECK(throttled > 0);
     CHECK(sent > seeds());
     CHECK(refused > 0);
     CHECK(impossible == 0);  // the venue of this game contradicts nobody

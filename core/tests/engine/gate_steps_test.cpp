@@ -100,6 +100,42 @@ TEST_CASE("R14: one execution too many of a strategy halts its instrument until 
     CHECK(rig.records<RiskTrip>(RecordType::kRiskTrip).size() == 1);
 }
 
+// A fill that traded `ago_ns` before it came.
+void late_fill(GateRig& rig, const NewOrder& order, std::int64_t lots, std::int64_t leaves,
+               std::int64_t ago_ns) {
+    Slot slot = make_slot(
+        RecordType::kFill, Source::kVenueOrders, ++rig.reply_sequence, rig.engine->now_ns(),
+        Fill{order.id, ++rig.executions, 41'000, lots, leaves, 5, 0, order.side, {}});
+    slot.header.source_ts_ns -= ago_ns;
+    rig.step(slot);
+}
+
+TEST_CASE("R14: fills that an outage held back count when they traded, not when they came") {
+    Settings settings = make_settings();
+    settings.limits[0].repeat_executions_max = 3;
+    settings.limits[0].repeat_window_ns = 1'000'000'000;
+    const std::int64_t second = 1'000'000'000;
+    GateRig rig(settings);
+    const NewOrder order = rig.entry();
+    rig.ack(order);
+    for (std::int64_t i = 1; i <= 8; ++i) {
+        late_fill(rig, order, 100, 1000 - i * 100, (10 - i) * second);
+    }
+    CHECK(rig.engine->kill_level(0) == KillLevel::kActive);
+
+    // A stamp that is none, or absurd, is not believed: these have come at once.
+    GateRig other(settings);
+    const NewOrder burst = other.entry();
+    other.ack(burst);
+    const std::int64_t now = other.engine->now_ns();
+    late_fill(other, burst, 100, 900, now);  // stamped 0
+    late_fill(other, burst, 100, 800, now - 1);
+    late_fill(other, burst, 100, 700, 2 * 86'400 * second);
+    CHECK(other.engine->kill_level(0) == KillLevel::kActive);
+    late_fill(other, burst, 100, 600, -2 * 86'400 * second);
+    other.check_trip(GateCode::kRepeatExecution, 0);
+}
+
 TEST_CASE(
     "R15: a loss that three prices in a row confirm halts the account, and is then forgiven") {
     Settings settings = make_settings();

@@ -142,9 +142,14 @@ class Rig {
         ++bars;
         close_bar(start, kHalfHourNs, open, close);
     }
-    // Three ticks of shadow on either side.
     void close_bar(std::int64_t start, std::int64_t duration_ns, std::int64_t open,
                    std::int64_t close) {
+        feed(RecordType::kBarClose, start + duration_ns,
+             bar_close(start, duration_ns, open, close));
+    }
+    // Three ticks of shadow on either side.
+    static BarClose bar_close(std::int64_t start, std::int64_t duration_ns, std::int64_t open,
+                              std::int64_t close) {
         BarClose row{};
         row.start_ts_ns = start;
         row.open_ticks = open;
@@ -153,7 +158,7 @@ class Rig {
         row.close_ticks = close;
         row.volume_lots = 10;
         row.duration_s = static_cast<std::uint32_t>(duration_ns / 1'000'000'000);
-        feed(RecordType::kBarClose, start + duration_ns, row);
+        return row;
     }
 
     // Momentum is strong in both directions.

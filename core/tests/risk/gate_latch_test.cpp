@@ -86,6 +86,19 @@ TEST_CASE("R14: one execution more than allowed in the window, of one strategy, 
     CHECK(gate.on_execution(0, 7, kNow + kSecond).code == GateCode::kNone);  // counts anew
 }
 
+TEST_CASE("R14: it counts when they traded, in whatever order that is told") {
+    Limits row = limits();
+    row.repeat_executions_max = 3;
+    row.repeat_window_ns = kSecond;
+    Gate gate = make_gate(row);
+    for (const std::int64_t at : {9, 7, 5, 3, 1, 8, 6, 4, 2}) {  // a second apart
+        CHECK(gate.on_execution(0, 7, kNow + at * kSecond).code == GateCode::kNone);
+    }
+    CHECK(gate.on_execution(0, 7, INT64_MIN).code == GateCode::kNone);  // farther than is counted
+    CHECK(gate.on_execution(0, 7, kNow + 5 * kSecond + 1).code == GateCode::kNone);
+    CHECK(gate.on_execution(0, 7, kNow + 5 * kSecond - 1).code == GateCode::kRepeatExecution);
+}
+
 TEST_CASE("R14: a window and a number that cannot be remembered are refused") {
     Gate gate;
     const Instrument instrument = btc();

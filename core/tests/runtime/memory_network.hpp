@@ -13,6 +13,7 @@
 #include <cstring>
 #include <deque>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -41,6 +42,9 @@ class MemoryNetwork {
         std::deque<std::string> reading;  // parts of the message that is being read
         Message writing;
     };
+
+    // What a venue sends to an engine, before that has it. Set before there are threads.
+    std::function<void(std::string& frame)> tamper;
 
     // Ends every DEALER's connection to `endpoint`, as a venue or a kernel might.
     void cut(const std::string& endpoint) {
@@ -132,6 +136,7 @@ class MemoryNetwork {
             Node* peer = node.writing.empty() ? nullptr : find_peer(node, node.writing[0]);
             node.writing.clear();
             if (peer != nullptr) peer->inbox.push_back({part});
+            if (peer != nullptr && tamper) tamper(peer->inbox.back()[0]);
         } else if (node.kind == SocketKind::kDealer) {
             Node* router = find_bound(node.endpoint);
             if (router == nullptr || node.is_cut) return Table::failed(EAGAIN);

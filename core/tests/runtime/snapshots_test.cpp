@@ -145,6 +145,32 @@ TEST_CASE("snapshots of a journal that lost its tail, or went another way, are l
     check_same(found, recover_from_first(folder / "other"));
 }
 
+TEST_CASE("what another journal or build has left takes no place from ours, and goes in the end") {
+    const TemporaryFolder folder;
+    const std::string run = folder / "run";
+    std::filesystem::create_directories(run);
+    const auto write = [&](std::uint64_t journal, std::uint64_t sequence, std::uint8_t build) {
+        SnapshotHeader header{};
+        header.journal_id = journal;
+        header.sequence = sequence;
+        header.build_sha256[0] = build;
+        std::vector<std::uint8_t> file(sizeof header + 16);
+        REQUIRE(write_snapshot_file(run, header, file).is_ok());
+    };
+    for (const std::uint64_t sequence : {900, 901, 902}) write(1, sequence, 1);
+    write(2, 10, 1);
+    write(2, 11, 2);
+    CHECK(list_snapshots(run).size() == 5);  // those before have higher numbers
+    write(2, 12, 1);
+    CHECK(list_snapshots(run).size() == 6);
+    write(2, 13, 1);
+    CHECK(list_snapshots(run) == std::vector<std::string>{snapshot_path(run, 13),
+                                                          snapshot_path(run, 12),
+                                                          snapshot_path(run, 10)});
+    write(2, 14, 1);
+    CHECK(list_snapshots(run).back() == snapshot_path(run, 12));
+}
+
 TEST_CASE("a start reads nothing before its snapshot, and everything behind it") {
     const TemporaryFolder folder;
     const std::string run = folder / "run";

@@ -101,6 +101,18 @@ TEST_CASE("what one process writes, another reads from the file") {
     CHECK(reading.memory == "8.0 MiB");
     CHECK(reading.failure == std::string(1023, 'x'));
 
+    // What the journal thread says stands beside what io says, and goes when it works again.
+    page.write_failure("io");
+    page.write_journal_failure("no snapshot");
+    REQUIRE(other.read(reading));
+    CHECK(reading.failure == "io; no snapshot");
+    page.write_failure("");
+    REQUIRE(other.read(reading));
+    CHECK(reading.failure == "no snapshot");
+    page.write_journal_failure("");
+    REQUIRE(other.read(reading));
+    CHECK(reading.failure.empty());
+
     // A new engine makes a new page; the old reader keeps the old one.
     StatusPage next;
     REQUIRE(next.create(path, 1).is_ok());

@@ -30,7 +30,9 @@ const Sender kHeir{2, 1, 0};
 TEST_CASE("a range gives each order that came with what became of it, and buries the rest") {
     Driver driver({bar(0, 100, 110, 90, 100), bar(1, 100, 110, 90, 100)});
     driver.send(order(1, Side::kBuy, 5, OrderType::kLimit, 10));
-    driver.send(order(3, Side::kSell, 2, OrderType::kLimit, 10'000));
+    NewOrder third = order(3, Side::kSell, 2, OrderType::kLimit, 10'000);
+    third.strategy = 9;
+    driver.send(third);
     NewOrder bad = order(4, Side::kBuy, 0);
     driver.send(bad);
     driver.venue.on_session(2, 1);
@@ -44,6 +46,7 @@ TEST_CASE("a range gives each order that came with what became of it, and buries
     CHECK(said[0].as<RangeOrder>().price_ticks == 10'000);
     CHECK(said[0].as<RangeOrder>().side == Side::kSell);
     CHECK(said[0].as<RangeOrder>().type == OrderType::kLimit);
+    CHECK(said[0].as<RangeOrder>().strategy == 9);
     CHECK(said[1].as<RangeOrder>().state == OrderState::kRejected);
     CHECK(said[2].type() == RecordType::kRangeEnd);
     CHECK(said[2].as<RangeEnd>().orders == 2);

@@ -110,6 +110,7 @@ struct Desk {
     bool was_ready = false;
     bool is_closing = false;   // flat_at_session_end: no bar after the next one in this session
     bool is_reported = false;  // by the venue, in the report of its books that is under way
+    PositionReport venues{};   // what its last report said
     bool is_live = false;      // the live feed has said something good: backfill is over for good
 
     // Not archived: must_prepare, must_prepare_team, must_warm, prepare_stage, prepare_piece (what
@@ -119,8 +120,8 @@ struct Desk {
                 position, target_lots, held_bars, closed_bars_30m, closed_bars_5m, quarantined,
                 backfilled_bars, backfilled_until_ts_ns, last_bar_start_ts_ns,
                 tactical_bar_start_ts_ns, exit, wish, wish_lots, bracket, level, must_decide,
-                must_time, must_leave, has_wish, was_ready, is_closing, is_reported, is_live,
-                health, team_health, decided_input, timed_input);
+                must_time, must_leave, has_wish, was_ready, is_closing, is_reported, venues,
+                is_live, health, team_health, decided_input, timed_input);
     }
 };
 

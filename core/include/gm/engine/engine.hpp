@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "gm/base/archive.hpp"
+#include "gm/engine/books.hpp"
 #include "gm/engine/desk.hpp"
 #include "gm/engine/kernels.hpp"
 #include "gm/engine/models.hpp"
@@ -136,6 +137,8 @@ class Engine {
     [[nodiscard]] std::uint32_t awaiting_queries() const noexcept { return awaiting_queries_; }
     [[nodiscard]] Awaited awaited() const noexcept;
     [[nodiscard]] const Recovery& recovery() const noexcept { return recovery_; }
+    // Our books and what the venue said last of them.
+    [[nodiscard]] BooksRow books_row(std::uint32_t at) const noexcept;
     // Reserved on the disk and not used yet.
     [[nodiscard]] std::uint64_t ids_left() const noexcept {
         return recovery_.ids_reserved - std::min(recovery_.ids_reserved, order_counter_);
@@ -296,9 +299,12 @@ class Engine {
 
     // orders and replies
     void on_order_event(Order& order, OrderEvent event, RejectReason reason, Outputs& out) noexcept;
-    void on_fill(Order& order, const Fill& fill, Outputs& out) noexcept;
+    void on_fill(Order& order, const Fill& fill, std::int64_t traded_ns, Outputs& out) noexcept;
+    [[nodiscard]] std::int64_t traded_ns(const Slot& input) const noexcept;
     void forget_target(const Order& order) noexcept;
     [[nodiscard]] bool book(std::uint32_t at, Side side, const Fill& fill) noexcept;
+    void note_position(std::uint32_t at, std::int64_t before_lots,
+                       std::int64_t price_ticks) noexcept;
     void on_reject(Order& order, const Reject& reject, Outputs& out) noexcept;
     void on_replaced(Order& order, const Replaced& answer, Outputs& out) noexcept;
     void go_on_after_replace(Order& order, OrderState previous, Outputs& out) noexcept;
@@ -348,15 +354,20 @@ class Engine {
     void repeat_lost_replace(Order& order, const Replaced& answer) noexcept;
     void on_range_order(const RangeOrder& found, Outputs& out) noexcept;
     void on_range_end(const RangeEnd& end, Outputs& out) noexcept;
-    [[nodiscard]] ReconBreak compare(const PositionReport& report,
-                                     bool with_open_orders) const noexcept;
-    [[nodiscard]] ReconBreak compare_unnamed(bool with_open_orders) noexcept;
+    [[nodiscard]] ReconBreak compare(std::uint32_t at) const noexcept;
+    [[nodiscard]] ReconBreak compare_unnamed() noexcept;
     [[nodiscard]] bool take_report(const PositionReport& report, bool with_open_orders,
                                    ReconBreak& first) noexcept;
+    void conclude_report(Outputs& out) noexcept;
     void on_position_report(const PositionReport& report, Outputs& out) noexcept;
     void on_position_check(const PositionReport& report, Outputs& out) noexcept;
     void break_reconciliation(const ReconBreak& found, Outputs& out) noexcept;
     void end_break(Outputs& out) noexcept;
+    [[nodiscard]] Sha256Digest break_digest() const noexcept;
+    void on_books_accepted(const BooksAccepted& accepted, Outputs& out) noexcept;
+    void take_books(std::uint32_t at, Outputs& out) noexcept;
+    [[nodiscard]] std::int64_t price_of_new_lots(std::uint32_t at,
+                                                 const BooksRow& row) const noexcept;
 
     void write_order_update(const Order& order, OrderState previous, Outputs& out) noexcept;
     void write_position(std::uint32_t at, Outputs& out) noexcept;

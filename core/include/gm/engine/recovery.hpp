@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "gm/base/archive.hpp"
+#include "gm/base/sha256.hpp"
 #include "gm/wire/payload.hpp"
 
 namespace gm {
@@ -40,6 +41,9 @@ struct Recovery {
     bool is_account_known = false;  // in this connection
     bool differs = false;           // the report that is under way, in an instrument before
     bool has_break = false;
+    bool has_foreign = false;         // that report names an instrument that is not ours
+    bool counts_open_orders = false;  // in the last whole report of the venue's books
+    Sha256Digest break_sha256{};      // what may be accepted; zero: nothing (gm/engine/books.hpp)
 
     [[nodiscard]] bool is_lost(const OrderId& id) const noexcept {
         return lost.counter != 0 && is_in_range(id, lost, lost_until);
@@ -48,12 +52,12 @@ struct Recovery {
         return !is_reconciled || counter <= ids_reserved;
     }
     void forget_questions() noexcept {
-        is_range_asked = is_account_asked = is_account_known = differs = false;
+        is_range_asked = is_account_asked = is_account_known = differs = has_foreign = false;
     }
     void archive(Archive& archive) noexcept {
         archive(lost, lost_until, has_lost, ids_wanted, ids_reserved, differs_since_ns,
                 is_reconciled, is_range_asked, is_account_asked, is_account_known, differs,
-                has_break);
+                has_break, has_foreign, counts_open_orders, break_sha256);
     }
 };
 

@@ -15,6 +15,7 @@
 #include "gm/market/bar_builder.hpp"
 #include "gm/market/book.hpp"
 #include "gm/market/calendar.hpp"
+#include "gm/market/event_clock.hpp"
 #include "gm/market/instrument.hpp"
 #include "gm/market/quarantine.hpp"
 #include "gm/wire/payload.hpp"
@@ -98,7 +99,8 @@ class Market {
         return is_none ? INT64_MAX : deadline;
     }
 
-    // Price of the last good event, OPEN included, and the engine time of it; kNoTime before it.
+    // Price of the last good event, OPEN included, and when it was so in engine time (EventClock);
+    // kNoTime before it.
     [[nodiscard]] std::int64_t last_good_price_ticks() const noexcept { return price_ticks_; }
     [[nodiscard]] std::int64_t last_good_ts_ns() const noexcept { return price_ts_ns_; }
     // What a collar is laid around: the last good price, pulled into the spread if a good book is
@@ -149,16 +151,17 @@ class Market {
 
     // Not archived: calendar_ (settings; where it looked last changes no answer).
     void archive(Archive& archive) noexcept {
-        archive(check_, builder_, book_, top_, top_ts_ns_, quote_ts_ns_, quote_fault_, level_fault_,
-                price_ticks_, price_ts_ns_, lag_ns_, session_open_ns_, session_close_ns_,
-                unplaced_events_, last_flags_, is_in_session_, is_tick_feed_);
+        archive(check_, builder_, book_, event_clock_, top_, top_ts_ns_, quote_ts_ns_, quote_fault_,
+                level_fault_, price_ticks_, price_ts_ns_, lag_ns_, session_open_ns_,
+                session_close_ns_, unplaced_events_, last_flags_, is_in_session_, is_tick_feed_);
     }
 
  private:
     void note(std::int64_t price_ticks, std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept {
         price_ticks_ = price_ticks;
-        price_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
-        if (sub_overflows(price_ts_ns_, ts_ns, lag_ns_)) lag_ns_ = 0;
+        price_ts_ns_ = happened(ts_ns, engine_ts_ns);
+        const std::int64_t arrived_ns = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
+        if (sub_overflows(arrived_ns, ts_ns, lag_ns_)) lag_ns_ = 0;
     }
     // Time reached ts_ns. True inside a session; outside, the bars of the session before it close.
     [[nodiscard]] bool reach(std::int64_t ts_ns) noexcept {
@@ -176,15 +179,19 @@ class Market {
         top_.ask_ticks = top.ask_ticks;
         top_.bid_lots = top.bid_lots;
         top_.ask_lots = top.ask_lots;
-        top_ts_ns_ = engine_ts_ns == kNoClock ? ts_ns : engine_ts_ns;
+        top_ts_ns_ = happened(ts_ns, engine_ts_ns);
+    }
+    [[nodiscard]] std::int64_t happened(std::int64_t ts_ns, std::int64_t engine_ts_ns) noexcept {
+        return engine_ts_ns == kNoClock ? ts_ns : event_clock_.happened(ts_ns, engine_ts_ns);
     }
 
     Calendar calendar_;
     BarCheck check_;
     BarBuilder builder_;
     Book book_;
+    EventClock event_clock_;
     Quote top_{};
-    std::int64_t top_ts_ns_ = kNoTime;    // engine time of it
+    std::int64_t top_ts_ns_ = kNoTime;    // when it was so, in engine time
     std::int64_t quote_ts_ns_ = kNoTime;  // exchange time of the last quote that was not too old
     QuarantineReason quote_fault_ = QuarantineReason::kNone;
     QuarantineReason level_fault_ = QuarantineReason::kNone;

@@ -138,9 +138,9 @@ class Gate {
     // R10, R11. Exposure or reference of an instrument has changed; before the next check.
     void value(std::size_t instrument, const Exposure& exposure,
                const Reference& reference) noexcept;
-    // R14. An execution of a strategy.
+    // R14. An execution of a strategy, and when it traded.
     [[nodiscard]] Trip on_execution(std::size_t instrument, std::uint8_t strategy,
-                                    std::int64_t now_ns) noexcept;
+                                    std::int64_t traded_ns) noexcept;
     // R15. What an instrument is worth at a price that was just accepted (LossWatch).
     [[nodiscard]] bool watches_loss() const noexcept { return watches_loss_; }
     [[nodiscard]] Trip on_equity(std::size_t instrument, std::int64_t equity_micros) noexcept;

@@ -6,6 +6,7 @@
 // feed. There is no other way to start. One object a process run; not moved.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -61,6 +62,7 @@ struct CoreSettings {
     std::uint32_t crash_loop_starts = 0;
     std::int64_t crash_loop_window_ns = 60'000'000'000;
     bool halts_after_unclean = false;                   // restart_policy halted
+    std::string reduces_because;                        // not empty: begins REDUCING, and says so
     std::int64_t snapshot_every_ns = kSnapshotEveryNs;  // 0: none are made
     RetentionSettings retention;                        // of the journal; nothing is limited
     bool kills_on_signal = false;  // SIGUSR1 means KILLED until close(); one core a process
@@ -104,6 +106,10 @@ class Core {
     // signatures. It happens once the reconciliation is fresh: until then is_kill_falling().
     Failure clear_kill(const ClearOrder& order);
     [[nodiscard]] bool is_kill_falling() const noexcept { return kill_.is_falling(); }
+    // One thread at a time. Two people accept the venue's books as they were shown; whoever calls
+    // has checked the signatures. Whether the engine took them is in the journal and on the status
+    // page. kBadArgument: the acceptance before this one is not taken yet.
+    Failure accept_books(const BooksAccepted& accepted);
     // Any thread. No new orders, cancel what rests, drain, sync; wait() tells when.
     void request_stop() noexcept;
     // Any thread: the recorder has the journal up to here. Of use if retention waits for it.
@@ -146,6 +152,8 @@ class Core {
     void attend_kill();
     void write_snapshot();
     [[nodiscard]] std::int64_t disk_free() const noexcept;
+    enum class JournalDuty : std::uint8_t { kLatch = 0, kSnapshot = 1 };  // beside the journal
+    void note_journal_failure(JournalDuty duty, const std::string& text);
     void measure_ticks() noexcept;
     void remove_ring_if_synced() noexcept;
     void consume_now() noexcept;
@@ -175,7 +183,8 @@ class Core {
     Retention retention_;
     Thread io_thread_;
     StartReport report_;
-    std::uint64_t begin_ticks_ = 0;  // of open(): ticks are measured over all of it
+    std::array<std::string, 2> journal_failures_;  // by JournalDuty; journal thread
+    std::uint64_t begin_ticks_ = 0;                // of open(): ticks are measured over all of it
     std::int64_t begin_ns_ = 0;
     double ns_per_tick_ = 0.0;
     std::atomic<bool> is_io_open_{false};

@@ -24,6 +24,7 @@
 #include "gm/runtime/headroom.hpp"
 #include "gm/runtime/journal_thread.hpp"
 #include "gm/runtime/kill_switch.hpp"
+#include "gm/runtime/one_slot.hpp"
 #include "gm/runtime/service_ports.hpp"
 #include "gm/runtime/status_page.hpp"
 #include "gm/runtime/venue_session.hpp"
@@ -81,9 +82,9 @@ class IoLoop {
     // Any thread. A command about models, an input of the next wake-up. False: the one before it
     // was not taken yet.
     [[nodiscard]] bool command_model(const ModelCommand& command) noexcept;
-    [[nodiscard]] bool is_model_command_open() const noexcept {
-        return has_model_command_.load(std::memory_order_acquire);
-    }
+    [[nodiscard]] bool is_model_command_open() const noexcept { return model_command_.is_full(); }
+    // Likewise: the venue's books are accepted.
+    [[nodiscard]] bool accept_books(const BooksAccepted& accepted) noexcept;
     [[nodiscard]] Phase phase() const noexcept { return phase_.load(std::memory_order_acquire); }
     [[nodiscard]] bool is_end_consumed() const noexcept {
         return is_end_consumed_.load(std::memory_order_acquire);
@@ -123,7 +124,8 @@ class IoLoop {
     void submit_loss();
     void fire_timer();
     void serve_control();
-    void serve_model_command();
+    template <typename Order>
+    void serve_order(RecordType type, OneSlot<Order>& slot);
     void serve_kill();
     void serve_headroom();
     [[nodiscard]] bool submit_stopped();
@@ -182,8 +184,8 @@ class IoLoop {
     std::atomic<bool> is_end_consumed_{false};
     std::atomic<bool> must_stop_{false};
     std::atomic<std::int64_t> disk_free_ppm_{kWholePpm};
-    std::atomic<bool> has_model_command_{false};
-    ModelCommand model_command_{};      // io's while has_model_command_, else the caller's
+    OneSlot<ModelCommand> model_command_;
+    OneSlot<BooksAccepted> books_accepted_;
     mutable std::mutex failure_mutex_;  // cold: taken once to write, then by readers
     Failure failure_;
 };

@@ -2,8 +2,8 @@
 //
 // A header of 256 bytes, then what Engine::save() wrote. A file is written whole or not at all, and
 // only once the journal is on the disk up to its sequence, so it is never ahead of the journal. It
-// is of one build, one settings block and one journal; anybody else's is left alone. What it says
-// is believed as the journal is: neither has a key.
+// is of one build, one settings block and one journal; another's goes once there are three of ours.
+// What it says is believed as the journal is: neither has a key.
 #pragma once
 
 #include <cstddef>
@@ -46,8 +46,8 @@ static_assert(sizeof(SnapshotHeader) == 256 && offsetof(SnapshotHeader, sealed_b
 [[nodiscard]] std::vector<std::string> list_snapshots(const std::string& run_dir);
 
 // Cold. `file`: room for the header, then the state; the header's magic, schema, sizes and checks
-// are filled in here. Durable on return, and all but the newest kSnapshotsKept are gone; if asked
-// for, the first in each segment of the journal stays too.
+// are filled in here. Durable on return, and of its kind all but the newest kSnapshotsKept are
+// gone; if asked for, the first in each segment of the journal stays too.
 Failure write_snapshot_file(const std::string& run_dir, SnapshotHeader header,
                             std::span<std::uint8_t> file, bool keeps_one_a_segment = false);
 

@@ -111,6 +111,7 @@ struct EngineStatus {
     std::uint8_t live_sha256[32];  // of the bundle's manifest
     std::uint8_t shadow_sha256[32];
     std::uint8_t before_sha256[32];
+    std::uint8_t break_sha256[32];  // of the books that may be accepted; zero: none
 };
 
 struct JournalStatus {
@@ -161,7 +162,20 @@ struct InstrumentStatus {
     std::int64_t held_bars;
     std::uint64_t backfilled_bars;  // that were taken, of the feed's own size
     std::int64_t bars_needed;       // of 30 minutes, at least, until it may trade
-    float newest_row[16];           // of the matrix: kStrategicColumns of them, the rest is 0
+    // R19: our books and the venue's (engine/books.hpp), 128 bits of cash. books_differ: they are
+    // part of the break that stands.
+    std::uint64_t books_differ;
+    std::uint64_t cash_micros_low;
+    std::int64_t cash_micros_high;
+    std::uint64_t open_orders;  // both 0 where they do not count
+    std::int64_t venues_position_lots;
+    std::uint64_t venues_cash_micros_low;
+    std::int64_t venues_cash_micros_high;
+    std::int64_t venues_commission_micros;
+    std::uint64_t venues_open_orders;
+    std::uint64_t adjusted_micros_low;  // money that no fill explains: accepted from the venue
+    std::int64_t adjusted_micros_high;
+    float newest_row[16];  // of the matrix: kStrategicColumns of them, the rest is 0
 };
 
 // Stages of the way of a tick: those of io, then those of the engine (gm/engine/stage_times.hpp).
@@ -192,7 +206,7 @@ struct StatusReading {
     RetentionStatus retention{};
     std::vector<InstrumentStatus> instruments;
     std::string memory;   // what the rings really obtained
-    std::string failure;  // text of the failure, when there is one
+    std::string failure;  // text of the failure, when there is one; of both threads
 };
 
 class StatusPage {
@@ -218,9 +232,12 @@ class StatusPage {
         header_->retention.write(status);
     }
     void write_instrument(std::size_t at, const InstrumentStatus& status) noexcept;
-    // Cold, io thread. Longer text is cut.
+    // Cold, io thread; before it starts and behind its end, the thread that opens. Longer text is
+    // cut.
     void write_memory(const std::string& text) noexcept;
     void write_failure(const std::string& text) noexcept;
+    // Likewise the journal thread, which tries what failed again: an empty text, and it is over.
+    void write_journal_failure(const std::string& text) noexcept;
 
     // False when a part could not be read whole (its writer died while writing it).
     [[nodiscard]] bool read(StatusReading& out) const;
@@ -242,6 +259,7 @@ class StatusPage {
         Seqlock<Text> memory;
         Seqlock<Text> failure;
         Seqlock<RetentionStatus> retention;
+        Seqlock<Text> journal_failure;
     };
     using InstrumentLock = Seqlock<InstrumentStatus>;
 

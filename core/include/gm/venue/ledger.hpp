@@ -36,7 +36,8 @@ struct LedgerOrder {
     OrderReason reason;
     OrderState state;  // kLive, kPartial, kFilled, kCancelled, kExpired or kRejected
     TimeInForce time_in_force;
-    std::uint8_t reserved[27];
+    std::uint8_t strategy;  // as the sender named it: after a loss of power he asks
+    std::uint8_t reserved[26];
 
     [[nodiscard]] std::int64_t leaves_lots() const noexcept { return quantity_lots - filled_lots; }
     [[nodiscard]] bool is_open() const noexcept {
@@ -58,6 +59,13 @@ struct Execution {
     std::uint8_t reserved[3];
 };
 static_assert(sizeof(Execution) == 72 && offsetof(Execution, instrument) == 64);
+
+// Ids of a sender that will not be taken any more, unless they had come before.
+struct BuriedRange {
+    OrderId first;
+    std::uint64_t last_counter;
+};
+static_assert(sizeof(BuriedRange) == 24);
 
 struct LedgerTotals {
     std::uint64_t orders;  // client ids that came as orders, refused ones included
@@ -128,6 +136,8 @@ class Ledger {
     [[nodiscard]] std::span<LedgerOrder> orders() noexcept { return orders_; }
     [[nodiscard]] std::span<const Execution> executions() const noexcept { return executions_; }
     [[nodiscard]] std::span<const OrderId> tombstones() const noexcept { return tombstones_; }
+    // In order and apart.
+    [[nodiscard]] std::span<const BuriedRange> buried_ranges() const noexcept { return ranges_; }
     [[nodiscard]] const LedgerTotals& totals() const noexcept { return totals_; }
     [[nodiscard]] std::size_t orders_max() const noexcept { return orders_max_; }
 
@@ -149,11 +159,7 @@ class Ledger {
 
     [[nodiscard]] bool is_in_buried_range(const OrderId& id) const noexcept;
 
-    struct Range {
-        OrderId first;
-        std::uint64_t last_counter;
-    };
-    [[nodiscard]] static bool is_before(const Range& a, const Range& b) noexcept;
+    [[nodiscard]] static bool is_before(const BuriedRange& a, const BuriedRange& b) noexcept;
     static constexpr std::size_t kRangesMax = 65'536;  // one for each life that did not end well
 
     std::size_t orders_max_ = 0;
@@ -162,8 +168,8 @@ class Ledger {
     std::vector<LedgerOrder> orders_;   // these four never grow past what open() reserved
     std::vector<Execution> executions_;
     std::vector<OrderId> tombstones_;
-    std::vector<Range> ranges_;      // tombstones, many at once
-    std::vector<OrderId> replaces_;  // with the tombstones no more than orders_max
+    std::vector<BuriedRange> ranges_;  // tombstones, many at once
+    std::vector<OrderId> replaces_;    // with the tombstones no more than orders_max
     Int128 cash_micros_ = 0;
     LedgerTotals totals_{};
 };

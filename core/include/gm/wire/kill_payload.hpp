@@ -23,6 +23,7 @@ enum class KillCause : std::uint8_t {
     kLatchDoubt = 9,     // the latch of a former life is unreadable or contradicts itself
     kFormerLife = 10,    // latched, or raised and not yet latched, before this start
     kCleared = 11,       // two people have signed: the only cause that lowers a level
+    kLimits = 12,        // the signed limits of the run have expired, or others stand
     // The engine, with the number of the gate's code:
     kRepeatExecution = 14,
     kLoss = 15,

@@ -76,6 +76,7 @@ enum class RecordType : std::uint16_t {
     kPolicyLate = 62,
     kIdsReserved = 66,
     kPositionCheck = 67,
+    kBooksAccepted = 68,
     // outputs of the engine
     kDecision = 70,
     kIntent = 71,
@@ -94,6 +95,7 @@ enum class RecordType : std::uint16_t {
     kKillState = 84,
     kIdsWanted = 88,
     kReconBreak = 89,
+    kBooksAdjusted = 94,
     // written into segments by the journal thread
     kBlockDigest = 100,
 };

@@ -54,7 +54,8 @@ struct RangeOrder {
     OrderType type;
     OrderReason reason;
     TimeInForce time_in_force;
-    std::uint8_t reserved[7];
+    std::uint8_t strategy;
+    std::uint8_t reserved[6];
 };
 
 struct RangeEnd {
@@ -104,11 +105,32 @@ struct ReconBreak {
     std::uint8_t reserved[32];
 };
 
+// Input: two people have seen both books and accept the venue's. Ours become them if the break that
+// stands is the very one that was shown.
+struct BooksAccepted {
+    std::uint8_t break_sha256[32];       // what they saw: gm/engine/books.hpp
+    std::uint8_t signatures_sha256[32];  // of the two signatures
+};
+
+// Output: what an acceptance has changed in the books of one instrument, the venue's less ours.
+struct BooksAdjusted {
+    std::int64_t position_lots;
+    std::uint64_t cash_micros_low;  // 128 bits, like those of PositionReport
+    std::int64_t cash_micros_high;
+    std::int64_t commission_micros;
+    std::uint64_t adjusted_micros_low;  // of the cash, what the lots do not explain: neither
+    std::int64_t adjusted_micros_high;  // realised nor held, but under its own name
+    std::uint32_t instrument;
+    std::uint8_t reserved[12];
+};
+
 static_assert(sizeof(IdsWanted) == 64 && sizeof(IdsReserved) == 64 && sizeof(QueryAccount) == 64);
 static_assert(sizeof(QueryRange) == 64 && offsetof(QueryRange, connection) == 24);
 static_assert(sizeof(RangeOrder) == 64 && offsetof(RangeOrder, instrument) == 48);
 static_assert(sizeof(RangeEnd) == 64 && offsetof(RangeEnd, orders) == 24);
 static_assert(sizeof(PositionReport) == 64 && offsetof(PositionReport, open_orders) == 40);
 static_assert(sizeof(ReconBreak) == 64 && offsetof(ReconBreak, field) == 28);
+static_assert(sizeof(BooksAccepted) == 64 && sizeof(BooksAdjusted) == 64);
+static_assert(offsetof(BooksAdjusted, instrument) == 48);
 
 }  // namespace gm

@@ -1,0 +1,49 @@
+// When an event of a feed happened, in engine time: what R08 takes for a price's age.
+//
+// A price that a link held back, or that was drained after an outage, is as old as it says and not
+// as its arrival. The feed's clock is not ours, and its way takes time, so what is subtracted is
+// the smallest lag between arrival and stamp that was seen, which may grow by 100 ppm of engine
+// time: no faster do two disciplined clocks part. Ours; SPEC has no estimate of the offset.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "gm/base/archive.hpp"
+#include "gm/base/checked.hpp"
+
+namespace gm {
+
+class EventClock {
+ public:
+    // Never behind the arrival. A stamp whose distance cannot be counted is none: the arrival.
+    [[nodiscard]] std::int64_t happened(std::int64_t stamp_ns, std::int64_t arrived_ns) noexcept {
+        std::int64_t lag_ns = 0;
+        if (sub_overflows(arrived_ns, stamp_ns, lag_ns)) return arrived_ns;
+        if (has_lag_) {
+            const std::int64_t drift_ns = (arrived_ns - seen_ns_) / kDriftDivisor;
+            lag_ns_ = std::min(lag_ns, saturated_sum(lag_ns_, std::max<std::int64_t>(drift_ns, 0)));
+        } else {
+            lag_ns_ = lag_ns;
+        }
+        has_lag_ = true;
+        seen_ns_ = arrived_ns;
+        return stamp_ns + lag_ns_;  // at most stamp + lag, which is the arrival
+    }
+
+    void archive(Archive& archive) noexcept { archive(lag_ns_, seen_ns_, has_lag_); }
+
+ private:
+    static constexpr std::int64_t kDriftDivisor = 10'000;
+
+    [[nodiscard]] static std::int64_t saturated_sum(std::int64_t a, std::int64_t b) noexcept {
+        std::int64_t sum = 0;
+        return add_overflows(a, b, sum) ? INT64_MAX : sum;
+    }
+
+    std::int64_t lag_ns_ = 0;   // arrival less stamp of the fastest event, as it has drifted
+    std::int64_t seen_ns_ = 0;  // arrival of the last event
+    bool has_lag_ = false;
+};
+
+}  // namespace gm
