@@ -12,7 +12,7 @@ from cyclopts import App, Parameter, validators
 
 from gm.cli.explain import explain
 from gm.cli.features import features
-from gm.cli.kill import clear, kill
+from gm.cli.kill import accept_books, clear, kill
 from gm.cli.limits import app as limits_app
 from gm.cli.models import app as models_app
 from gm.cli.options import Config, Json, config_path
@@ -66,6 +66,7 @@ app.command(models_app)
 app.command(limits_app)
 app.command(kill)
 app.command(clear)
+app.command(accept_books)
 app.command(simulate)
 app.command(train)
 app.command(export)

@@ -1,4 +1,4 @@
-"""`gm kill` and `gm clear`: arguments, and what is printed."""
+"""`gm kill`, `gm clear` and `gm accept-books`: arguments, and what is printed."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -55,4 +55,33 @@ def clear(
         run_dir=run_dir, config=config_path(config), latch=latch, person=person, key=key
     )
     print_struct(sign_for_it(options), as_json=json)
+    return 0
+
+
+def accept_books(
+    *,
+    books: Annotated[
+        str | None, Parameter(help="With --person: the digest that was shown, 16 digits or more.")
+    ] = None,
+    person: Annotated[
+        str | None, Parameter(help="Who signs: an operator or risk_admin. Default: only look.")
+    ] = None,
+    key: Annotated[
+        Path | None, Parameter(help="Ed25519 key of that person in PEM, mode 0600.")
+    ] = None,
+    run_dir: RunDir = Path("var/run"),
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Show our books beside the venue's (R19); two signatures make the venue's ours.
+
+    Example: gm accept-books --books 5f2c0d9e8b7a4613 --person ada --key ada.pem
+    """
+    from gm.cli.printing import print_books
+    from gm.kill import AcceptOptions, accept_books as sign_for_them
+
+    options = AcceptOptions(
+        run_dir=run_dir, config=config_path(config), books=books, person=person, key=key
+    )
+    print_books(sign_for_them(options), as_json=json)
     return 0

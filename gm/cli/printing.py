@@ -3,13 +3,24 @@
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from gm.kill import Accepted
+
 PIPE_WIDTH = 200
+# What `gm accept-books` shows, and by how much it is divided.
+_BOOKS = (
+    ("position, lots", "position_lots", 1),
+    ("cash", "cash_micros", 1_000_000),
+    ("commission", "commission_micros", 1_000_000),
+    ("open orders", "open_orders", 1),
+)
 
 
 def print_struct(value: msgspec.Struct, *, as_json: bool) -> None:
@@ -122,6 +133,34 @@ def print_stats(stats: msgspec.Struct, *, as_json: bool) -> None:
     console = _console()
     console.print(note)
     console.print(table)
+
+
+def print_books(accepted: "Accepted", *, as_json: bool) -> None:
+    """Print ours, the venue's and what an acceptance changes, or a JSON line."""
+    if as_json:
+        print(msgspec.json.encode(accepted).decode())
+        return
+    table = Table("instrument", "", "ours", "the venue's", "difference")
+    for one in accepted.differences:
+        less_ours = one.less_ours
+        for at, (label, name, scale) in enumerate(_BOOKS):
+            table.add_row(
+                one.symbol if at == 0 else "",
+                label,
+                *(
+                    _amount(getattr(side, name), scale)
+                    for side in (one.ours, one.venues, less_ours)
+                ),
+            )
+    console = _console()
+    console.print(table)
+    console.print(f"books {accepted.sha256}")
+    console.print(f"signed by {', '.join(accepted.signers) or 'nobody'}")
+    console.print(accepted.note)
+
+
+def _amount(value: int, scale: int) -> str:
+    return f"{value:,}" if scale == 1 else f"{Decimal(value) / scale:,.6f}"
 
 
 def print_kernels(kernels: Sequence[msgspec.Struct]) -> None:

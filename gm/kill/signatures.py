@@ -1,8 +1,9 @@
-"""Who signs for a fall of the kill switch: one file a person under <run directory>/clear/.
+"""What two people sign for in a run directory: one file a person in a folder of its own.
 
-A signature names the latch, the number of its record, the level that it falls to, the installation
-and the second it was made. So it is good for one step of one latch of one run: a raise since then
-has written another record.
+For a fall of the kill switch, under clear/, a signature names the latch, the number of its record,
+the level that it falls to, the installation and the second it was made. So it is good for one step
+of one latch of one run: a raise since then has written another record. What else is signed for so
+(gm.kill.books) says in a Subject of its own what it is about.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, Protocol
 
 import msgspec
 
@@ -19,17 +20,59 @@ from gm.errors import ConfigError
 from gm.models.bundle import read_bounded
 from gm.models.signature import SIGNING_ROLES, Person, PersonName, load_private_key
 
-FOLDER = "clear"
 WITHIN_S = 300
 # A clock that is ahead by more than this has signed in the future.
 AHEAD_S = 5
 _BYTES_MAX = 4096
 
+Hex64 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+
+
+class SignatureFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file of one person; a subclass says what it is about."""
+
+    person: PersonName
+    signed_s: int
+    signature: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{128}$")]
+
+
+class Subject(Protocol):
+    """What is signed for. ``noun``, ``purpose``: in a text; ``file_type``: of its signatures."""
+
+    folder: ClassVar[str]
+    noun: ClassVar[str]
+    purpose: ClassVar[str]
+    file_type: ClassVar[type[SignatureFile]]
+
+    def message(self, signed_s: int) -> bytes:
+        """The bytes that are signed."""
+
+    def named(self) -> dict[str, str | int]:
+        """What a file says beside person, second and signature."""
+
+    def fault(self, found: SignatureFile) -> str | None:
+        """Say what else a file is about; None: this."""
+
+    def is_over(self, found: SignatureFile) -> bool:
+        """Say whether a file is of no more use once this has been done."""
+
+
+class ClearSignature(SignatureFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For one step of one latch."""
+
+    latch_id: Hex32
+    sequence: int
+    level: str
 
 
 class Fall(msgspec.Struct, frozen=True, kw_only=True):
     """One step down, as it is signed for."""
+
+    folder: ClassVar[str] = "clear"
+    noun: ClassVar[str] = "fall"
+    purpose: ClassVar[str] = "clearing"
+    file_type: ClassVar[type[SignatureFile]] = ClearSignature
 
     latch_id: str
     sequence: int
@@ -43,22 +86,32 @@ class Fall(msgspec.Struct, frozen=True, kw_only=True):
             f"level {self.level}\ninstallation {self.installation}\nsigned {signed_s}\n"
         ).encode()
 
+    def named(self) -> dict[str, str | int]:
+        """Latch, record and level."""
+        return {"latch_id": self.latch_id, "sequence": self.sequence, "level": self.level}
 
-class ClearSignature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file of one person."""
+    def fault(self, found: SignatureFile) -> str | None:
+        """Say for what other latch or step a file is; None: for this one."""
+        assert isinstance(found, ClearSignature)
+        if found.latch_id != self.latch_id:
+            return f"for latch {found.latch_id}; {self.latch_id} stands"
+        if (found.sequence, found.level) != (self.sequence, self.level):
+            return (
+                f"for record {found.sequence} to {found.level}; "
+                f"record {self.sequence} may fall to {self.level}"
+            )
+        return None
 
-    person: PersonName
-    latch_id: Hex32
-    sequence: int
-    level: str
-    signed_s: int
-    signature: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{128}$")]
+    def is_over(self, found: SignatureFile) -> bool:
+        """Of this record or of one before it; those for the next may be there already."""
+        assert isinstance(found, ClearSignature)
+        return found.sequence <= self.sequence
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """Signatures that count for a fall, and what is wrong with the rest, by file."""
+    """Signatures that count, and what is wrong with the rest, by file."""
 
-    good: tuple[ClearSignature, ...]
+    good: tuple[SignatureFile, ...]
     faults: dict[str, str]
 
     @property
@@ -74,7 +127,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sign(
-    run_dir: Path, fall: Fall, person: str, key_file: Path, people: Mapping[str, Person]
+    run_dir: Path, subject: Subject, person: str, key_file: Path, people: Mapping[str, Person]
 ) -> Path:
     """Write one person's signature.
 
@@ -87,45 +140,43 @@ def sign(
     ------
     RFC 8032, Edwards-Curve Digital Signature Algorithm, 2017, §5.1.
     """
-    if fault := person_fault(person, people):
+    if fault := person_fault(person, people, subject.purpose):
         raise ConfigError(f"--person {fault}")
     key = load_private_key(key_file)
     if key.public_key().public_bytes_raw().hex() != people[person].public_key:
         raise ConfigError(f"{key_file}: not the key that people.yaml has for {person}")
     signed_s = int(time.time())
-    made = ClearSignature(
+    made = subject.file_type(
         person=person,
-        latch_id=fall.latch_id,
-        sequence=fall.sequence,
-        level=fall.level,
         signed_s=signed_s,
-        signature=key.sign(fall.message(signed_s)).hex(),
+        signature=key.sign(subject.message(signed_s)).hex(),
+        **subject.named(),
     )
-    folder = run_dir / FOLDER
+    folder = run_dir / subject.folder
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{person}.json"
     write_whole(path, msgspec.json.encode(made) + b"\n")
     return path
 
 
-def person_fault(name: str, people: Mapping[str, Person]) -> str | None:
+def person_fault(name: str, people: Mapping[str, Person], purpose: str) -> str | None:
     """Say why a person may not sign; None: they may."""
     person = people.get(name)
     if person is None:
         return f"{name} is not in people.yaml: {', '.join(people) or 'nobody'}"
     if person.role not in SIGNING_ROLES:
-        return f"{name} is a {person.role}; clearing is for {' and '.join(SIGNING_ROLES)}"
+        return f"{name} is a {person.role}; {purpose} is for {' and '.join(SIGNING_ROLES)}"
     return None
 
 
-def find_pair(run_dir: Path, fall: Fall, people: Mapping[str, Person]) -> Pair:
+def find_pair(run_dir: Path, subject: Subject, people: Mapping[str, Person]) -> Pair:
     """Judge every signature of a run directory.
 
     Parameters
     ----------
     run_dir : Path
-    fall : Fall
-        The one step that signatures count for.
+    subject : Subject
+        The one thing that signatures count for.
     people : mapping of str to Person
 
     Returns
@@ -134,13 +185,13 @@ def find_pair(run_dir: Path, fall: Fall, people: Mapping[str, Person]) -> Pair:
         The two newest good ones that lie within five minutes of each other, or the newest alone.
         Each file counts for the person whose name is in it, once.
     """
-    good: dict[str, ClearSignature] = {}
+    good: dict[str, SignatureFile] = {}
     faults: dict[str, str] = {}
-    for path in sorted((run_dir / FOLDER).glob("*.json")):
-        found = _read(path, faults)
+    for path in sorted((run_dir / subject.folder).glob("*.json")):
+        found = _read(path, subject, faults)
         if found is None:
             continue
-        if fault := _fault(found, fall, people):
+        if fault := _fault(found, subject, people):
             faults[path.name] = fault
         elif found.person in good:
             faults[path.name] = f"{found.person} has signed already"
@@ -156,41 +207,36 @@ def find_pair(run_dir: Path, fall: Fall, people: Mapping[str, Person]) -> Pair:
     return Pair(good=tuple(newest), faults=faults)
 
 
-def forget(run_dir: Path, used: Fall) -> None:
-    """Remove the signatures for a fall that is over; those for the next may be there already."""
-    for path in (run_dir / FOLDER).glob("*.json"):
-        found = _read(path, {})
-        if found is not None and found.sequence <= used.sequence:
+def forget(run_dir: Path, used: Subject) -> None:
+    """Remove the signatures for what is over."""
+    for path in (run_dir / used.folder).glob("*.json"):
+        found = _read(path, used, {})
+        if found is not None and used.is_over(found):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
 
-def _read(path: Path, faults: dict[str, str]) -> ClearSignature | None:
+def _read(path: Path, subject: Subject, faults: dict[str, str]) -> SignatureFile | None:
     try:
-        return msgspec.json.decode(read_bounded(path, _BYTES_MAX), type=ClearSignature)
+        return msgspec.json.decode(read_bounded(path, _BYTES_MAX), type=subject.file_type)
     except (ConfigError, msgspec.DecodeError, UnicodeDecodeError) as error:
         faults[path.name] = f"not a signature: {error}"
         return None
 
 
-def _fault(found: ClearSignature, fall: Fall, people: Mapping[str, Person]) -> str | None:
+def _fault(found: SignatureFile, subject: Subject, people: Mapping[str, Person]) -> str | None:
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    if fault := person_fault(found.person, people):
+    if fault := person_fault(found.person, people, subject.purpose):
         return fault
-    if found.latch_id != fall.latch_id:
-        return f"for latch {found.latch_id}; {fall.latch_id} stands"
-    if (found.sequence, found.level) != (fall.sequence, fall.level):
-        return (
-            f"for record {found.sequence} to {found.level}; "
-            f"record {fall.sequence} may fall to {fall.level}"
-        )
+    if fault := subject.fault(found):
+        return fault
     if found.signed_s > time.time() + AHEAD_S:
         return f"signed in the future: {found.signed_s}"
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(people[found.person].public_key))
-        key.verify(bytes.fromhex(found.signature), fall.message(found.signed_s))
+        key.verify(bytes.fromhex(found.signature), subject.message(found.signed_s))
     except (InvalidSignature, ValueError):
-        return f"not the signature of {found.person} over this fall"
+        return f"not the signature of {found.person} over this {subject.noun}"
     return None

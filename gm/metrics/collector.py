@@ -141,6 +141,7 @@ def _instruments(rows: Sequence[Status]) -> Iterator[Metric]:
     for kind, name, key, text, unit in (
         (gauge, "gm_position_lots", "position_lots", "Signed position.", 1.0),
         (gauge, "gm_realised", "realised_micros", "Realised profit, currency units.", MICROS),
+        (gauge, "gm_adjusted", "adjusted_micros", "Accepted from the venue's books.", MICROS),
         # Not a counter: a venue may pay some of it back.
         (gauge, "gm_commission", "commission_micros", "Commission, currency units.", MICROS),
         (gauge, "gm_features_ready", "is_ready", "1 when the matrix is warm.", 1.0),

@@ -77,6 +77,8 @@ class Recorder:
             RecordType.FILL: self._fills,
             RecordType.REFUSAL: self._refusals,
             RecordType.POSITION: self._positions,
+            RecordType.BOOKS_ACCEPTED: self._book_acceptances,
+            RecordType.BOOKS_ADJUSTED: self._book_adjustments,
             RecordType.QUARANTINE: self._reader_refusals,
             RecordType.BAR_QUARANTINED: self._engine_refusals,
         }
@@ -315,6 +317,33 @@ class Recorder:
         )
         self._insert("positions", "journal_sequence", 9, rows)
 
+    def _book_acceptances(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                ts_ns,
+                bytes(record["break_sha256"]).hex(),
+                bytes(record["signatures_sha256"]).hex(),
+            )
+            for sequence, ts_ns, record in _rows(slots, "BOOKS_ACCEPTED")
+        )
+        self._insert("book_acceptances", "journal_sequence", 4, rows)
+
+    def _book_adjustments(self, slots: Slots) -> None:
+        rows = (
+            (
+                sequence,
+                ts_ns,
+                self._symbol(int(record["instrument"])),
+                int(record["position_lots"]),
+                str(wide(record, "cash_micros")),
+                int(record["commission_micros"]),
+                str(wide(record, "adjusted_micros")),
+            )
+            for sequence, ts_ns, record in _rows(slots, "BOOKS_ADJUSTED")
+        )
+        self._insert("book_adjustments", "journal_sequence", 7, rows)
+
     def _reader_refusals(self, slots: Slots) -> None:
         rows = (
             (
@@ -374,9 +403,14 @@ def word(kind: type[IntEnum], number: int) -> str:
         return f"#{int(number)}"
 
 
+def wide(record: np.void, name: str) -> int:
+    """Join the two halves of a 128-bit number."""
+    return (int(record[name + "_high"]) << 64) | (int(record[name + "_low"]) & (2**64 - 1))
+
+
 def wide_cost(record: np.void) -> int:
-    """Join the two halves of a 128-bit cost."""
-    return (int(record["cost_high"]) << 64) | (int(record["cost_low"]) & (2**64 - 1))
+    """Total cost of a position, in ticks x lots."""
+    return wide(record, "cost")
 
 
 def _signed(number: int) -> int:

@@ -115,6 +115,23 @@ CREATE TABLE IF NOT EXISTS positions (  -- after each fill and each closed 30-mi
     round_trips INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE IF NOT EXISTS book_acceptances (  -- two people have accepted the venue's books
+    journal_sequence INTEGER PRIMARY KEY,
+    ts_ns INTEGER NOT NULL,
+    break_sha256 TEXT NOT NULL,         -- of the books as they were shown
+    signatures_sha256 TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS book_adjustments (  -- right behind; none: they were others by then
+    journal_sequence INTEGER PRIMARY KEY,
+    ts_ns INTEGER NOT NULL,
+    instrument TEXT NOT NULL,
+    position_lots INTEGER NOT NULL,     -- the venue's less ours, like the next two
+    cash_micros TEXT NOT NULL,          -- 128 bits, as text
+    commission_micros INTEGER NOT NULL,
+    adjusted_micros TEXT NOT NULL       -- of the cash, what the lots do not explain
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS quarantine (
     journal_sequence INTEGER PRIMARY KEY,
     ts_ns INTEGER NOT NULL,

@@ -13,7 +13,7 @@ from gm import layout
 from gm.errors import JournalCorrupt
 from gm.layout import KernelPolicy, KernelStatus, QuarantineReason, RecordType
 from gm.store.journal_tail import JournalTail
-from gm.store.recorder import word
+from gm.store.recorder import wide, word
 
 Slots = NDArray[np.void]
 # decision bar start, instrument, side, type, price_ticks, quantity_lots
@@ -26,6 +26,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Totals of one journal, summed over its instruments. Money in micro-units.
 
     ``positions`` tells the instruments apart; sums of money mean something in one currency only.
+    ``adjusted_micros``: no fill explains it, two people have accepted it from the venue's books.
     ``kernels_quarantined``: kernel to the reason for which it is not called any more, and the
     policy that followed.
     """
@@ -46,6 +47,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     positions: dict[str, int]
     quarantined: dict[str, int]
     kernels_quarantined: dict[str, dict[str, str]] = {}
+    adjusted_micros: int = 0
 
 
 class SummaryCounter:
@@ -78,6 +80,7 @@ class SummaryCounter:
         self._refusals: dict[str, int] = {}
         self._quarantined: dict[str, int] = {}
         self._positions: dict[int, np.void] = {}
+        self._adjusted_micros = 0
 
     def add(self, slots: Slots) -> None:
         """Count the next records of the journal, in journal order."""
@@ -97,6 +100,8 @@ class SummaryCounter:
             _count(self._refusals, f"R{int(refusal['code']):02d}")
         for position in _payloads(slots, types, RecordType.POSITION, layout.POSITION_UPDATE):
             self._positions[int(position["instrument"])] = position
+        for record in _payloads(slots, types, RecordType.BOOKS_ADJUSTED, layout.BOOKS_ADJUSTED):
+            self._adjusted_micros += wide(record, "adjusted_micros")
         self._count_quarantine(slots, types)
         self._note_kernels(slots, types)
 
@@ -111,6 +116,7 @@ class SummaryCounter:
             realised_micros=self._total("realised_micros"),
             unrealised_micros=self._total("unrealised_micros"),
             commission_micros=self._total("commission_micros"),
+            adjusted_micros=self._adjusted_micros,
             position_lots=self._total("position_lots"),
             positions={
                 self._symbols[at]: int(position["position_lots"])

@@ -44,6 +44,7 @@ from gm.models.signature import Person
 from gm.store.follower import Follower
 from gm.store.journal_tail import JournalTail
 from gm.store.summary import Summary, read_until, summarise
+from gm.supervisor.books_watch import BooksWatch
 from gm.supervisor.bundles import Following
 from gm.supervisor.kill_watch import KillWatch
 from gm.supervisor.notify import Notifier
@@ -129,6 +130,7 @@ class Service:
             engine.installation,
             lowest="reducing" if prepared.reduces_because else "active",
         )
+        self._books = BooksWatch(self._core, prepared.run_dir, people, engine.installation)
         self._models = RegistryFollower(
             self._core,
             prepared.run_dir,
@@ -240,6 +242,7 @@ class Service:
         self._note_store(self._follower.follow(status["journal"]["synced"], now_s))
         if not self._is_stopping:
             self._kill.attend(now_s)
+            self._books.attend(status, now_s)
             self._models.attend(status, now_s)
         if self._watch.is_due(status, now_s, self._notifier.watchdog_s):
             self._notifier.send("WATCHDOG=1")

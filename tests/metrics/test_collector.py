@@ -34,11 +34,12 @@ def status() -> dict[str, object]:
         "instruments": [
             {
                 "symbol": "BTC-PERP", "position_lots": -1000, "realised_micros": -2_500_000,
+                "adjusted_micros": -7_000_000,
                 "commission_micros": 19_000_000, "is_ready": 1, "kill_level": 0,
                 "quarantined": 20, "round_trips": 21, "bars_needed": 0, "backfilled_bars": 22,
             },
             {
-                "symbol": 'A"\\\n', "position_lots": 2, "realised_micros": 0,
+                "symbol": 'A"\\\n', "position_lots": 2, "realised_micros": 0, "adjusted_micros": 0,
                 "commission_micros": -1_000_000, "is_ready": 0, "kill_level": 3,
                 "quarantined": 0, "round_trips": 0, "bars_needed": 177, "backfilled_bars": 0,
             },
@@ -92,6 +93,7 @@ def value(name: str, **labels: str) -> float:
         ("gm_recorder_lag_records", {}, 40),
         ("gm_position_lots", {"instrument": "BTC-PERP"}, -1000),
         ("gm_realised", {"instrument": "BTC-PERP"}, -2.5),
+        ("gm_adjusted", {"instrument": "BTC-PERP"}, -7.0),
         ("gm_commission", {"instrument": 'A"\\\n'}, -1),
         ("gm_kill_level", {"instrument": 'A"\\\n'}, 3),
         ("gm_quarantined_records_total", {"instrument": "BTC-PERP"}, 20),

@@ -133,6 +133,23 @@ def test_a_cost_of_128_bits_below_zero_is_exact(tmp_path, recorder) -> None:
     ]
 
 
+def test_accepted_books_stand_beside_what_they_changed(tmp_path, recorder) -> None:
+    cash = -(10**30)
+    adjusted = {
+        "position_lots": -2, "cash_micros_low": cash & (2**64 - 1), "cash_micros_high": cash >> 64,
+        "commission_micros": 5, "adjusted_micros_low": 2**64 - 7, "adjusted_micros_high": -1,
+        "instrument": 1,
+    }  # fmt: skip
+    accepted = {"break_sha256": [7] * 32, "signatures_sha256": [9] * 32}
+    recorder.write(
+        journal_of((RecordType.BOOKS_ACCEPTED, accepted), (RecordType.BOOKS_ADJUSTED, adjusted))
+    )
+    assert rows(tmp_path, "SELECT * FROM book_acceptances") == [(1, 0, "07" * 32, "09" * 32)]
+    assert rows(tmp_path, "SELECT * FROM book_adjustments") == [
+        (2, 1, "NQ", -2, str(cash), 5, "-7")
+    ]
+
+
 @pytest.mark.parametrize("cost", [0, 1, -1, 2**63, -(2**63) - 1, 2**127 - 1, -(2**127)])
 def test_both_halves_of_a_cost_join_again(cost: int) -> None:
     low = np.array([cost & (2**64 - 1)], np.uint64).view(np.int64)[0]

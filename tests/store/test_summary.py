@@ -119,6 +119,15 @@ def test_everything_is_counted_once() -> None:
     )  # fmt: skip
 
 
+def test_money_that_was_accepted_from_the_venue_is_counted_under_its_own_name() -> None:
+    low = {"adjusted_micros_low": 2**64 - 5, "adjusted_micros_high": -1}
+    found = summary_of(
+        (RecordType.BOOKS_ADJUSTED, low | {"instrument": 1}),
+        (RecordType.BOOKS_ADJUSTED, {"adjusted_micros_low": 2}),
+    )
+    assert (found.adjusted_micros, found.realised_micros) == (-3, 0)
+
+
 def test_a_quarantined_kernel_is_named_with_reason_and_policy() -> None:
     states = [
         {"kernel": 1, "status": KernelStatus.FAILED, "policy": KernelPolicy.HALT},
