@@ -24,6 +24,8 @@ from gm.kill.signatures import WITHIN_S, Hex64, SignatureFile, find_pair, sign
 
 LOOK_S = 0.05
 NOTHING = "0" * 64
+# Until its io runs, a page has no fixed start of this life, and its books may be a former one's.
+_BEGINNING = ("starting", "replaying")
 # core/include/gm/engine/books.hpp: number, open orders of both, zero; then ours, then the venue's.
 _ROW = struct.Struct("<4I qQqq qQqq")
 
@@ -166,6 +168,8 @@ def shown_books(status: Mapping[str, Any]) -> Shown:
     )
     sha256 = hashlib.sha256(b"".join(map(_packed, differences))).hexdigest()
     fault = _fault(status["engine"], differences, sha256)
+    if status["io"]["phase"] in _BEGINNING:
+        fault = "the engine is starting: look again when it has spoken to the venue"
     return Shown(sha256=sha256 if differences else NOTHING, differences=differences, fault=fault)
 
 
@@ -239,23 +243,24 @@ def accept_books(options: AcceptOptions) -> Accepted:
     is_look = options.person is None and not settings.models.people_file
     people = {} if is_look else people_of(options.config, settings)
     subject = acceptance_of(status, shown, settings.engine.installation)
+    before = find_pair(options.run_dir, subject, people)
+    signers = {found.person for found in before.good}
     is_accepted = False
     note = shown.fault or f"two people accept these: --books {shown.sha256[:16]} --person --key"
     if options.person is not None:
-        _check(options, shown)
-        assert options.key is not None
-        before = find_pair(options.run_dir, subject, people)
-        if options.person in [found.person for found in before.good]:
+        key = _checked_key(options, shown)
+        if options.person in signers:
             raise UsageError(f"--person {options.person} has signed for this: a second person")
-        sign(options.run_dir, subject, options.person, options.key, people)
-    pair = find_pair(options.run_dir, subject, people)
-    if options.person is not None:
-        is_accepted = pair.is_enough and _is_taken(options, shown)
-        note = _note(pair.is_enough, is_accepted)
+        sign(options.run_dir, subject, options.person, key, people)
+        # Not read again: two are taken at once, and their files go.
+        signers.add(options.person)
+        is_enough = len(signers) >= 2
+        is_accepted = is_enough and _is_taken(options, shown)
+        note = _note(is_enough, is_accepted)
     return Accepted(
         sha256=shown.sha256,
         differences=shown.differences,
-        signers=tuple(sorted(found.person for found in pair.good)),
+        signers=tuple(sorted(signers)),
         is_accepted=is_accepted,
         note=note,
     )
@@ -272,7 +277,7 @@ def _running_status(run_dir: Path) -> dict[str, Any]:
     return status
 
 
-def _check(options: AcceptOptions, shown: Shown) -> None:
+def _checked_key(options: AcceptOptions, shown: Shown) -> Path:
     if options.key is None:
         raise UsageError("--key: the Ed25519 key of --person")
     if shown.fault:
@@ -282,6 +287,7 @@ def _check(options: AcceptOptions, shown: Shown) -> None:
         raise UsageError(
             f"--books {books}: {shown.sha256[:16]} stand now: look at them first (gm accept-books)"
         )
+    return options.key
 
 
 def _is_taken(options: AcceptOptions, shown: Shown) -> bool:

@@ -44,7 +44,7 @@ def page(*rows: dict[str, Any], **engine: Any) -> dict[str, Any]:
     """A status page of a break whose digest is that of its rows."""
     found = {"has_recon_break": True, "break_sha256": digest_of(rows)}
     return {
-        "io": {"pid": os.getpid(), "started_wall_ns": LIFE_NS},
+        "io": {"pid": os.getpid(), "started_wall_ns": LIFE_NS, "phase": "ready"},
         "engine": found | engine,
         "instruments": [dict(row) for row in rows],
     }
@@ -52,6 +52,7 @@ def page(*rows: dict[str, Any], **engine: Any) -> dict[str, Any]:
 
 def digest_of(rows: tuple[dict[str, Any], ...]) -> str:
     status = {
+        "io": {"phase": "ready"},
         "engine": {"has_recon_break": True, "break_sha256": ""},
         "instruments": [dict(row) for row in rows],
     }
@@ -86,6 +87,10 @@ def test_what_cannot_be_accepted_says_why() -> None:
     order = ROW | {"open_orders": 1, "venues_open_orders": 0}
     assert "BTC-PERP: 1 orders are open in our books and 0 in" in shown_books(page(order)).fault
     assert "an instrument that is not of this run" in shown_books(page(SAME)).fault
+    for phase in ("starting", "replaying"):
+        status = page(ROW)
+        status["io"]["phase"] = phase
+        assert "the engine is starting" in shown_books(status).fault
 
 
 class Engine:
@@ -176,6 +181,23 @@ def test_the_second_signature_waits_until_the_books_are_ours(tmp_path, engine) -
         third = accept(tmp_path, "grace", wait_s=5.0)
     assert third.is_accepted
     assert "gm clear" in third.note
+
+
+def test_two_that_are_taken_before_anybody_looks_again_are_two(
+    tmp_path, engine, monkeypatch
+) -> None:
+    accept(tmp_path, "ada")
+    watch = watch_of(tmp_path, engine)
+
+    def sign_and_see_them_go(*signed: Any) -> None:
+        sign(*signed)
+        watch.attend(engine.status, 1.0)
+        watch.attend(engine.status, 2.0)
+        assert list((tmp_path / "accept").iterdir()) == []
+
+    monkeypatch.setattr(books, "sign", sign_and_see_them_go)
+    second = accept(tmp_path, "grace", wait_s=5.0)
+    assert (second.is_accepted, second.signers) == (True, ("ada", "grace"))
 
 
 def acceptance(**changes: Any) -> Acceptance:

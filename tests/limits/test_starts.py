@@ -65,7 +65,7 @@ def sign(here: Place, *names: str, days: int = 30, days_ago: int = 0) -> None:
 
 def refused(here: Place, why: str) -> None:
     engine = here.engine()
-    assert engine.finish() == CONFIGURATION, engine.errors()
+    assert engine.finish(60) == CONFIGURATION, engine.errors()
     assert why in engine.errors()
     assert "Traceback" not in engine.errors()
     assert not (here.run_dir / "journal").exists()

@@ -153,6 +153,8 @@ Failure KillSwitch::begin_latch(KillRecord& record) const {
 }
 
 Failure KillSwitch::attend(std::uint64_t synced) {
+    // Two at once would give one number to two records.
+    const std::lock_guard<std::mutex> only(latch_mutex_);
     Target target;
     {
         const std::lock_guard<std::mutex> lock(mutex_);

@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <latch>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "journal/journal_fixture.hpp"
@@ -359,6 +362,37 @@ TEST_CASE("a word that stands above the engine is told as a raise, even one that
     CHECK_FALSE(kill.next_change(change));
     kill.words().raise(1, kReducing, KillCause::kOrdered);
     CHECK(kill.next_change(change));  // and a raise behind it is not swallowed
+}
+
+TEST_CASE("whoever attends to the latch at the same time, one record is written") {
+    for (int round = 0; round < 100; ++round) {
+        const TemporaryFolder folder;
+        std::filesystem::create_directory(folder / "r");
+        KillSwitch kill;
+        REQUIRE(kill.open(folder.path(), words_path(folder), 1, 7).is_ok());
+        kill.words().raise(0, kReducing, KillCause::kLimits);
+        Kill told{};
+        REQUIRE(kill.next_change(told));
+        kill.told(told);
+        kill.latch_behind(0);
+        // The journal thread, and the one that opens.
+        std::latch both(2);
+        const auto attend = [&](Failure& out) {
+            both.arrive_and_wait();
+            out = kill.attend(0);
+        };
+        Failure own;
+        Failure other;
+        std::thread beside(attend, std::ref(other));
+        attend(own);
+        beside.join();
+        CHECK(own.is_ok());
+        CHECK(other.is_ok());
+        const LatchReading latch = latch_of(folder);
+        CHECK_MESSAGE(latch.doubt.empty(), latch.doubt);
+        CHECK(latch.record.sequence == 1);
+        CHECK(kill.latched().latch_id == latch.record.latch_id);
+    }
 }
 
 TEST_CASE("a reconciliation is fresh when every order's fate is known and no event is missing") {

@@ -63,8 +63,8 @@ class KillSwitch {
     // Something was told that the latch was not asked to hold yet.
     [[nodiscard]] bool is_changed() const noexcept { return is_changed_; }
 
-    // ---- journal thread; before it starts, the thread that opens. Writes the latch if what it
-    // shall hold is on the disk.
+    // ---- journal thread, and at a start beside it the thread that opens, which has to know that
+    // it is done: they wait for each other. Writes the latch if what it shall hold is on the disk.
     Failure attend(std::uint64_t synced);
 
     // ---- another thread, one at a time. Why a fall is refused; empty: it is under way.
@@ -101,6 +101,7 @@ class KillSwitch {
     std::size_t next_fall_ = 0;
     std::uint64_t fall_version_ = 0;
 
+    std::mutex latch_mutex_;  // who writes the latch; taken before mutex_
     mutable std::mutex mutex_;
     Target target_;
     KillRecord written_;
