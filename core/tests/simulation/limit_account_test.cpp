@@ -72,7 +72,7 @@ bool is_of(const std::string& wrong, const char* code) {
 
 }  // namespace
 
-TEST_CASE("an order is held against quantity, gross, margin, rate, repetition and headroom") {
+TEST_CASE("an order is held against quantity, margin, rate, repetition and headroom") {
     Told told;
     Limits& limits = told.settings.limits[0];
     AccountLimits& account = told.settings.account;
@@ -80,35 +80,6 @@ TEST_CASE("an order is held against quantity, gross, margin, rate, repetition an
     SUBCASE("R05") {
         limits.order_quantity_lots_max = 99;
         CHECK(is_of(told.order(Side::kBuy, 100), "R05"));
-    }
-    SUBCASE("R10: worst-case lots at the price accepted last") {
-        account.gross_micros_max = 100 * 40'000 * 100;  // micros a tick and lot: 100
-        CHECK(told.order(Side::kBuy, 100).empty());
-        CHECK(told.order(Side::kSell, 100).empty());  // either may trade alone
-        CHECK(is_of(told.order(Side::kSell, 1), "R10"));
-    }
-    SUBCASE("R10: a price that was refused is none") {
-        account.gross_micros_max = 100 * 40'000 * 100;
-        REQUIRE(told.price(50'000).empty());
-        REQUIRE(
-            told.take(RecordType::kBarQuarantined, Source::kEngine, 0, BarQuarantined{}).empty());
-        CHECK(told.order(Side::kBuy, 100).empty());
-        REQUIRE(told.price(50'000).empty());
-        CHECK(is_of(told.order(Side::kSell, 100), "R10"));
-    }
-    SUBCASE("R10: what brings the position nearer to flat goes, however much it is worth by now") {
-        account.gross_micros_max = 100 * 40'000 * 100;
-        REQUIRE(told.order(Side::kBuy, 100).empty());
-        REQUIRE(told.fill(Side::kBuy, 100, 40'000).empty());
-        REQUIRE(told.price(50'000).empty());
-        CHECK(told.order(Side::kSell, 100).empty());
-        CHECK(is_of(told.order(Side::kBuy, 1), "R10"));
-    }
-    SUBCASE("R10: a price behind a gap is none") {
-        account.gross_micros_max = 100 * 40'000 * 100;
-        ++told.feed;
-        REQUIRE(told.price(50'000).empty());
-        CHECK(told.order(Side::kBuy, 100).empty());
     }
     SUBCASE("R11, and what brings the position nearer to flat") {
         limits.margin_micros_per_lot = 10;
@@ -144,6 +115,37 @@ TEST_CASE("an order is held against quantity, gross, margin, rate, repetition an
         CHECK(is_of(told.order(Side::kBuy, 1), "R18"));
         REQUIRE(told.take(RecordType::kHeadroom, Source::kIo, 0, Headroom{}).empty());
         CHECK(told.order(Side::kBuy, 1).empty());
+    }
+}
+
+TEST_CASE("R10 holds the gross value of the worst case against its limit") {
+    Told told;
+    told.settings.account.gross_micros_max = 100 * 40'000 * 100;  // micros a tick and lot: 100
+    REQUIRE(told.price(40'000).empty());
+    SUBCASE("worst-case lots at the price accepted last") {
+        CHECK(told.order(Side::kBuy, 100).empty());
+        CHECK(told.order(Side::kSell, 100).empty());  // either may trade alone
+        CHECK(is_of(told.order(Side::kSell, 1), "R10"));
+    }
+    SUBCASE("a price that was refused is none") {
+        REQUIRE(told.price(50'000).empty());
+        REQUIRE(
+            told.take(RecordType::kBarQuarantined, Source::kEngine, 0, BarQuarantined{}).empty());
+        CHECK(told.order(Side::kBuy, 100).empty());
+        REQUIRE(told.price(50'000).empty());
+        CHECK(is_of(told.order(Side::kSell, 100), "R10"));
+    }
+    SUBCASE("what brings the position nearer to flat goes, however much it is worth by now") {
+        REQUIRE(told.order(Side::kBuy, 100).empty());
+        REQUIRE(told.fill(Side::kBuy, 100, 40'000).empty());
+        REQUIRE(told.price(50'000).empty());
+        CHECK(told.order(Side::kSell, 100).empty());
+        CHECK(is_of(told.order(Side::kBuy, 1), "R10"));
+    }
+    SUBCASE("a price behind a gap is none") {
+        ++told.feed;
+        REQUIRE(told.price(50'000).empty());
+        CHECK(told.order(Side::kBuy, 100).empty());
     }
 }
 
