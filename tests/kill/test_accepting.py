@@ -158,7 +158,8 @@ def test_two_signatures_for_these_books_end_a_break_and_nothing_less(here: Place
     first = broken(here, engine)
     used = signatures_for(here, first, here.run_dir.parent / "used")
     foreign = signatures_for(here, first, here.run_dir.parent / "foreign", installation=2)
-    assert kill_state(here.run_dir, ()).level == "halted"
+    # The page is ahead of the latch, which waits for the journal to be on the disk.
+    engine.wait_for(lambda: kill_state(here.run_dir, ()).level == "halted")
 
     code, printed, errors = gm(
         "accept-books", "--run-dir", here.run_dir, "--config", here.config, "--json"
