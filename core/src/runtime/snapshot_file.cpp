@@ -57,21 +57,22 @@ bool is_like(const std::string& path, const SnapshotHeader& own) {
 // others have left does not count among them, be its number higher, and goes once there are enough.
 void remove_old(const std::string& run_dir, const SnapshotHeader& own, bool keeps_one_a_segment) {
     std::error_code error;
-    std::vector<std::string> ours = list_snapshots(run_dir);  // newest first
-    const auto foreign =
-        std::ranges::stable_partition(ours, [&](const auto& path) { return is_like(path, own); });
+    std::vector<std::string> ours;
+    std::vector<std::string> foreign;
+    for (const std::string& path : list_snapshots(run_dir)) {  // newest first
+        (is_like(path, own) ? ours : foreign).push_back(path);
+    }
     std::vector<SegmentFile> segments;
     if (keeps_one_a_segment) (void)list_segments(journal_folder(run_dir), segments);
-    const auto count = static_cast<std::size_t>(foreign.begin() - ours.begin());
     std::size_t at = 0;       // segments that begin at or before the snapshot
     std::size_t kept_at = 0;  // of the last one that was kept
-    for (std::size_t i = count; i > kSnapshotsKept; --i) {  // oldest first
+    for (std::size_t i = ours.size(); i > kSnapshotsKept; --i) {  // oldest first
         const std::uint64_t sequence = sequence_of(ours[i - 1]);
         while (at < segments.size() && segments[at].first_sequence <= sequence) at += 1;
         if (at == kept_at) std::filesystem::remove(ours[i - 1], error);
         kept_at = at;
     }
-    if (count >= kSnapshotsKept) {
+    if (ours.size() >= kSnapshotsKept) {
         for (const std::string& path : foreign) std::filesystem::remove(path, error);
     }
     std::filesystem::directory_iterator files(snapshot_folder(run_dir), error);
