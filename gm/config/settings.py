@@ -64,11 +64,12 @@ class JournalSection(_Section, frozen=True, kw_only=True):
 
     0: no limit. A limit is met only as far as no start needs what is over it: two snapshots and the
     recorder have to stand behind it. Another build has no snapshot to go on from: where record 1
-    is gone, it wants a new run directory.
+    is gone, it wants a new run directory, and that begins without latch and epoch. So nothing goes
+    unless somebody asks for it.
     """
 
-    retention_gb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 20
-    retention_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 7
+    retention_gb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    retention_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
 
 
 class PolicySection(_Section, frozen=True, kw_only=True):

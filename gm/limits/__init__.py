@@ -16,7 +16,7 @@ from gm.config.block import UNSIGNED, SignedLimits
 from gm.config.run_dir import write_whole
 from gm.config.settings import Settings, load_settings
 from gm.errors import ConfigError
-from gm.limits.seen import Seen, check_rollback, note_seen
+from gm.limits.seen import Seen, check_rollback, note_seen, read_seen
 from gm.limits.sets import (
     FIRST,
     LimitSet,
@@ -87,7 +87,7 @@ def find_limits(config: Path, settings: Settings, now_s: float | None = None) ->
     """
     if settings.limits.trading == "paper":
         return UNSIGNED
-    report, _ = _judge(config, settings, now_s)
+    report, _, _ = _judge(config, settings, now_s)
     if report.fault:
         raise ConfigError(f"{config}: limits.trading: live: {report.fault}")
     return SignedLimits(sequence=report.sequence, sha256=report.sha256, expires_s=report.expires_s)
@@ -138,19 +138,21 @@ def limits_of_run(
     ------
     Ours; SAFETY, "Paper trading until limits are signed".
     """
-    report, sets = _judge(config, settings, now_s)
+    report, sets, stands = _judge(config, settings, now_s)
     folder, people = _places(config, settings)
     name = folder / set_name(sequence)
     if sequence > len(sets) or sets[sequence - 1].set.sha256 != sha256:
         raise ConfigError(f"{name}: not the set {sha256} that the run directory began with")
     own = sets[sequence - 1]
     raises = raised_keys(sets[sequence - 2].set if sequence > 1 else None, own.set)
-    signers, refused = good_signers(own, people_then(own.set, people))
+    signers, refused = good_signers(own, _judges(own, read_seen(folder), people))
     if len(signers) < needs(raises):
         raise ConfigError(f"{name}: {_too_few(signers, raises, refused)}")
     because = report.fault
-    if report.sequence != sequence:
-        because = f"set {report.sequence} stands, and this run began with set {sequence}"
+    if stands > sequence:
+        because = f"set {stands} stands, and this run began with set {sequence}"
+    elif report.sequence > sequence:  # one that waits for signatures replaces nothing
+        because = _fault_today(own.set, settings, now_s)
     return RunLimits(set=own.set, reduces_because=because)
 
 
@@ -182,28 +184,29 @@ def report_limits(config: Path, settings: Settings, now_s: float | None = None) 
 
 def _judge(
     config: Path, settings: Settings, now_s: float | None
-) -> tuple[LimitsReport, tuple[SignedSet, ...]]:
-    """Describe the newest set, and keep its number once enough people have signed it."""
+) -> tuple[LimitsReport, tuple[SignedSet, ...], int]:
+    """Describe the newest set, and keep its number once enough people have signed it.
+
+    Also the sets, and the number of the last up to which enough have signed each.
+    """
     folder, people = _places(config, settings)
     sets = read_sets(folder)
     seen = check_rollback(folder, sets)
     if not sets:
         raise ConfigError(f"{folder}: no set of limits: gm limits sign makes the first")
-    fault = ""
+    fault, stands = "", 0
     for at, signed in enumerate(sets):
         raises = raised_keys(sets[at - 1].set if at else None, signed.set)
-        signers, refused = good_signers(signed, _judges(signed, at + 1 == len(sets), seen, people))
+        signers, refused = good_signers(signed, _judges(signed, seen, people))
         if len(signers) < needs(raises) and not fault:
             name = folder / set_name(signed.set.sequence)
             fault = f"{name}: {_too_few(signers, raises, refused)}"
+        if not fault:
+            stands = signed.set.sequence
     newest = sets[-1].set
     if not fault:
         note_seen(folder, sets[-1], seen)
-    now = time.time() if now_s is None else now_s
-    if not fault and newest.expires_s <= now:
-        fault = f"set {newest.sequence} expired {int(now) - newest.expires_s} s ago: gm limits sign"
-    if not fault and (differs := _difference(newest, settings)):
-        fault = f"{differs} is not what set {newest.sequence} was signed for: gm limits sign"
+        fault = _fault_today(newest, settings, now_s)
     report = LimitsReport(
         sequence=newest.sequence,
         sha256=newest.sha256,
@@ -216,21 +219,30 @@ def _judge(
         refused=refused,
         fault=fault,
     )
-    return report, sets
+    return report, sets, stands
+
+
+def _fault_today(found: LimitSet, settings: Settings, now_s: float | None) -> str:
+    """Why a set that enough people signed does not hold now; empty: it does."""
+    now = time.time() if now_s is None else now_s
+    if found.expires_s <= now:
+        return f"set {found.sequence} expired {int(now) - found.expires_s} s ago: gm limits sign"
+    if differs := _difference(found, settings):
+        return f"{differs} is not what set {found.sequence} was signed for: gm limits sign"
+    return ""
 
 
 def _judges(
-    signed: SignedSet, is_newest: bool, seen: Seen | None, people: Mapping[str, Person]
+    signed: SignedSet, seen: Seen | None, people: Mapping[str, Person]
 ) -> Mapping[str, Person]:
     """Who counts as a signer of a set.
 
-    Those who were there when it was written, of a set that has stood before or that the newest one
-    names by its hash. A set that comes anew could bring any keys along: of its people, those who
-    are in people.yaml today.
+    Those who were there when it was written, of a set that has stood: the hash of the newest that
+    stood names all before it. What came since could bring any keys along, and one who lowers a
+    limit after it would vouch for them: of its people, those who are in people.yaml today.
     """
     then = people_then(signed.set, people)
-    has_stood = seen is not None and seen.sha256 == signed.set.sha256
-    if has_stood or not is_newest:
+    if seen is not None and signed.set.sequence <= seen.sequence:
         return then
     keys = {name: person.public_key for name, person in then.items()}
     return {name: person for name, person in people.items() if keys.get(name) == person.public_key}
@@ -301,7 +313,7 @@ def _to_sign(
     if newest is not None:
         before = sets[-2].set if len(sets) > 1 else None
         seen = check_rollback(folder, sets)
-        signers, _ = good_signers(newest, _judges(newest, True, seen, people))
+        signers, _ = good_signers(newest, _judges(newest, seen, people))
         waits = len(signers) < needs(raised_keys(before, newest.set))
         differs = _difference(newest.set, settings)
         if waits and differs:

@@ -61,8 +61,8 @@ ATTACKS = [
         "order_notional_max: 9000.0000001",
         f"{BTC}.order_notional_max: 9000.0000001",
     ),
-    ("less than no journal", "retention_gb: 20", "retention_gb: -1", "journal.retention_gb"),
-    ("a century of it", "retention_days: 7", "retention_days: 36501", "journal.retention_days"),
+    ("less than no journal", "retention_gb: 0", "retention_gb: -1", "journal.retention_gb"),
+    ("a century of it", "retention_days: 0", "retention_days: 36501", "journal.retention_days"),
     ("segment of 257 MiB", "segment_mib: 16", "segment_mib: 257", "engine.segment_mib"),
     (
         "fewer cancels than open orders",

@@ -348,6 +348,44 @@ def test_keys_that_a_set_brings_along_are_believed_of_nobody(config) -> None:
         found(config)
 
 
+def test_who_lowers_a_limit_does_not_vouch_for_the_set_before(config) -> None:
+    sign(config, "ada")
+    sign(config, "grace")
+    people, seen = config.parent / "people.yaml", seen_path(config.parent / "limits")
+    honest, stood = people.read_text(), seen.read_bytes()
+    # Ada makes people of her own, has them raise a limit, and lowers it a little under her name.
+    rows = [
+        f"  {name}: {{role: operator, public_key: '{public_key_of(name)}'}}"
+        for name in ("ada", "x", "y")
+    ]
+    people.write_text("people:\n" + "\n".join(rows) + "\n")
+    live_config(config.parent, position_lots_max=900_000)
+    sign(config, "x", days=29)
+    assert sign(config, "y").fault == ""
+    live_config(config.parent, position_lots_max=899_999)
+    report = sign(config, "ada", days=28)
+    assert (report.sequence, report.raises, report.fault) == (3, (), "")
+    people.write_text(honest)
+    seen.write_bytes(stood)
+    with pytest.raises(ConfigError, match=r"0002\.json: signed by 0 of 2 people"):
+        found(config)
+    assert seen.read_bytes() == stood
+
+
+def test_a_set_that_waits_for_a_signature_replaces_none(config) -> None:
+    sign(config, "ada")
+    report = sign(config, "grace")
+    live_config(config.parent, position_lots_max=1_500)
+    sign(config, "ada", days=29)
+    live_config(config.parent)
+    of_run = limits_of_run(config, load_settings(config), 1, report.sha256)
+    assert of_run.reduces_because == ""
+    live_config(config.parent, position_lots_max=1_500)
+    sign(config, "grace")
+    of_run = limits_of_run(config, load_settings(config), 1, report.sha256)
+    assert of_run.reduces_because == "set 2 stands, and this run began with set 1"
+
+
 def test_people_that_change_between_two_signatures_are_noticed(config) -> None:
     sign(config, "ada")
     write_who(config.parent, tom="operator")

@@ -18,7 +18,7 @@ import pytest
 from gm import layout
 from gm.config import load_settings
 from gm.config.run_dir import Prepared, RunManifest
-from gm.config.settings import restart_policy_of
+from gm.config.settings import JournalSection, restart_policy_of
 from gm.errors import ConfigError, JournalForeign, StoreFailed, VenueRefused
 from gm.layout import RecordType
 from gm.supervisor import service as service_module
@@ -131,7 +131,10 @@ def make(tmp_path, monkeypatch):
         currencies=("USD",), bundle="baseline", bundle_label="baseline", agents=(),
     )  # fmt: skip
     prepared = Prepared(run_dir=tmp_path, block=b"", manifest=manifest)
-    settings = load_settings(Path("configs/development.yaml"))
+    settings = msgspec.structs.replace(
+        load_settings(Path("configs/development.yaml")),
+        journal=JournalSection(retention_gb=20, retention_days=7),
+    )
     context: Any = SimpleNamespace(underlying=0)
 
     def read_warmup() -> Any:

@@ -71,6 +71,7 @@ void Engine::begin_recovery(const Epoch& epoch) noexcept {
     }
     next.has_lost = next.lost.counter != 0;
     recovery_ = next;
+    for (Desk& desk : desks_) desk.market.restart_event_clock();
 }
 
 // The decisions behind what the journal lost are lost as well, the venue's fills are not: nobody
@@ -286,10 +287,12 @@ ReconBreak Engine::compare_unnamed() noexcept {
 }
 
 // The first difference of a whole report; false: there is more of it to come. Open orders count
-// only where none can be on its way.
+// only where none can be on its way, and while a break stands in which they counted.
 bool Engine::take_report(const PositionReport& report, bool with_open_orders,
                          ReconBreak& first) noexcept {
-    recovery_.counts_open_orders = with_open_orders;
+    // What people are shown of a break has the orders until it is over.
+    recovery_.counts_open_orders =
+        with_open_orders || (recovery_.has_break && recovery_.counts_open_orders);
     if (report.instrument >= desks_.size()) {
         recovery_.has_foreign = true;
         first = {

@@ -63,7 +63,8 @@ void remove_old(const std::string& run_dir, const SnapshotHeader& own, bool keep
         (is_like(path, own) ? ours : foreign).push_back(path);
     }
     std::vector<SegmentFile> segments;
-    if (keeps_one_a_segment) (void)list_segments(journal_folder(run_dir), segments);
+    // Unlisted, they keep all: what goes does not come back.
+    if (keeps_one_a_segment && !list_segments(journal_folder(run_dir), segments).is_ok()) return;
     std::size_t at = 0;       // segments that begin at or before the snapshot
     std::size_t kept_at = 0;  // of the last one that was kept
     for (std::size_t i = ours.size(); i > kSnapshotsKept; --i) {  // oldest first

@@ -232,6 +232,24 @@ TEST_CASE("an order that only one side holds and an instrument of nobody cannot 
     CHECK(other.desk().position.lots == 0);
 }
 
+TEST_CASE(
+    "an order that a break was shown with does not go away with what the venue says unasked") {
+    Broken life;
+    life.become_ready();
+    life.begin(2, true);
+    const auto one_more = [](PositionReport& said) {
+        said.position_lots += 1;
+        said.open_orders += 1;
+    };
+    life.report(one_more);
+    REQUIRE(life.engine->awaited() == Awaited::kReconBreak);
+    REQUIRE(life.engine->books_row(0).venues_open_orders == 1);
+    CHECK(life.shown() == Sha256Digest{});
+    life.report(one_more, kPositionCheck);
+    CHECK(life.engine->books_row(0).venues_open_orders == 1);
+    CHECK(life.shown() == Sha256Digest{});
+}
+
 TEST_CASE("while it trades, open orders are on their way and are no part of the books") {
     Settings settings = make_settings();
     settings.header.recon_break_after_ns = 1;

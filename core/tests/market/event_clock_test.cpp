@@ -47,6 +47,23 @@ TEST_CASE("the smallest lag is believed at once, a larger one at 100 ppm") {
     CHECK(clock.happened(kNow - 5 * kSecond, kNow) < kNow);  // time that goes back drifts nothing
 }
 
+TEST_CASE("one stamp from the future costs a second, not the feed") {
+    EventClock clock;
+    CHECK(clock.happened(kNow - kMs, kNow) == kNow);
+    CHECK(clock.happened(kNow + 299 * kSecond, kNow) == kNow);
+    const std::int64_t happened = clock.happened(kNow + kSecond - kMs, kNow + kSecond);
+    CHECK(happened <= kNow + kSecond);
+    CHECK(happened >= kNow - kMs);
+}
+
+TEST_CASE("a feed whose clock was set back is old until the next start") {
+    EventClock clock;
+    (void)clock.happened(kNow, kNow);
+    CHECK(clock.happened(kNow - 120 * kSecond, kNow) == kNow - 120 * kSecond);
+    clock.restart();
+    CHECK(clock.happened(kNow - 120 * kSecond, kNow) == kNow);
+}
+
 TEST_CASE("a stamp that cannot be counted with is none") {
     EventClock clock;
     CHECK(clock.happened(INT64_MIN, kNow) == kNow);

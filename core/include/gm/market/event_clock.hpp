@@ -3,7 +3,10 @@
 // A price that a link held back, or that was drained after an outage, is as old as it says and not
 // as its arrival. The feed's clock is not ours, and its way takes time, so what is subtracted is
 // the smallest lag between arrival and stamp that was seen, which may grow by 100 ppm of engine
-// time: no faster do two disciplined clocks part. Ours; SPEC has no estimate of the offset.
+// time: no faster do two disciplined clocks part. A stamp from our future counts as one of a second
+// ahead at most: a single wrong one must not make all right ones old. A feed whose clock was set
+// back is old until it has drifted there; each start begins anew, so a restart ends that. Ours;
+// SPEC has no estimate of the offset.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +23,7 @@ class EventClock {
     [[nodiscard]] std::int64_t happened(std::int64_t stamp_ns, std::int64_t arrived_ns) noexcept {
         std::int64_t lag_ns = 0;
         if (sub_overflows(arrived_ns, stamp_ns, lag_ns)) return arrived_ns;
+        lag_ns = std::max(lag_ns, -kAheadMaxNs);
         if (has_lag_) {
             const std::int64_t drift_ns = (arrived_ns - seen_ns_) / kDriftDivisor;
             lag_ns_ = std::min(lag_ns, saturated_sum(lag_ns_, std::max<std::int64_t>(drift_ns, 0)));
@@ -28,13 +32,16 @@ class EventClock {
         }
         has_lag_ = true;
         seen_ns_ = arrived_ns;
-        return stamp_ns + lag_ns_;  // at most stamp + lag, which is the arrival
+        return std::min(stamp_ns + lag_ns_, arrived_ns);
     }
+    // At a start: what is drained before READY decides nothing.
+    void restart() noexcept { *this = {}; }
 
     void archive(Archive& archive) noexcept { archive(lag_ns_, seen_ns_, has_lag_); }
 
  private:
     static constexpr std::int64_t kDriftDivisor = 10'000;
+    static constexpr std::int64_t kAheadMaxNs = 1'000'000'000;
 
     [[nodiscard]] static std::int64_t saturated_sum(std::int64_t a, std::int64_t b) noexcept {
         std::int64_t sum = 0;

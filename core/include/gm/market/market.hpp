@@ -149,6 +149,9 @@ class Market {
     // Good events that entered no bucket: it had closed, or the bar is longer than a bucket.
     [[nodiscard]] std::uint64_t unplaced_events() const noexcept { return unplaced_events_; }
 
+    // Of the feed's clock nothing is known any more.
+    void restart_event_clock() noexcept { event_clock_.restart(); }
+
     // Not archived: calendar_ (settings; where it looked last changes no answer).
     void archive(Archive& archive) noexcept {
         archive(check_, builder_, book_, event_clock_, top_, top_ts_ns_, quote_ts_ns_, quote_fault_,
