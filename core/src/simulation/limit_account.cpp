@@ -91,7 +91,14 @@ void LimitAccount::begin_step(const Slot& input) {
 }
 
 void LimitAccount::begin_reply(const Slot& input) {
-    if (input.type() == RecordType::kFill) return book(input.as<Fill>());
+    if (input.type() == RecordType::kFill) {
+        // By the venue's stamp, unless it says nothing or something a day away.
+        constexpr std::int64_t kDayNs = 86'400'000'000'000;
+        const std::int64_t stamp_ns = input.header.source_ts_ns;
+        const Int128 age_ns = Int128{books_.now_ns} - stamp_ns;
+        const bool is_told = stamp_ns != 0 && (age_ns < 0 ? -age_ns : age_ns) <= kDayNs;
+        return book(input.as<Fill>(), is_told ? stamp_ns : books_.now_ns);
+    }
     if (input.type() != RecordType::kReplaced) return;
     const auto replaced = input.as<Replaced>();
     const auto found = books_.open.find(key_of(replaced.id));
@@ -103,8 +110,8 @@ void LimitAccount::begin_reply(const Slot& input) {
     (void)reserve(books_.exposure, after.side, after.lots);
 }
 
-// R14 counts what was executed, each execution once.
-void LimitAccount::book(const Fill& fill) {
+// R14 counts what was executed, each execution once, by when it traded.
+void LimitAccount::book(const Fill& fill, std::int64_t traded_ns) {
     Books& books = books_;
     if (!books.executions.insert(fill.execution_id).second) return;
     const std::int64_t sign = fill.side == Side::kBuy ? 1 : -1;
@@ -120,10 +127,11 @@ void LimitAccount::book(const Fill& fill) {
     const std::int64_t most = settings_.limits[0].repeat_executions_max;
     if (most == 0) return;
     const std::uint8_t strategy = books.strategies[key_of(fill.id)];
-    books.executed.emplace_back(books.now_ns, strategy);
+    books.executed.emplace_back(traded_ns, strategy);
     const auto same = std::ranges::count_if(books.executed, [&](const auto& past) {
+        const Int128 apart_ns = Int128{traded_ns} - past.first;
         return past.second == strategy &&
-               books.now_ns - past.first < settings_.limits[0].repeat_window_ns;
+               (apart_ns < 0 ? -apart_ns : apart_ns) < settings_.limits[0].repeat_window_ns;
     });
     if (same <= most || books.has_repeated) return;
     books.has_repeated = true;

@@ -92,7 +92,7 @@ class LimitAccount {
     [[nodiscard]] std::string end_step();
     void begin_step(const Slot& input);
     void begin_reply(const Slot& input);
-    void book(const Fill& fill);
+    void book(const Fill& fill, std::int64_t traded_ns);
     void accept_price();
     void watch(Loss& loss, std::int64_t loss_max, std::int64_t drawdown_max, bool is_of_account);
     [[nodiscard]] std::string take_output(const Slot& record);
