@@ -1,8 +1,9 @@
 // Segment files after any damage: a reader gives whole records in order, the check finds the same
 // fault that a reader stops at, and a writer that recovers goes on behind what is whole.
 //
-// Input: one byte of options, then edits of a good journal in three segments, undone afterwards.
-// Checksums can be made good again, so that damage gets past them.
+// Input: one byte of options, then edits of a good journal in three segments, undone afterwards; by
+// its options of one whose first segment was compacted. Checksums can be made good again, so that
+// damage gets past them.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 #include <vector>
 
 #include "gm/base/crc32c.hpp"
+#include "gm/journal/compacted.hpp"
+#include "gm/journal/compaction.hpp"
 #include "gm/journal/journal_reader.hpp"
 #include "gm/journal/segment_format.hpp"
 #include "gm/journal/segments.hpp"
@@ -27,7 +30,12 @@ using gm::fuzz::Input;
 constexpr std::uint64_t kSegmentBytes = kSegmentBytesMin;
 constexpr std::uint64_t kRecords = 150;      // fill two segments and half of a third
 constexpr std::uint64_t kBlockRecords = 17;  // so that a segment ends with each kind of last slot
+constexpr std::uint64_t kCompactedRecords = 210;  // a segment more: that one goes
+constexpr std::uint64_t kKeptEvery = 3;           // of its records
 constexpr int kEditsMax = 24;
+// Options.
+constexpr std::uint8_t kRecovers = 7;  // of the low three bits; it writes, and so it is slow
+constexpr std::uint8_t kCompacted = 0xC0;
 
 Slot make_record(std::uint64_t sequence) {
     Trade trade{};
@@ -36,6 +44,16 @@ Slot make_record(std::uint64_t sequence) {
     Slot slot = make_slot(RecordType::kTrade, Source::kVenueFeed, sequence,
                           static_cast<std::int64_t>(sequence), trade);
     slot.trailer = {sequence, sequence, 0, commit_word(sequence)};
+    return slot;
+}
+
+// No market data: compaction keeps it.
+Slot make_kept(std::uint64_t sequence) {
+    Ack ack{};
+    ack.id = {7, 1, 1};
+    Slot slot = make_slot(RecordType::kAck, Source::kVenueOrders, sequence, 0, ack);
+    slot.trailer = {sequence, sequence, 0, commit_word(sequence)};
+    slot.trailer.crc32c = slot_crc(slot);
     return slot;
 }
 
@@ -71,24 +89,34 @@ File read_file(const std::string& path) {
 // A run directory of this process, in memory, with a journal whose bytes are known.
 class Workplace {
  public:
-    Workplace() {
+    explicit Workplace(bool is_compacted) {
         std::array<char, 32> path = {"/dev/shm/gm-fuzz-XXXXXX"};
         hold(::mkdtemp(path.data()) != nullptr, "the test can make a folder");
         run_directory_ = path.data();
         SegmentWriter writer;
         hold(writer.open({run_directory_, kSegmentBytes, 7, {}}).is_ok(), "a journal begins");
-        for (std::uint64_t sequence = 1; sequence <= kRecords; ++sequence) {
-            const Slot record = make_record(sequence);
+        const std::uint64_t records = is_compacted ? kCompactedRecords : kRecords;
+        for (std::uint64_t sequence = 1; sequence <= records; ++sequence) {
+            const bool is_kept = is_compacted && sequence % kKeptEvery == 0;
+            const Slot record = is_kept ? make_kept(sequence) : make_record(sequence);
             hold(writer.append(std::span(&record, 1)).is_ok(), "a record is written");
             const bool ends_block = sequence % kBlockRecords == 0;
             hold(!ends_block || writer.seal_block().is_ok(), "a block is sealed");
         }
         hold(writer.sync().is_ok(), "a journal is synced");
+        if (is_compacted) compact();
         std::vector<SegmentFile> segments;
         hold(list_segments(journal_folder(run_directory_), segments).is_ok(), "it has segments");
         hold(segments.size() == 3, "it has three segments");
         for (const SegmentFile& segment : segments) files_.push_back(read_file(segment.path));
         files_.push_back(read_file(anchor_path(run_directory_)));
+        if (!is_compacted) return;
+        std::vector<SegmentFile> compacted;
+        const std::uint64_t first = segments[0].first_sequence;
+        hold(list_compacted(journal_folder(run_directory_), first, compacted).is_ok(), "it lists");
+        hold(compacted.size() == 1, "one was compacted");
+        files_.push_back(read_file(compacted[0].path));
+        files_.push_back(read_file(compacted_anchor_path(run_directory_)));
     }
     ~Workplace() {
         std::error_code error;
@@ -98,7 +126,8 @@ class Workplace {
     Workplace& operator=(const Workplace&) = delete;
 
     [[nodiscard]] const std::string& run_directory() const { return run_directory_; }
-    [[nodiscard]] const Files& files() const { return files_; }  // segments, then the anchor
+    // Segments, then the anchor, then what was compacted and its anchor.
+    [[nodiscard]] const Files& files() const { return files_; }
 
     void put(const Files& files) const {
         for (std::size_t i = 0; i < files.size(); ++i) {
@@ -118,6 +147,11 @@ class Workplace {
     }
 
  private:
+    void compact() const {
+        CompactionReport report;
+        hold(compact_oldest({run_directory_, {}, {}}, report).is_ok(), "a segment is compacted");
+        hold(report.is_done && report.records_kept != 0, "... and some of it is kept");
+    }
     [[nodiscard]] bool is_good(const Files& files, std::size_t i) const {
         const std::vector<std::byte>& bytes = files[i].bytes;
         return files[i].is_there && files[i].path == files_[i].path &&
@@ -200,16 +234,22 @@ void edit(Files& files, Input& input) {
     }
 }
 
-// The records that a reader gives, each of which must follow the one before it.
-bool read_all(const std::string& run_directory, std::uint64_t& records) {
+// The records that a reader gives, each of which must follow the one before it; of what was
+// compacted, with others left out between them.
+bool read_all(const std::string& run_directory, bool has_compacted, std::uint64_t& records) {
     JournalReader reader;
-    if (!reader.open(journal_folder(run_directory)).is_ok()) return false;
+    if (!reader.open_all(journal_folder(run_directory)).is_ok()) return false;
     Slot slot;
     std::uint64_t last = 0;
     while (reader.next(slot)) {  // bounded by the slots of the journal
         hold(is_whole(slot), "a reader gives whole records");
         hold(slot.type() != RecordType::kBlockDigest, "a reader keeps chain records to itself");
-        hold(records == 0 || slot.trailer.journal_sequence == last + 1, "records follow another");
+        const std::uint64_t sequence = slot.trailer.journal_sequence;
+        const CompactedEnd& compacted = reader.compacted_end();
+        const bool is_behind =
+            !has_compacted || (compacted.segments != 0 && last > compacted.last_sequence);
+        hold(records == 0 || (is_behind ? sequence == last + 1 : sequence > last),
+             "records follow another");
         last = slot.trailer.journal_sequence;
         records += 1;
     }
@@ -271,9 +311,9 @@ void recover(const std::string& run_directory) {
     (void)writer.close();
 }
 
-void check(const std::string& run_directory) {
+void check(const std::string& run_directory, bool has_compacted) {
     std::uint64_t records = 0;
-    const bool is_read = read_all(run_directory, records);
+    const bool is_read = read_all(run_directory, has_compacted, records);
     JournalReport report;
     const bool is_checked = verify_journal(run_directory, report).is_ok();
     std::uint64_t faults = 0;
@@ -286,25 +326,30 @@ void check(const std::string& run_directory) {
     JournalReader reader;
     std::array<std::byte, 7 * sizeof(Slot)> some;
     std::uint64_t copied = 0;
-    if (reader.open(journal_folder(run_directory), false).is_ok()) {
+    if (reader.open_all(journal_folder(run_directory), false).is_ok()) {
         for (std::size_t got = reader.read(some); got > 0; got = reader.read(some)) copied += got;
     }
     hold(copied >= records, "without the chain no record less is read");
-    hold(!is_checked || !is_read || records == report.end.records, "both count the same records");
+    const std::uint64_t counted = report.end.records + report.compacted.records;
+    hold(!is_checked || !is_read || records == counted, "both count the same records");
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const Workplace workplace;
+    static const Workplace whole(false);
+    static const Workplace with_compacted(true);
     Input input({data, size});
-    const bool recovers = (input.byte() & 7) == 7;  // it writes, and so it is slow
+    const std::uint8_t options = input.byte();
+    const bool recovers = (options & kRecovers) == kRecovers;
+    const bool is_compacted = (options & ~kRecovers) == kCompacted;
+    const Workplace& workplace = is_compacted ? with_compacted : whole;
     Files files = workplace.files();
     for (int i = 0; i < kEditsMax && !input.is_empty(); ++i) edit(files, input);
     workplace.put(files);
     const std::span<const std::byte> first = files[0].bytes;
     (void)count_in_order(first.subspan(std::min(sizeof(SegmentHeader), first.size())), 1);
-    check(workplace.run_directory());
+    check(workplace.run_directory(), is_compacted);
     walk_from_places(workplace.run_directory());
     if (recovers) recover(workplace.run_directory());
     workplace.restore(files, recovers);

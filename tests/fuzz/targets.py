@@ -19,6 +19,7 @@ CORE = {
     "book": ("core/src/market/book.cpp",),
     "journal": (
         "core/src/journal/block_walker.cpp",
+        "core/src/journal/compacted.cpp",
         "core/src/journal/journal_reader.cpp",
         "core/src/journal/segment_format.cpp",
         "core/src/journal/verify.cpp",

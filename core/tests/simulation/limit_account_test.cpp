@@ -16,6 +16,7 @@ constexpr std::int64_t kHourNs = 3600 * kSecondNs;
 struct Told {
     Settings settings = test::make_settings();
     std::int64_t now_ns = kHourNs;
+    std::int64_t stamp_ns = 0;  // the venue's; 0: it says none
     std::uint64_t feed = 0;
     std::uint64_t reply = 0;
     std::uint64_t counter = 0;
@@ -25,6 +26,7 @@ struct Told {
     std::string take(RecordType type, Source source, std::uint64_t number, const auto& payload) {
         Slot slot = make_slot(type, source, number, now_ns, payload);
         slot.trailer.journal_sequence = ++sequence;
+        slot.header.source_ts_ns = stamp_ns;
         return account.take(slot);
     }
     std::string price(std::int64_t ticks) {
@@ -172,6 +174,23 @@ TEST_CASE("R14 trips with one execution too many in the window, and then nothing
     SUBCASE("it does not") {
         CHECK(is_of(told.nothing(), "R14"));
     }
+}
+
+TEST_CASE("R14 goes by the venue's stamp, in whatever order it is told") {
+    Told told;
+    told.settings.limits[0].repeat_executions_max = 1;
+    told.settings.limits[0].repeat_window_ns = kHourNs;
+    told.now_ns = 9 * kHourNs;
+    const auto traded_at = [&](std::int64_t stamp_ns) {
+        told.stamp_ns = stamp_ns;
+        (void)told.order(Side::kBuy, 1);
+        return told.fill(Side::kBuy, 1, 40'000);
+    };
+    REQUIRE(traded_at(8 * kHourNs).empty());
+    REQUIRE(traded_at(6 * kHourNs).empty());  // held back, and no burst
+    CHECK(told.nothing().empty());
+    REQUIRE(traded_at(8 * kHourNs - 1).empty());
+    CHECK(is_of(told.nothing(), "R14"));
 }
 
 TEST_CASE("R14: what is told twice, or behind a gap, is no execution") {
