@@ -65,7 +65,8 @@ void BucketSide::end_session() noexcept {
 }
 
 void BucketSide::forget_before(std::int64_t ts_ns) noexcept {
-    const std::int64_t start = floor_ns(ts_ns);
+    std::int64_t start = 0;  // before all time there is no bar to forget
+    if (mul_overflows(floor_div(ts_ns, size_ns_), size_ns_, start)) return;
     if (is_open_ && bucket_.start_ts_ns < start) is_open_ = false;
     std::uint32_t kept = 0;
     for (std::uint32_t i = 0; i < finished_count_; ++i) {  // at most two

@@ -69,4 +69,10 @@ TEST_CASE("a stamp that cannot be counted with is none") {
     CHECK(clock.happened(INT64_MIN, kNow) == kNow);
     CHECK(clock.happened(kNow - kMs, kNow) == kNow);
     CHECK(clock.happened(INT64_MIN, kNow) == kNow);
+    // Arrivals a world apart, both ways, and a stamp at the end of all time.
+    CHECK(clock.happened(-4 * kNow, -4 * kNow) == -4 * kNow);
+    CHECK(clock.happened(4 * kNow, 4 * kNow) == 4 * kNow);
+    CHECK(clock.happened(-4 * kNow, -4 * kNow) == -4 * kNow);
+    CHECK(clock.happened(INT64_MIN, INT64_MIN + 1) <= INT64_MIN + 1);
+    CHECK(clock.happened(INT64_MAX, kNow) == kNow);
 }

@@ -25,14 +25,14 @@ class EventClock {
         if (sub_overflows(arrived_ns, stamp_ns, lag_ns)) return arrived_ns;
         lag_ns = std::max(lag_ns, -kAheadMaxNs);
         if (has_lag_) {
-            const std::int64_t drift_ns = (arrived_ns - seen_ns_) / kDriftDivisor;
-            lag_ns_ = std::min(lag_ns, saturated_sum(lag_ns_, std::max<std::int64_t>(drift_ns, 0)));
+            lag_ns_ = std::min(lag_ns, saturated_sum(lag_ns_, drifted_ns(arrived_ns)));
         } else {
             lag_ns_ = lag_ns;
         }
         has_lag_ = true;
         seen_ns_ = arrived_ns;
-        return std::min(stamp_ns + lag_ns_, arrived_ns);
+        std::int64_t at_ns = 0;
+        return add_overflows(stamp_ns, lag_ns_, at_ns) ? arrived_ns : std::min(at_ns, arrived_ns);
     }
     // At a start: what is drained before READY decides nothing.
     void restart() noexcept { *this = {}; }
@@ -43,6 +43,13 @@ class EventClock {
     static constexpr std::int64_t kDriftDivisor = 10'000;
     static constexpr std::int64_t kAheadMaxNs = 1'000'000'000;
 
+    // Time that goes back drifts nothing.
+    [[nodiscard]] std::int64_t drifted_ns(std::int64_t arrived_ns) const noexcept {
+        std::int64_t since_ns = 0;
+        if (arrived_ns <= seen_ns_) return 0;
+        if (sub_overflows(arrived_ns, seen_ns_, since_ns)) since_ns = INT64_MAX;
+        return since_ns / kDriftDivisor;
+    }
     [[nodiscard]] static std::int64_t saturated_sum(std::int64_t a, std::int64_t b) noexcept {
         std::int64_t sum = 0;
         return add_overflows(a, b, sum) ? INT64_MAX : sum;
