@@ -2,7 +2,6 @@
 // become the collar's reference, and a book that stays so is one refusal in the journal.
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -56,14 +55,7 @@ void both_bars(Rig& rig) {
                  BarOpen{start, gm::test::kHalfHourNs, open, instrument, 0, {}});
     }
     for (const std::uint32_t instrument : {0U, 1U}) {
-        BarClose bar{};
-        bar.start_ts_ns = start;
-        bar.open_ticks = open;
-        bar.high_ticks = std::max(open, close) + 3;
-        bar.low_ticks = std::min(open, close) - 3;
-        bar.close_ticks = close;
-        bar.volume_lots = 10;
-        bar.duration_s = 1800;
+        BarClose bar = Rig::bar_close(start, gm::test::kHalfHourNs, open, close);
         bar.instrument = instrument;
         rig.feed(RecordType::kBarClose, start + gm::test::kHalfHourNs, bar);
     }
